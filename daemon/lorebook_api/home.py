@@ -1,0 +1,69 @@
+"""Where lorebook keeps its files: four folders, all moved by `LOREBOOK_HOME`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from lorebook_api.errors import StorageFailed
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders that lorebook writes to; nothing is written anywhere else."""
+
+    config: Path
+    """`config.toml`, if the person wrote one."""
+    state: Path
+    """What cannot be made again: history, votes."""
+    cache: Path
+    """What can be made again: indexes, the probe's results."""
+    models: Path
+    """GGUF files and embedders."""
+    runtime: Path
+    """`daemon.json`, locks, logs."""
+
+    @property
+    def daemon_file(self) -> Path:
+        """The runtime file that names the running daemon."""
+        return self.runtime / "daemon.json"
+
+    @property
+    def log_file(self) -> Path:
+        """The daemon's log."""
+        return self.runtime / "daemon.log"
+
+    def make(self) -> Home:
+        """Create the folders, private to the user; raises StorageFailed where that cannot be."""
+        for folder in (self.state, self.cache, self.models, self.runtime):
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                probe = folder / f".writable-{os.getpid()}"
+                probe.touch()
+                probe.unlink()
+            except OSError as error:
+                raise StorageFailed(
+                    f"{folder} cannot be written ({error.strerror or error}).",
+                    "Set LOREBOOK_HOME to a folder that can: LOREBOOK_HOME=~/lorebook lorebook …",
+                ) from error
+        return self
+
+
+def find_home() -> Home:
+    """Return the folders for this user: below `LOREBOOK_HOME` where that is set, else where the platform puts them."""
+    moved = os.environ.get("LOREBOOK_HOME")
+    if moved:
+        root = Path(moved).expanduser().absolute()
+        return Home(root, root / "state", root / "cache", root / "models", root / "runtime")
+    dirs = platformdirs.PlatformDirs("lorebook", appauthor=False)
+    data = Path(dirs.user_data_dir)
+    return Home(
+        Path(dirs.user_config_dir),
+        Path(dirs.user_state_dir),
+        Path(dirs.user_cache_dir),
+        data / "models",
+        Path(dirs.user_runtime_dir),
+    )

@@ -1,0 +1,272 @@
+"""The bodies on the wire, as frozen dataclasses: what the daemon, its clients and the widgets exchange.
+
+Paths are relative to the root asked about, with `/`. Lines are 1-based and inclusive; in a notebook they
+count inside the cell: first its source, then, numbered on, its outputs as text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["code", "notebook", "doc", "data"]
+
+
+@dataclass(frozen=True)
+class AdapterUse:
+    """A LoRA adapter, by name, and how strongly it acts (1.0 as trained)."""
+
+    name: str
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn; the default is greedy."""
+
+    temperature: float = 0.0
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AskRequest:
+    """Body of `POST /api/ask`; the answer comes as server-sent events."""
+
+    question: str
+    roots: tuple[str, ...] = ()
+    model: str = "auto"
+    adapters: tuple[AdapterUse, ...] = ()
+    k: int = 6
+    max_tokens: int = 320
+    grounding: bool = True
+    sampling: Sampling = field(default_factory=Sampling)
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """Body of `POST /api/search`."""
+
+    query: str
+    roots: tuple[str, ...] = ()
+    k: int = 10
+    kind: Kind | None = None
+
+
+@dataclass(frozen=True)
+class IndexRequest:
+    """Body of `POST /api/index`; progress and reports come as server-sent events."""
+
+    roots: tuple[str, ...] = ()
+    full: bool = False
+
+
+@dataclass(frozen=True)
+class CancelRequest:
+    """Body of `POST /api/cancel`."""
+
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A passage that the answer was given to read."""
+
+    path: str
+    start_line: int
+    end_line: int
+    kind: Kind
+    score: float
+    text: str
+    cell_id: str | None = None
+    cell_index: int | None = None
+    execution_count: int | None = None
+    root: str = ""
+
+
+@dataclass(frozen=True)
+class Citation:
+    """The very lines that support one or more sentences; `sha256` is of `quote` in UTF-8."""
+
+    n: int
+    path: str
+    start_line: int
+    end_line: int
+    quote: str
+    sha256: str
+    support: float
+    cell_id: str | None = None
+    cell_index: int | None = None
+    execution_count: int | None = None
+    root: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of the answer, the citations that back it, and how well (0 to 1)."""
+
+    text: str
+    citations: tuple[int, ...]
+    support: float
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens; `cached_tokens` of the prompt needed no new computation."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Milliseconds from the request's arrival."""
+
+    retrieve_ms: float = 0.0
+    ttft_ms: float = 0.0
+    total_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A passage, or a part of one, that did not go to the model, and why."""
+
+    path: str
+    start_line: int
+    end_line: int
+    tokens: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """The prompt's budget in tokens, what was used of it, and everything that was cut."""
+
+    budget: int = 0
+    used: int = 0
+    cut: tuple[Cut, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a question."""
+
+    answer: str
+    abstained: bool
+    grounded: float
+    citations: tuple[Citation, ...]
+    claims: tuple[Claim, ...]
+    sources: tuple[Source, ...]
+    model: str
+    adapters: tuple[AdapterUse, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    timings: Timings = field(default_factory=Timings)
+    context: Context = field(default_factory=Context)
+    retrieval: Literal["hybrid", "lexical", "none"] = "none"
+    notices: tuple[str, ...] = ()
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """One ranked passage."""
+
+    rank: int
+    path: str
+    start_line: int
+    end_line: int
+    kind: Kind
+    score: float
+    text: str
+    cell_id: str | None = None
+    cell_index: int | None = None
+    execution_count: int | None = None
+    root: str = ""
+
+
+@dataclass(frozen=True)
+class SearchResponse:
+    """Body of the answer to `POST /api/search`."""
+
+    results: tuple[SearchResult, ...]
+    took_ms: float
+    retrieval: Literal["hybrid", "lexical"] = "hybrid"
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is not in the index, and why."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What one root's index holds and what this run changed: counts of files."""
+
+    root: str
+    files: int
+    passages: int
+    added: int
+    changed: int
+    removed: int
+    skipped: tuple[Skipped, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far long work is; `total` 0 means that the end is not known yet."""
+
+    what: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A GGUF model: what it is called, where it lies, and where it came from."""
+
+    name: str
+    path: str
+    size: int
+    origin: str
+    installed: bool
+    loaded: bool = False
+    default: bool = False
+
+
+@dataclass(frozen=True)
+class RootInfo:
+    """An index that the daemon knows."""
+
+    root: str
+    files: int
+    passages: int
+    vectors: int
+    updated: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Body of `GET /api/status`."""
+
+    version: str
+    pid: int
+    started: str
+    url: str
+    uptime_s: float
+    idle_stop_s: float
+    model: str
+    engine: str
+    queue: int
+    roots: tuple[RootInfo, ...]
+    memory_mb: float

@@ -1,0 +1,1 @@
+"""The lorebook daemon: one per user, holding the index and the model."""

@@ -1,0 +1,1 @@
+"""The answer: retrieve, assemble, generate, verify."""

@@ -1,0 +1,1 @@
+"""The daemon's HTTP edge: routes, token, queue, life cycle."""

@@ -1,0 +1,1 @@
+"""The index: load, split, embed, store, retrieve."""

@@ -1,0 +1,1 @@
+"""The models: where GGUF files come from, and the engine that runs one in a child process."""

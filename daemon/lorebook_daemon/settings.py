@@ -1,0 +1,83 @@
+"""Every knob of the daemon, in one frozen dataclass: defaults < config.toml < environment < flags."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lorebook_api.errors import BadRequest
+from lorebook_api.home import Home
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this daemon runs; sizes carry their unit in the name."""
+
+    model: str = "auto"
+    """A name from the catalogue, a path to a GGUF file, or `auto`: by memory and measured speed."""
+    n_ctx: int = 8192
+    """Tokens that the engine's context holds."""
+    context_budget: int = 4096
+    """Tokens of one prompt at the most; what does not fit is cut and listed."""
+    threads: int = 0
+    """Threads of the engine; 0 takes the free physical cores."""
+    kv_reuse: Literal["blocks", "prefix", "off"] = "blocks"
+    """What is kept of the model's reading: each passage by itself, the longest equal prefix, or nothing."""
+    kv_memory_mb: int = 1024
+    """Memory for kept passages."""
+    max_file_mb: int = 20
+    """Files above this are skipped, and listed as skipped."""
+    idle_stop_minutes: float = 60.0
+    """The daemon ends after this long without a request; 0 keeps it up."""
+    port: int = 0
+    """Port on the loopback interface; 0 takes a free one."""
+    offline: bool = False
+    """Never reach for the network, not even to bring a model."""
+    debug: bool = False
+    """Show tracebacks."""
+
+
+def load_settings(home: Home, **flags: Any) -> Settings:
+    """Return the settings for `home`; a flag that is None was not given.
+
+    Environment variables are `LOREBOOK_` and the setting's name in capitals. Raises BadRequest for a name that
+    is no setting and for a value of another type.
+    """
+    types = {field.name: field for field in dataclasses.fields(Settings)}
+    values: dict[str, Any] = {}
+    file = home.config / "config.toml"
+    if file.is_file():
+        try:
+            values.update(tomllib.loads(file.read_text(encoding="utf-8")))
+        except tomllib.TOMLDecodeError as error:
+            raise BadRequest(f"{file} is not TOML: {error}.", "Mend it or delete it.") from error
+    for name in values:
+        if name not in types:
+            raise BadRequest(f"{file} sets {name!r}, which is no setting.", f"Settings are: {', '.join(types)}.")
+    for name in types:
+        variable = os.environ.get(f"LOREBOOK_{name.upper()}")
+        if variable is not None:
+            values[name] = variable
+    values.update({name: value for name, value in flags.items() if value is not None})
+    return Settings(**{name: _typed(name, types[name].default, value) for name, value in values.items()})
+
+
+def _typed(name: str, default: Any, value: Any) -> Any:
+    """Return `value` with the type of the setting's default; raises BadRequest where it has another."""
+    if isinstance(default, bool):
+        truths = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+        if str(value).lower() in truths:
+            return truths[str(value).lower()]
+        raise BadRequest(f"{name} is {value!r}; it takes true or false.")
+    if name == "kv_reuse" and value not in ("blocks", "prefix", "off"):
+        raise BadRequest(f"kv_reuse is {value!r}; it takes blocks, prefix or off.")
+    try:
+        number = type(default)(value)
+    except (TypeError, ValueError) as error:
+        raise BadRequest(f"{name} is {value!r}; it takes a {type(default).__name__}.") from error
+    if isinstance(number, int | float) and number < 0:
+        raise BadRequest(f"{name} is {value!r}; it cannot be below 0.")
+    return number
