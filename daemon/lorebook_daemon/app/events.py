@@ -1,0 +1,124 @@
+"""Server-sent events: a piece of work runs, what it emits is sent, and it ends when the client hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from lorebook_api.errors import Cancelled, LorebookError
+from lorebook_daemon.app.failures import described
+from lorebook_daemon.app.running import Running
+
+PING_SECONDS = 10.0
+"""A comment is sent after this long in silence, so that a dead connection is noticed."""
+
+_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-store",
+    "x-accel-buffering": "no",  # a proxy in between must pass events on at once
+}
+
+Emit = Callable[[str, Any], Awaitable[None]]
+"""Sends one event: its name, and a dataclass or plain JSON data."""
+
+Work = Callable[[Emit], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: LorebookError
+
+
+class _End:
+    pass
+
+
+_Events = asyncio.Queue[bytes | _Failed | _End]
+
+
+def encode(event: str, data: Any) -> bytes:
+    """Return one event in the wire's form; its data is one line of JSON, ASCII only.
+
+    ASCII because readers that split at every Unicode line end would break a text with U+2028 in it, and because
+    a file's text may hold half a surrogate pair, which UTF-8 cannot.
+    """
+    plain = dataclasses.asdict(data) if dataclasses.is_dataclass(data) and not isinstance(data, type) else data
+    return f"event: {event}\ndata: {json.dumps(plain, allow_nan=False)}\n\n".encode("ascii")
+
+
+class EventStream(Response):
+    """An answer made of events, ended by the work's return, its error, a hang-up, or `Running.end`.
+
+    An error before the first event is raised, so that it is answered with its true HTTP status; a later one
+    is sent as the event `error` in the shape of `LorebookError.body`.
+    """
+
+    def __init__(self, work: Work, request_id: str, running: Running, ping_s: float = PING_SECONDS) -> None:
+        super().__init__(headers=_HEADERS | {"x-request-id": request_id})
+        del self.headers["content-length"]
+        self._work = work
+        self._request_id = request_id
+        self._running = running
+        self._ping_s = ping_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the work and deliver its events."""
+        events: _Events = asyncio.Queue()
+
+        async def emit(event: str, data: Any) -> None:
+            events.put_nowait(encode(event, data))
+
+        async def run() -> None:
+            await self._work(emit)
+
+        work = asyncio.create_task(run())
+        # A callback, not the end of the coroutine: a task cancelled before its first step never enters that.
+        work.add_done_callback(lambda task: self._conclude(task, events))
+        hang_up = asyncio.create_task(_cancel_at_hang_up(receive, work))
+        try:
+            with self._running.entered(self._request_id, work):
+                await self._deliver(events, send)
+        finally:
+            hang_up.cancel()
+            work.cancel()
+            await asyncio.gather(hang_up, work, return_exceptions=True)
+
+    def _conclude(self, work: asyncio.Task[None], events: _Events) -> None:
+        error = None if work.cancelled() else work.exception()
+        if work.cancelled():
+            reason = self._running.reason(self._request_id)
+            events.put_nowait(_Failed(reason or Cancelled("The request was taken back.")))
+        elif isinstance(error, Exception):
+            events.put_nowait(_Failed(described(error)))
+        events.put_nowait(_End())
+
+    async def _deliver(self, events: _Events, send: Send) -> None:
+        item = await self._next(events)
+        if isinstance(item, _Failed):
+            raise item.error
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        while not isinstance(item, _End):
+            chunk = encode("error", item.error.body()) if isinstance(item, _Failed) else item
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            item = await self._next(events)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _next(self, events: _Events) -> bytes | _Failed | _End:
+        try:
+            async with asyncio.timeout(self._ping_s):
+                return await events.get()
+        except TimeoutError:
+            return b": ping\n\n"
+
+
+async def _cancel_at_hang_up(receive: Receive, work: asyncio.Task[None]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    work.cancel()

@@ -1,0 +1,88 @@
+"""One daemon per user: the lock it holds for life, and the runtime file by which others find it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lorebook_api.errors import Conflict, StorageFailed
+from lorebook_api.home import Home
+
+
+@dataclass(frozen=True)
+class RuntimeFile:
+    """What `daemon.json` says; `started` is an ISO 8601 time in UTC."""
+
+    url: str
+    token: str
+    pid: int
+    version: str
+    started: str
+
+
+def now() -> str:
+    """Return the time as it stands in the runtime file."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextlib.contextmanager
+def sole(home: Home) -> Iterator[None]:
+    """Hold the daemon's lock for the block; raises Conflict, naming the daemon that holds it already."""
+    lock = FileLock(home.runtime / "daemon.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise Conflict(_where_the_first_is(home), "Use that one, or end it first: `lorebook stop`.") from error
+    except OSError as error:
+        raise StorageFailed(f"{home.runtime} cannot be locked ({error.strerror or error}).") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def announced(home: Home, told: RuntimeFile) -> Iterator[None]:
+    """Write the runtime file for the block, in place of a dead daemon's; at the end remove it if it is still ours."""
+    _write(home.daemon_file, told)
+    try:
+        yield
+    finally:
+        if _read(home.daemon_file).get("token") == told.token:
+            home.daemon_file.unlink(missing_ok=True)
+
+
+def _where_the_first_is(home: Home) -> str:
+    first = _read(home.daemon_file)
+    if not first:
+        return "A daemon is starting or ending already."
+    return f"A daemon runs already at {first.get('url')} (process {first.get('pid')})."
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return what the file says, nothing where it is not there or not whole."""
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _write(file: Path, told: RuntimeFile) -> None:
+    """Write all or nothing, readable by the user alone: mkstemp makes the file 0600, and it keeps that when moved."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=".daemon-", dir=file.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(asdict(told), stream)
+        Path(name).replace(file)
+    except OSError as error:
+        raise StorageFailed(f"{file} cannot be written ({error.strerror or error}).") from error
