@@ -1,0 +1,209 @@
+"""Talk to the daemon: one method a route, errors as `lorebook_api.errors`, streams as iterators.
+
+Events of the streams, as the daemon sends them (`event:` name, `data:` JSON):
+
+- `progress`: a Progress; `sources`: `{"sources": [Source…]}`; `token`: `{"text": "…"}`; `answer`: an Answer;
+- `report`: an IndexReport; `done`: the end of an index run, or the ModelInfo that a pull brought;
+- `error`: the body of an error.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Generator, Hashable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from typing import Any, TypeVar, cast
+from urllib.parse import quote
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from lorebook_api.discovery import Daemon, open_http
+from lorebook_api.errors import DaemonUnavailable, LorebookError, from_body
+from lorebook_api.schema import (
+    Answer,
+    AskRequest,
+    CancelRequest,
+    IndexReport,
+    IndexRequest,
+    ModelInfo,
+    Progress,
+    SearchRequest,
+    SearchResponse,
+    Source,
+    Status,
+)
+from lorebook_api.sse import EventParser, ServerEvent
+
+STREAM_SECONDS = 60.0
+"""A stream that is silent for longer has lost its daemon, which pings every 10 s."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SourcesFound:
+    """The passages that the model is given to read, best first."""
+
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class TokenText:
+    """The next piece of the answer's text."""
+
+    text: str
+
+
+AskEvent = Progress | SourcesFound | TokenText | Answer
+IndexEvent = Progress | IndexReport
+PullEvent = Progress | ModelInfo
+
+
+def new_request_id() -> str:
+    """Return an id under which a request can be cancelled."""
+    return uuid.uuid4().hex
+
+
+class Client:
+    """A caller of one daemon. Each call opens its own connection, so a second thread may cancel the first's request.
+
+    Every method raises the error that the daemon sent, and DaemonUnavailable where it is gone.
+    """
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def ask(self, request: AskRequest) -> Iterator[AskEvent]:
+        """Yield what happens to the question, the Answer last; closing the iterator cancels the request."""
+        request = replace(request, request_id=request.request_id or new_request_id())
+        return self._stream("/api/ask", asdict(request), ASK_EVENTS, last="answer")
+
+    def search(self, request: SearchRequest) -> SearchResponse:
+        """Return the ranked passages; a root that is not indexed yet is indexed first, however long that takes."""
+        return decode(SearchResponse, self._call("POST", "/api/search", asdict(request), seconds=None))
+
+    def index(self, request: IndexRequest) -> Iterator[IndexEvent]:
+        """Yield progress and one IndexReport a root; closing the iterator stops the run."""
+        return self._stream("/api/index", asdict(request), INDEX_EVENTS, last="done")
+
+    def status(self) -> Status:
+        """Return what the daemon says of itself."""
+        return decode(Status, self._call("GET", "/api/status"))
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Return the models that are known, present or not."""
+        return tuple(decode(ModelInfo, model) for model in self._call("GET", "/api/models")["models"])
+
+    def pull_model(self, name: str) -> Iterator[PullEvent]:
+        """Yield the download's progress in bytes, the ModelInfo last; what was brought is kept when it breaks off."""
+        return self._stream("/api/models/pull", {"name": name}, PULL_EVENTS, last="done")
+
+    def add_model(self, path: str) -> ModelInfo:
+        """Register a GGUF file where it lies."""
+        return decode(ModelInfo, self._call("POST", "/api/models/add", {"path": path}))
+
+    def remove_model(self, name: str) -> None:
+        """Delete a model that lorebook brought."""
+        self._call("DELETE", f"/api/models/{quote(name, safe='')}")
+
+    def cancel(self, request_id: str) -> None:
+        """Take an ask back, wherever it is: queued, loading, reading or answering."""
+        self._call("POST", "/api/cancel", asdict(CancelRequest(request_id)))
+
+    def _call(self, method: str, path: str, body: Any = None, seconds: float | None = 30.0) -> Any:
+        with self._reaching(), open_http(self.daemon, seconds) as http:
+            response = http.request(method, path, json=body)
+            if response.is_error:
+                raise _error_of(response)
+            return _parse(response.text) if response.content else {}
+
+    def _stream(self, path: str, body: Any, events: dict[str, Callable[[Any], T]], last: str) -> Iterator[T]:
+        """Yield the decoded events up to the one named `last`; a stream that ends before it has lost its daemon."""
+        with closing(self._events(path, body)) as stream:
+            for event in stream:
+                if event.name == "error":
+                    raise from_body(_parse(event.data), 500)
+                if event.name in events:
+                    payload = _parse(event.data)
+                    # The end of an index run carries nothing; the end of a pull may carry the model.
+                    if payload:
+                        yield events[event.name](payload)
+                if event.name == last:
+                    return
+        raise self._gone()
+
+    def _events(self, path: str, body: Any) -> Generator[ServerEvent, None, None]:
+        parser = EventParser()
+        with (
+            self._reaching(),
+            open_http(self.daemon, STREAM_SECONDS) as http,
+            http.stream("POST", path, json=body) as response,
+        ):
+            if response.is_error:
+                response.read()
+                raise _error_of(response)
+            for chunk in response.iter_raw():
+                yield from parser.feed(chunk)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise self._gone() from error
+
+    def _gone(self) -> DaemonUnavailable:
+        message = f"the daemon (pid {self.daemon.pid}) ended or stopped answering while it was at this."
+        return DaemonUnavailable(message, "Try again: it starts by itself. What happened: lorebook logs")
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def decode(kind: type[T], payload: Any) -> T:
+    """Return `payload` (parsed JSON) as a `kind` of the schema; raises LorebookError where it has another shape."""
+    try:
+        decoded: T = _adapter(cast(Hashable, kind)).validate_python(payload)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = f"the daemon sent a {kind.__name__} that is not one ({where}: {first['msg']})."
+        raise LorebookError(message, "Are both of one version? Type: lorebook stop, then try again.") from error
+    return decoded
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise LorebookError("the daemon sent something that is not JSON.", "See `lorebook logs`.") from error
+
+
+def _error_of(response: httpx.Response) -> LorebookError:
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    return from_body(body, response.status_code)
+
+
+ASK_EVENTS: dict[str, Callable[[Any], AskEvent]] = {
+    "progress": lambda payload: decode(Progress, payload),
+    "sources": lambda payload: SourcesFound(tuple(decode(Source, source) for source in payload["sources"])),
+    "token": lambda payload: TokenText(str(payload["text"])),
+    "answer": lambda payload: decode(Answer, payload),
+}
+INDEX_EVENTS: dict[str, Callable[[Any], IndexEvent]] = {
+    "progress": lambda payload: decode(Progress, payload),
+    "report": lambda payload: decode(IndexReport, payload),
+}
+PULL_EVENTS: dict[str, Callable[[Any], PullEvent]] = {
+    "progress": lambda payload: decode(Progress, payload),
+    "done": lambda payload: decode(ModelInfo, payload),
+}
