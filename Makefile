@@ -1,0 +1,52 @@
+# A bare Python from 3.11 on and a C++ compiler are all that these need. `make` alone lists them.
+PYTHON ?= python3
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help python install dev demo test pytest lint format type imports dist lock clean
+
+help: ## what can be typed
+	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | sort
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "lorebook needs Python 3.11 or later; $(PYTHON) is not. Type: make demo PYTHON=python3.11" >&2; exit 1; }
+
+install: python ## make .venv/ with lorebook and its daemon
+	@$(PYTHON) -m scripts.install
+
+dev: python ## the same, with what linting and testing need
+	@$(PYTHON) -m scripts.install --dev
+
+demo: install ## from nothing to a cited answer about samples/
+	@$(BIN)/python -m scripts.demo
+
+test: lint type imports pytest ## everything that CI checks; the tests come last
+
+pytest: dev
+	@$(BIN)/python -m pytest
+
+lint: dev ## ruff, rules and format
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+
+format: dev ## let ruff format and mend what it can
+	@$(BIN)/python -m ruff check --fix .
+	@$(BIN)/python -m ruff format .
+
+type: dev ## mypy, strict
+	@$(BIN)/python -m mypy
+
+imports: dev ## which room may import which
+	@$(BIN)/lint-imports
+
+dist: dev ## source archive and wheel in dist/, checked
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build -d dist
+	@$(BIN)/python -m scripts.check_dist dist
+
+lock: dev ## write constraints.txt anew, with the newest versions that fit
+	@$(BIN)/python -m scripts.constraints
+
+clean: ## remove what was built here; models, indexes and kept wheels stay
+	@rm -rf .venv .lorebook-build dist

@@ -1,0 +1,57 @@
+"""Checks what `make dist` made: the wheel holds exactly the packages' files, the source archive can make it again."""
+
+from __future__ import annotations
+
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+from scripts.places import ROOT
+
+
+def list_sources(root: Path) -> set[str]:
+    """Return the files of the packages that pyproject.toml names, as they should stand in the wheel."""
+    tables = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for package in tables["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+        folder = root / package
+        files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        found |= {path.relative_to(folder.parent).as_posix() for path in files}
+    return found
+
+
+def list_wheel(wheel: Path) -> set[str]:
+    """Return the files in the wheel, without its own metadata."""
+    with zipfile.ZipFile(wheel) as file:
+        return {name for name in file.namelist() if ".dist-info/" not in name}
+
+
+def find_faults(root: Path, dist: Path) -> list[str]:
+    """Return what is wrong with the archives in `dist`, one line each; empty when nothing is."""
+    wheels, archives = list(dist.glob("*.whl")), list(dist.glob("*.tar.gz"))
+    if len(wheels) != 1 or len(archives) != 1:
+        return [f"{dist} holds {len(wheels)} wheels and {len(archives)} source archives, not one of each."]
+    sources, packed = list_sources(root), list_wheel(wheels[0])
+    with tarfile.open(archives[0]) as file:
+        names = {name.partition("/")[2] for name in file.getnames()}
+    faults = [f"The wheel lacks {name}." for name in sorted(sources - packed)]
+    faults += [f"The wheel holds {name}, which no package has." for name in sorted(packed - sources)]
+    needed = ("pyproject.toml", "README.md", "LICENSE", "constraints.txt", "Makefile", "scripts/install.py")
+    return faults + [f"The source archive lacks {name}." for name in needed if name not in names]
+
+
+def main() -> int:
+    """Check the folder given, `dist` by default; returns 1 after a line for each fault."""
+    dist = Path(sys.argv[1] if len(sys.argv) > 1 else "dist")
+    faults = find_faults(ROOT, dist)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if not faults:
+        print("The wheel holds all packages; the source archive is whole.")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
