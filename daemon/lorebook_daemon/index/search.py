@@ -1,0 +1,100 @@
+"""The whole recipe of retrieval: two lists, one order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lorebook_api.schema import Kind
+from lorebook_daemon.index.embed import Embedder
+from lorebook_daemon.index.lexical import Lexical, Mask
+from lorebook_daemon.index.passage import Passage
+from lorebook_daemon.index.rank import Question, best_first, fuse
+from lorebook_daemon.index.signals import SIGNALS, Scores, Signal
+from lorebook_daemon.index.tokens import definition_term
+from lorebook_daemon.index.vectors import Vectors
+
+DEPTH = 50  # passages that each list gives
+DEFINERS = 10  # passages that define a name asked for come in even where both lists miss them
+MEANING: dict[Kind, float] = {"code": 0.5, "doc": 0.5, "notebook": 0.5, "data": 0.5}
+MEANING_OF_A_NAME = 0.3  # the words of a bare identifier say nearly all
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that was found; `score` is from 0 to 1 and can be compared with that of another root."""
+
+    id: int
+    passage: Passage
+    score: float
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """Searches one root. Without vectors or an embedder the words alone decide."""
+
+    lexical: Lexical
+    vectors: Vectors | None
+    embedder: Embedder | None
+    fetch: Callable[[Sequence[int]], Mapping[int, Passage]]
+    signals: Mapping[str, Signal] = field(default_factory=lambda: SIGNALS)
+
+    def search(self, query: str, k: int, kind: Kind | None = None) -> list[Hit]:
+        """Return at most `k` passages, best first; all of one `kind` where that is given.
+
+        BM25Plus and embeddings give 50 passages each, passages that define a name asked for join them, reciprocal
+        ranks make one order of it, and the signals of names and files move passages within it.
+        """
+        question = Question.read(query)
+        among = None if kind is None else self.lexical.of_kind(kind)
+        by_words = self._by_words(question, among)
+        by_meaning = self._by_meaning(question, among)
+        by_name = self._by_name(question, among)
+
+        pool = self.fetch(list(dict.fromkeys((*by_words.ids, *by_meaning.ids, *by_name))))
+        ids, passages = list(pool), list(pool.values())
+        if not passages:
+            return []
+
+        shares = {key: self._share_of_meaning(question, passage) for key, passage in pool.items()}
+        fused = fuse(by_words.ids, by_meaning.ids, shares)
+        scores: Scores = np.array([fused.get(key, 0.0) for key in ids])
+        for signal in self.signals.values():
+            scores = signal(question, passages, scores)
+
+        # Ranks say nothing of how good the best is; without it the roots of one question could not be merged.
+        scores *= max(by_words.confidence, by_meaning.confidence) / scores.max()
+        return [Hit(ids[place], passages[place], float(scores[place])) for place in best_first(scores)[:k]]
+
+    def _by_words(self, question: Question, among: Mask | None) -> _Found:
+        ids, scores = self.lexical.top(question.terms, DEPTH, among)
+        if not len(ids):
+            return _Found((), 0.0)
+        return _Found(tuple(ids.tolist()), min(1.0, float(scores[0]) / self.lexical.full_score(question.terms)))
+
+    def _by_meaning(self, question: Question, among: Mask | None) -> _Found:
+        if self.vectors is None or self.embedder is None:
+            return _Found((), 0.0)
+        allowed = None if among is None else self.lexical.ids[among].tolist()
+        ids, similarities = self.vectors.nearest(self.embedder.embed([question.text])[0], DEPTH, allowed)
+        return _Found(tuple(ids.tolist()), max(0.0, float(similarities[0])) if len(ids) else 0.0)
+
+    def _by_name(self, question: Question, among: Mask | None) -> list[int]:
+        names = [question.identifier] if question.identifier else question.names
+        ids, _ = self.lexical.top([definition_term(name) for name in names], DEFINERS, among)
+        return [int(key) for key in ids]
+
+    def _share_of_meaning(self, question: Question, passage: Passage) -> float:
+        if self.vectors is None or self.embedder is None:
+            return 0.0
+        return MEANING_OF_A_NAME if question.identifier else MEANING[passage.kind]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One list: ids, best first, and how near the first is to all that was asked, from 0 to 1."""
+
+    ids: tuple[int, ...]
+    confidence: float

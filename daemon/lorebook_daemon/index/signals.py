@@ -1,0 +1,111 @@
+"""What a ranking of passages learns from names, files and folders: one function a signal, in the order applied.
+
+A signal takes the question, the passages and their scores, and returns new scores. None of them adds to or takes
+from a passage for being in a notebook, a document or a table: the signals speak of code (see `search`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorebook_daemon.index.passage import Passage
+from lorebook_daemon.index.rank import Question, best_first
+from lorebook_daemon.index.tokens import STOP_WORDS, file_words, words
+
+Scores = NDArray[np.float64]
+Signal = Callable[[Question, Sequence[Passage], Scores], Scores]
+
+# Each is a share of the best score. Measured on the eight development repositories of benchmarks/README.md, where
+# a difference below 0.015 is noise: what matters is the order of size, not the second digit.
+DEFINES_ASKED = 1.5
+DEFINES_NAMED = 0.5
+IN_PATH = 1.0
+IN_FOLDER = 0.5
+TOGETHER = 0.2
+SIDE = 0.3
+ENTRY = 0.5
+NEXT_IN_FILE = 0.5
+
+_SIDE = re.compile(
+    r"(^|/)(tests?|__tests__|testing|specs?|examples?|samples?|docs?_?src|docs|benchmarks?|_?compat|legacy|deprecated"
+    r"|vendor|third_party|node_modules)/|(^|/)(test_[^/]*|conftest\.py)$|[._-](test|tests|spec)\.\w+$|Tests?\.\w+$"
+    r"|(^|/)_?(compat|legacy|deprecated)\.\w+$"
+)
+_ENTRY = re.compile(r"(^|/)(__init__\.py|package-info\.java|doc\.go|mod\.rs|index\.[jt]sx?)$|\.d\.ts$")
+_ABOUT_TESTS = re.compile(r"\b(tests?|tested|testing|fixtures?|mock(s|ed)?|assert\w*|examples?|benchmarks?)\b", re.I)
+
+
+def definition(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
+    """Raise the passage that defines the identifier asked for; less, where the identifier stands in a sentence."""
+    asked = (
+        {question.identifier: DEFINES_ASKED} if question.identifier else dict.fromkeys(question.names, DEFINES_NAMED)
+    )
+    shares = {name.casefold(): share for name, share in asked.items() if name}
+    gain = np.array([max((shares.get(name.casefold(), 0.0) for name in p.defines), default=0.0) for p in passages])
+    return scores + gain * scores.max()
+
+
+def path_words(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
+    """Raise passages whose file is called what the question speaks of, and, less, whose folder is."""
+    asked = file_words(word for word in words(question.text) if word.casefold() not in STOP_WORDS)
+    if not asked:
+        return scores
+    return scores + scores.max() * np.array([_named(asked, PurePosixPath(p.path)) for p in passages])
+
+
+def together(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
+    """Raise the best passage of each file by how much of all that was found stands in that file."""
+    sums: dict[str, float] = defaultdict(float)
+    first: dict[str, int] = {}
+    for place in best_first(scores):
+        sums[passages[place].path] += float(scores[place])
+        first.setdefault(passages[place].path, int(place))
+    raised = scores.copy()
+    for path, place in first.items():
+        raised[place] += TOGETHER * scores.max() * sums[path] / max(sums.values())
+    return raised
+
+
+def side_files(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
+    """Lower tests, examples, compatibility and entry files, unless the question is about tests or examples."""
+    if _ABOUT_TESTS.search(question.text):
+        return scores
+    return scores * np.array([_standing(passage.path) for passage in passages])
+
+
+def spread(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
+    """Halve each further passage of a file, so that the top shows several files."""
+    seen: dict[str, int] = defaultdict(int)
+    lowered = scores.copy()
+    for place in best_first(scores):
+        path = passages[place].path
+        lowered[place] *= NEXT_IN_FILE ** seen[path]
+        seen[path] += 1
+    return lowered
+
+
+SIGNALS: dict[str, Signal] = {
+    "definition": definition,
+    "path words": path_words,
+    "together": together,
+    "side files": side_files,
+    "spread": spread,
+}
+"""The signals by name, in the order in which they are applied; an ablation leaves some out."""
+
+
+def _named(asked: set[str], path: PurePosixPath) -> float:
+    """Return the share of the question's words in the path's names, those of the file first."""
+    stem, folder = file_words([path.stem]), file_words([path.parent.name])
+    inside = len(asked & stem) * IN_PATH + len((asked - stem) & folder) * IN_FOLDER
+    return inside / len(asked)
+
+
+def _standing(path: str) -> float:
+    return (SIDE if _SIDE.search(path) else 1.0) * (ENTRY if _ENTRY.search(path) else 1.0)

@@ -1,0 +1,115 @@
+"""Text to search terms: words, the parts of identifiers, and the fields that a passage's place adds.
+
+The whole identifier and its stemmed parts go into one bag (`parseDates` -> `parsedates`, `pars`, `date`), so that
+a question in plain words meets a name in code, and a name that is asked for exactly counts more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+import snowballstemmer
+
+from lorebook_daemon.index.passage import Passage
+
+# fmt: off
+STOP_WORDS = frozenset((
+    "a", "an", "and", "are", "as", "at", "be", "been", "but", "by", "can", "did", "do", "does", "for", "from", "had",
+    "has", "have", "how", "i", "if", "in", "into", "is", "it", "its", "me", "my", "of", "on", "or", "our", "over",
+    "should", "so", "some", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to",
+    "up", "us", "use", "used", "uses", "using", "was", "we", "were", "what", "when", "where", "which", "who", "why",
+    "will", "with", "would", "you", "your",
+))
+# fmt: on
+"""Dropped from questions only: in a passage they are harmless, and some are names (`use`, `with`)."""
+
+_WORD = re.compile(r"\d+(?:\.\d+)+|\w+")
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::)[A-Za-z_]\w*)*\Z")
+_FOLDERS = 3
+_DEFINES = "="
+
+
+def words(text: str) -> list[str]:
+    """Return the raw words of `text`, in order and as they are written; a decimal number is one word."""
+    return _WORD.findall(text)
+
+
+@lru_cache(maxsize=1 << 17)
+def parts(word: str) -> tuple[str, ...]:
+    """Return the parts of an identifier, folded but not stemmed: `HTTPServer_v2` -> `http`, `server`, `v`, `2`."""
+    return tuple(part.casefold() for part in _PART.findall(word))
+
+
+@lru_cache(maxsize=1 << 17)
+def terms_of(word: str) -> tuple[str, ...]:
+    """Return the search terms of one word: its stemmed parts and, where there are several, the word as a whole."""
+    if _UNSPACED.search(word):
+        return tuple(word[at : at + 2] for at in range(max(1, len(word) - 1)))
+    pieces = parts(word)
+    if len(pieces) <= 1:
+        return (_stem(pieces[0] if pieces else word.casefold()),)
+    return (word.casefold(), *(_stem(piece) for piece in pieces))
+
+
+def question_terms(question: str) -> list[str]:
+    """Return the terms of a question without its stop words; a question of stop words only keeps them all."""
+    every = words(question)
+    kept = [word for word in every if word.casefold() not in STOP_WORDS]
+    return [term for word in kept or every for term in terms_of(word)]
+
+
+def passage_terms(passage: Passage) -> Counter[str]:
+    """Return how often each term stands in a passage: its text, its file's stem twice, its folders, its context.
+
+    The names that it defines count once more each, under a mark of their own (see `definition_term`).
+    """
+    path = PurePosixPath(passage.path)
+    place = " ".join((path.stem, path.name, *path.parent.parts[-_FOLDERS:], *passage.context))
+    counts: Counter[str] = Counter()
+    for word, times in Counter(words(f"{passage.text}\n{place}")).items():
+        for term in terms_of(word):
+            counts[term] += times
+    counts.update(definition_term(name) for name in passage.defines)
+    return counts
+
+
+def definition_term(name: str) -> str:
+    """Return the term under which a passage that defines `name` is found; no word of a text can be equal to it."""
+    return _DEFINES + re.split(r"\.|::", name)[-1].casefold()
+
+
+def bare_identifier(question: str) -> str | None:
+    """Return the last name of a question that is nothing but one identifier (`Session`, `app.run`), else None."""
+    stripped = question.strip().removesuffix("()")
+    return re.split(r"\.|::", stripped)[-1] if _IDENTIFIER.match(stripped) else None
+
+
+def inner_identifiers(question: str) -> list[str]:
+    """Return the words of a sentence that can only be names: `camelCase`, `PascalCase`, `snake_case`, `name()`."""
+    called = set(re.findall(r"(\w+)\(", question))
+    return [word for word in words(question) if word in called or _is_name(word)]
+
+
+def _is_name(word: str) -> bool:
+    return ("_" in word.strip("_") or (len(_PART.findall(word)) > 1 and not word.isupper())) and not word[0].isdigit()
+
+
+def file_words(paths: Iterable[str]) -> set[str]:
+    """Return the stemmed parts of the names in `paths`, each split as identifiers are."""
+    return {_stem(part) for path in paths for word in words(path) for part in parts(word)}
+
+
+@lru_cache(maxsize=1 << 17)
+def _stem(part: str) -> str:
+    return part if len(part) < 4 or not part.isascii() or part.isdigit() else _stemmer().stemWord(part)
+
+
+@lru_cache(maxsize=1)
+def _stemmer() -> snowballstemmer.stemmer:
+    return snowballstemmer.stemmer("english")
