@@ -1,0 +1,262 @@
+"""Read the header of a GGUF file, and find out whether the file holds all the tensors that the header promises.
+
+Written here rather than taken from the `gguf` package: that one maps the whole file and builds numpy views of every
+array with no bound on what a hostile header claims, and a mapped file that another program shortens ends the process
+with SIGBUS. What is needed is small: a bounded walk over the header, with plain reads.
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lorebook_api.errors import Unusable
+
+# Far above any model that exists, far below what would keep a machine busy.
+_MAX_FIELDS = 65_536
+_MAX_TENSORS = 1_000_000
+_MAX_KEY = 65_535
+_MAX_TEXT = 16 * 2**20
+_MAX_ITEMS = 16 * 2**20
+_MAX_DIMENSIONS = 4
+
+_STRING, _ARRAY = 8, 9
+# Value types other than strings and arrays, by their number in the file.
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+
+# Tensor types by number: weights in a block, bytes of a block (ggml.h).
+_BLOCKS = {
+    0: (1, 4),
+    1: (1, 2),
+    2: (32, 18),
+    3: (32, 20),
+    6: (32, 22),
+    7: (32, 24),
+    8: (32, 34),
+    9: (32, 36),
+    10: (256, 84),
+    11: (256, 110),
+    12: (256, 144),
+    13: (256, 176),
+    14: (256, 210),
+    15: (256, 292),
+    16: (256, 66),
+    17: (256, 74),
+    18: (256, 98),
+    19: (256, 50),
+    20: (32, 18),
+    21: (256, 110),
+    22: (256, 82),
+    23: (256, 136),
+    24: (1, 1),
+    25: (1, 2),
+    26: (1, 4),
+    27: (1, 8),
+    28: (1, 8),
+    29: (256, 56),
+    30: (1, 2),
+    34: (256, 54),
+    35: (256, 66),
+    39: (32, 17),
+    40: (64, 36),
+    41: (128, 18),
+    42: (64, 18),
+}
+
+_FILE_TYPES = {
+    0: "F32",
+    1: "F16",
+    2: "Q4_0",
+    3: "Q4_1",
+    7: "Q8_0",
+    8: "Q5_0",
+    9: "Q5_1",
+    10: "Q2_K",
+    11: "Q3_K_S",
+    12: "Q3_K_M",
+    13: "Q3_K_L",
+    14: "Q4_K_S",
+    15: "Q4_K_M",
+    16: "Q5_K_S",
+    17: "Q5_K_M",
+    18: "Q6_K",
+    25: "IQ4_NL",
+    30: "IQ4_XS",
+    32: "BF16",
+    38: "MXFP4",
+}
+
+
+@dataclass(frozen=True)
+class GGUFHeader:
+    """What a GGUF file says of itself; empty or 0 where it does not say."""
+
+    kind: str
+    """`model`, or `adapter` for a LoRA."""
+    architecture: str
+    name: str
+    context_length: int
+    """Tokens that the model was trained for."""
+    file_type: str
+    """How most weights are packed, such as `Q4_K_M`; the number where it has no name here."""
+    has_chat_template: bool
+    tensors: int
+    size: int
+    """Bytes of the file."""
+
+
+class _Malformed(Exception):
+    """The bytes are not what a header has at this place."""
+
+
+class _CutShort(Exception):
+    """The file ends before its header does."""
+
+
+def read_header(path: Path) -> GGUFHeader:
+    """Return the header of the GGUF file at `path`; raises Unusable for anything but a whole GGUF file."""
+    hint = "Bring it again, or name another file."
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            fields, tensors, end = _walk(_Reader(stream, size))
+    except OSError as error:
+        raise Unusable(f"{path} cannot be read ({error.strerror or error}).", "Check the path.") from error
+    except _Malformed as error:
+        raise Unusable(f"{path.name} is not a GGUF file that can be used: {error}.", hint) from error
+    except _CutShort as error:
+        raise Unusable(f"{path.name} is cut short: its {size / 1e6:.0f} MB end inside the header.", hint) from error
+    if end > size:
+        raise Unusable(f"{path.name} is cut short: {size / 1e6:.0f} of {end / 1e6:.0f} MB.", hint)
+    return _describe(fields, tensors, size)
+
+
+def _describe(fields: dict[str, Any], tensors: int, size: int) -> GGUFHeader:
+    architecture = _text(fields, "general.architecture")
+    context = fields.get(f"{architecture}.context_length", 0)
+    file_type = fields.get("general.file_type")
+    return GGUFHeader(
+        kind=_text(fields, "general.type") or "model",
+        architecture=architecture,
+        name=_text(fields, "general.name"),
+        context_length=context if isinstance(context, int) else 0,
+        file_type="" if not isinstance(file_type, int) else _FILE_TYPES.get(file_type, str(file_type)),
+        has_chat_template=bool(_text(fields, "tokenizer.chat_template")),
+        tensors=tensors,
+        size=size,
+    )
+
+
+def _text(fields: dict[str, Any], key: str) -> str:
+    value = fields.get(key, "")
+    return value if isinstance(value, str) else ""
+
+
+class _Reader:
+    """Reads numbers and strings in order and never beyond the end of the file."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream = stream
+        self._size = size
+        self.position = 0
+
+    def take(self, count: int) -> bytes:
+        """Return the next `count` bytes."""
+        if count > self._size - self.position:
+            raise _CutShort
+        data = self._stream.read(count)
+        if len(data) != count:
+            raise _CutShort
+        self.position += count
+        return data
+
+    def skip(self, count: int) -> None:
+        """Pass over `count` bytes."""
+        if count > self._size - self.position:
+            raise _CutShort
+        self._stream.seek(count, os.SEEK_CUR)
+        self.position += count
+
+    def number(self, code: str) -> Any:
+        """Return the next little-endian value of this `struct` code."""
+        return struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))[0]
+
+    def count(self, code: str, limit: int, what: str) -> int:
+        """Return the next number if it is a sane count of `what`."""
+        value = int(self.number(code))
+        if value > limit:
+            raise _Malformed(f"it claims {value:,} {what}")
+        return value
+
+    def text(self, limit: int) -> str:
+        """Return the next string."""
+        return self.take(self.count("Q", limit, "bytes in one string")).decode("utf-8", errors="replace")
+
+
+def _walk(reader: _Reader) -> tuple[dict[str, Any], int, int]:
+    """Return the single-valued fields, the number of tensors, and where the last tensor's bytes end."""
+    _check_magic(reader)
+    tensors = reader.count("Q", _MAX_TENSORS, "tensors")
+    fields: dict[str, Any] = {}
+    for _ in range(reader.count("Q", _MAX_FIELDS, "fields")):
+        key = reader.text(_MAX_KEY)
+        fields[key] = _value(reader)
+    ends = [_tensor_end(reader) for _ in range(tensors)]
+    alignment = fields.get("general.alignment", 32)
+    if not isinstance(alignment, int) or not 0 < alignment <= 2**20:
+        raise _Malformed(f"it aligns tensors to {alignment!r} bytes")
+    start = -(-reader.position // alignment) * alignment
+    return fields, tensors, start + max(ends) if ends else reader.position
+
+
+def _check_magic(reader: _Reader) -> None:
+    magic = reader.take(4)
+    if magic != b"GGUF":
+        raise _Malformed(f"it begins with {magic!r}")
+    version = reader.number("I")
+    if version not in (2, 3):
+        raise _Malformed(f"version {version}; versions 2 and 3 in little-endian order can be read")
+
+
+def _value(reader: _Reader) -> Any:
+    """Return the next field's value; arrays (vocabularies, merges) are passed over and come back as None."""
+    kind = reader.number("I")
+    if kind == _STRING:
+        return reader.text(_MAX_TEXT)
+    if kind in _SCALARS:
+        return reader.number(_SCALARS[kind])
+    if kind != _ARRAY:
+        raise _Malformed(f"a field has the unknown type {kind}")
+    _skip_array(reader)
+    return None
+
+
+def _skip_array(reader: _Reader) -> None:
+    kind = reader.number("I")
+    length = reader.count("Q", _MAX_ITEMS, "items in one list")
+    if kind in _SCALARS:
+        reader.skip(length * struct.calcsize(f"<{_SCALARS[kind]}"))
+    elif kind == _STRING:
+        for _ in range(length):
+            reader.skip(reader.count("Q", _MAX_TEXT, "bytes in one string"))
+    else:
+        raise _Malformed(f"a list has items of type {kind}")
+
+
+def _tensor_end(reader: _Reader) -> int:
+    """Return where the next tensor's bytes end, counted from the start of the tensor data."""
+    reader.skip(reader.count("Q", _MAX_KEY, "bytes in one name"))
+    weights = 1
+    for _ in range(reader.count("I", _MAX_DIMENSIONS, "dimensions of one tensor")):
+        weights *= int(reader.number("Q"))
+    kind = reader.number("I")
+    offset = int(reader.number("Q"))
+    if kind not in _BLOCKS:
+        # A packing newer than this table: at least its start must be there; the engine says whether it can read it.
+        return offset
+    per_block, block_size = _BLOCKS[kind]
+    return offset + -(-weights // per_block) * block_size

@@ -1,0 +1,226 @@
+"""The models that are on this machine: what there is, and which one a name means."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lorebook_api.errors import BadRequest, Conflict, NotFound, Unusable
+from lorebook_api.home import Home
+from lorebook_api.schema import ModelInfo
+from lorebook_daemon.models import added
+from lorebook_daemon.models.catalogue import CATALOGUE, KnownModel, answering, find_known
+from lorebook_daemon.models.choose import choose_here
+from lorebook_daemon.models.found import found_elsewhere, model_name
+from lorebook_daemon.models.gguf_header import read_header
+
+AUTO = "auto"
+_OWNERS = {"huggingface": "the Hugging Face cache", "ollama": "Ollama", "lmstudio": "LM Studio"}
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model that is here: a GGUF file, or the folder of an embedder."""
+
+    name: str
+    path: Path
+    sha256: str | None
+    """Of the file, where it is known without reading the file."""
+    origin: str
+    """`lorebook`, `added`, `path`, or the program that holds it: `huggingface`, `ollama`, `lmstudio`."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What `remove` did: `freed` bytes of lorebook's own, 0 where only the registration of a person's file went."""
+
+    name: str
+    path: Path
+    freed: int
+
+
+def resolve(name_or_path: str, home: Home) -> LocalModel:
+    """Return the answering model that a name or a path means, looking where people already have it first.
+
+    The order: a path to a GGUF file, lorebook's own folder, files that the person added, the Hugging Face cache,
+    Ollama, LM Studio. `auto` is what `choose_here` says, or where that is not here, the nearest one that is. Raises
+    NotFound, Unusable for a file that is no whole GGUF model, BadRequest for the name of an embedder.
+    """
+    if name_or_path == AUTO:
+        return _resolve_auto(home)
+    path = Path(name_or_path).expanduser()
+    if (path.parent != Path() or path.suffix.lower() == ".gguf") and path.is_file():
+        return _checked(LocalModel(path.stem, path.absolute(), None, "path"))
+    known = find_known(name_or_path)
+    if known is not None and known.purpose == "embed":
+        raise BadRequest(f"{known.name} finds passages; it writes no answers.", "See `lorebook models list`.")
+    wanted = (known.name if known else name_or_path).casefold()
+    for model in local_models(home):
+        if model.name.casefold() == wanted:
+            return _checked(model)
+    raise _not_found(name_or_path, known, home)
+
+
+def local_models(home: Home) -> list[LocalModel]:
+    """Return the models on this machine in the order of looking; of two with one name, the first."""
+    models: dict[str, LocalModel] = {}
+    for model in (*_own(home), *_added(home), *_elsewhere()):
+        models.setdefault(model.name.casefold(), model)
+    return list(models.values())
+
+
+def list_models(home: Home) -> list[ModelInfo]:
+    """Return what is here and what the catalogue could bring (`installed` False); `default` marks what `auto` means."""
+    default = choose_here(home)
+    here = local_models(home)
+    infos = [
+        ModelInfo(model.name, str(model.path), _size(model.path), model.origin, True, default=model.name == default)
+        for model in here
+    ]
+    missing = [known for known in CATALOGUE.values() if known.name not in {model.name for model in here}]
+    return infos + [
+        ModelInfo(known.name, "", known.size, "catalogue", False, default=known.name == default) for known in missing
+    ]
+
+
+def add(path: Path, home: Home) -> LocalModel:
+    """Register the GGUF file at `path`, in place, under its own name; raises NotFound, Unusable, Conflict."""
+    path = path.expanduser().absolute()
+    if not path.is_file():
+        raise NotFound(f"There is no file at {path}.", "Name a GGUF file: lorebook models add PATH")
+    model = _checked(LocalModel(model_name(path) or path.stem, path, None, "added"))
+    for other in local_models(home):
+        if other.name.casefold() == model.name.casefold() and other.path != path:
+            raise Conflict(f"There is a model {other.name} already, at {other.path}.", "Rename the file, then add it.")
+    home.make()
+    added.put(home, model.name, path)
+    return model
+
+
+def remove(name: str, home: Home) -> Removed:
+    """Delete a model of lorebook's own, or take the registration of an added one back.
+
+    Raises NotFound, BadRequest for what another program holds, Conflict where the file is in use.
+    """
+    known = find_known(name)
+    wanted = (known.name if known else name).casefold()
+    model = next((model for model in local_models(home) if model.name.casefold() == wanted), None)
+    if model is None:
+        return _remove_rest(name, known, home)
+    if model.origin in _OWNERS:
+        raise BadRequest(
+            f"{model.name} belongs to {_OWNERS[model.origin]} ({model.path}).", "Remove it with that program."
+        )
+    if model.origin == "added":
+        added.take_back(home, model.name)
+        return Removed(model.name, model.path, 0)
+    return Removed(model.name, model.path, _delete(model.path))
+
+
+def missing(known: KnownModel) -> NotFound:
+    """Return what to tell the person about a known model that is not here."""
+    return NotFound(
+        f"{known.name} is not on this machine ({known.size / 1e6:.0f} MB).",
+        f"Bring it: lorebook models pull {known.name}",
+    )
+
+
+def _resolve_auto(home: Home) -> LocalModel:
+    chosen = choose_here(home)
+    here = {model.name: model for model in local_models(home)}
+    names = [known.name for known in answering()]
+    # A smaller one is quicker than what was chosen, a larger one may not fit: the smaller ones come first.
+    order = [*names[names.index(chosen) :], *reversed(names[: names.index(chosen)])]
+    for name in order:
+        if name in here:
+            return _checked(here[name])
+    raise missing(CATALOGUE[chosen])
+
+
+def _own(home: Home) -> Iterator[LocalModel]:
+    """Yield what lies in lorebook's own folder: the catalogue's models, then files that the person put there."""
+    places = {known.place(home.models): known for known in CATALOGUE.values()}
+    for place, known in places.items():
+        if place.is_file() or known.whole(home.models):
+            whole = known.whole(home.models)
+            yield LocalModel(known.name, place, known.files[0].sha256 if whole else None, "lorebook")
+    for path in sorted(home.models.glob("*.gguf")):
+        name = model_name(path)
+        if name is not None and path not in places:
+            yield LocalModel(name, path, None, "lorebook")
+
+
+def _added(home: Home) -> Iterator[LocalModel]:
+    for name, path in added.added_models(home).items():
+        yield LocalModel(name, path, None, "added")
+
+
+def _elsewhere() -> Iterator[LocalModel]:
+    """Yield what other programs hold; what the catalogue knows goes by the catalogue's name."""
+    for found in found_elsewhere():
+        model = LocalModel(found.name, found.path, found.sha256, found.origin)
+        known = find_known(found.name, found.sha256)
+        yield replace(model, name=known.name) if known else model
+
+
+def _checked(model: LocalModel) -> LocalModel:
+    """Return `model` if its file is a whole GGUF model; raises NotFound and Unusable."""
+    if model.sha256 is not None and model.origin == "lorebook":
+        return model  # its bytes were checked when they came
+    if not model.path.is_file():
+        raise NotFound(f"{model.name} is not at {model.path} any more.", f"Forget it: lorebook models rm {model.name}")
+    try:
+        header = read_header(model.path)
+    except Unusable as error:
+        if model.origin == "lorebook" and model.name in CATALOGUE:
+            raise Unusable(error.message, f"Bring it again: lorebook models pull {model.name}") from error
+        raise
+    if header.kind != "model":
+        raise Unusable(f"{model.path.name} holds a {header.kind}, not a model.", "Name the model's own GGUF file.")
+    return model
+
+
+def _not_found(name: str, known: KnownModel | None, home: Home) -> NotFound:
+    if known is not None:
+        return missing(known)
+    if name.lower().endswith(".gguf"):
+        return NotFound(f"There is no file at {Path(name).expanduser().absolute()}.", "See `lorebook models list`.")
+    names = {model.name for model in local_models(home)} | {known.name for known in CATALOGUE.values()}
+    names -= {known.name for known in CATALOGUE.values() if known.purpose == "embed"}
+    near = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.4)
+    guess = f" Did you mean {' or '.join(near)}?" if near else ""
+    return NotFound(f"There is no model {name}.{guess}", "See `lorebook models list`.")
+
+
+def _remove_rest(name: str, known: KnownModel | None, home: Home) -> Removed:
+    """Delete what an interrupted download of a known model left."""
+    if known is None:
+        raise _not_found(name, None, home)
+    places = [home.models / path for file in known.files for path in (file.path, f"{file.path}.part")]
+    left = [place for place in places if place.is_file()]
+    if not left:
+        raise missing(known)
+    return Removed(known.name, left[0], sum(_delete(place) for place in left))
+
+
+def _delete(path: Path) -> int:
+    """Delete a file or a folder of lorebook's own and return its bytes."""
+    size = _size(path)
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        hint = "The daemon may have it open: lorebook stop"
+        raise Conflict(f"{path} cannot be deleted ({error.strerror or error}).", hint) from error
+    return size
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    return path.stat().st_size if path.is_file() else 0
