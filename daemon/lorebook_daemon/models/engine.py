@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -65,7 +65,7 @@ class Engine(Protocol):
 
     def generate(
         self, prompt: Prompt, sampling: Sampling, max_tokens: int, adapters: tuple[AdapterUse, ...] = ()
-    ) -> AsyncIterator[Token | Finished]:
+    ) -> AsyncGenerator[Token | Finished, None]:
         """Yield the answer piece by piece, then Finished. Raises TooLong, EngineDied, EngineFailed."""
         ...
 

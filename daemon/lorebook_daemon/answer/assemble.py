@@ -1,0 +1,67 @@
+"""Fits passages into the prompt's budget; what does not fit is listed, never dropped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lorebook_api.errors import TooLong
+from lorebook_api.schema import Context, Cut
+from lorebook_daemon.answer.prompts import answer_prompt, passage_text
+from lorebook_daemon.answer.retrieved import RootHit
+from lorebook_daemon.models.engine import Engine
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A passage that goes to the model: where it came from, its text as the model reads it, and its tokens."""
+
+    hit: RootHit
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """The passages that fit, best first, and the account of the budget."""
+
+    sheets: tuple[Sheet, ...]
+    rest: int
+    budget: int
+    cut: tuple[Cut, ...]
+
+    def context(self, used: Sequence[Sheet]) -> Context:
+        """Return the account for an answer that was written from `used`."""
+        left = tuple(
+            _cut(sheet.hit, sheet.tokens, "does not state the answer") for sheet in self.sheets if sheet not in used
+        )
+        return Context(self.budget, self.rest + sum(sheet.tokens for sheet in used), (*self.cut, *left))
+
+
+async def assemble(question: str, hits: Sequence[RootHit], engine: Engine, budget: int, max_tokens: int) -> Assembled:
+    """Return the passages that fit `budget` tokens beside the question, and leave room for `max_tokens` of answer.
+
+    Raises TooLong where the question does not fit by itself.
+    """
+    budget = min(budget, engine.n_ctx - max_tokens)
+    texts = [passage_text(hit) for hit in hits]
+    (size,) = await engine.count([answer_prompt(question, tuple(texts))])
+    if size.rest > budget:
+        raise TooLong(
+            f"the question takes {size.rest} tokens, and the prompt may take {max(budget, 0)}.",
+            "Shorten it, or set LOREBOOK_CONTEXT_BUDGET and LOREBOOK_N_CTX higher.",
+        )
+    sheets: list[Sheet] = []
+    cut: list[Cut] = []
+    left = budget - size.rest
+    for hit, text, tokens in zip(hits, texts, size.passages, strict=True):
+        if tokens <= left:
+            sheets.append(Sheet(hit, text, tokens))
+            left -= tokens
+        else:
+            cut.append(_cut(hit, tokens, f"over the budget of {budget} tokens"))
+    return Assembled(tuple(sheets), size.rest, budget, tuple(cut))
+
+
+def _cut(hit: RootHit, tokens: int, why: str) -> Cut:
+    return Cut(hit.passage.path, hit.passage.start_line, hit.passage.end_line, tokens, why)

@@ -1,0 +1,122 @@
+"""Checks each sentence of an answer against the passages: which one supports it, with which lines, and how well."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lorebook_api.schema import AdapterUse, Citation, Claim
+from lorebook_daemon.answer.assemble import Sheet
+from lorebook_daemon.answer.attribute import Lines, supporting_lines, unbacked_numbers
+from lorebook_daemon.answer.prompts import supported_prompt
+from lorebook_daemon.answer.sentences import Sentence, sentences
+from lorebook_daemon.models.engine import Engine
+
+CITED = 0.5
+"""Support from which a sentence gets its citation."""
+
+_CENTRE, _SCALE = 0.0, 1.0
+"""Turn logit(Yes) - logit(No) into a probability."""
+
+_UNBACKED = 0.2
+"""The most support that a sentence can have whose number stands in no source: models overlook a changed number."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An answer with marks behind the sentences that hold, its claims, its citations, and their mean support."""
+
+    text: str
+    claims: tuple[Claim, ...]
+    citations: tuple[Citation, ...]
+    grounded: float
+
+
+@dataclass(frozen=True)
+class _Backing:
+    """The passage that supports a sentence best, the lines in it, and how well (0 to 1)."""
+
+    sheet: Sheet
+    lines: Lines
+    support: float
+
+
+async def verify(
+    question: str, text: str, sheets: Sequence[Sheet], engine: Engine, adapters: tuple[AdapterUse, ...]
+) -> Verified:
+    """Attribute every sentence of `text` to lines of the passages it was written from, and check it against them."""
+    found = sentences(text)
+    prompts = [supported_prompt(question, s.text, sheet.text) for s in found for sheet in sheets]
+    scores = await engine.judge(prompts, adapters)
+    backings = [
+        _best(question, sentence, sheets, scores[i * len(sheets) : (i + 1) * len(sheets)])
+        for i, sentence in enumerate(found)
+    ]
+    return _marked(text, found, backings)
+
+
+def _best(question: str, sentence: Sentence, sheets: Sequence[Sheet], scores: Sequence[float]) -> _Backing:
+    missing = unbacked_numbers(sentence.text, question, *(sheet.text for sheet in sheets))
+    backings = []
+    for sheet, score in zip(sheets, scores, strict=True):
+        lines = supporting_lines(sentence.text, sheet.hit.passage.text)
+        support = probability(score)
+        backings.append(_Backing(sheet, lines, min(support, _UNBACKED) if missing else support))
+    # Several passages may be judged alike; the one whose lines share most with the sentence is the one it came from.
+    return max(backings, key=lambda backing: backing.support + backing.lines.overlap)
+
+
+def probability(score: float) -> float:
+    """Return a probability for logit(Yes) - logit(No)."""
+    return 1 / (1 + math.exp(-(max(-50.0, min(50.0, score)) - _CENTRE) / _SCALE))
+
+
+def _marked(text: str, found: Sequence[Sentence], backings: Sequence[_Backing]) -> Verified:
+    numbers: dict[tuple[int, Lines], int] = {}
+    best: dict[int, _Backing] = {}
+    claims = []
+    parts, at = [], 0
+    for sentence, backing in zip(found, backings, strict=True):
+        cited: tuple[int, ...] = ()
+        if backing.support >= CITED:
+            key = (id(backing.sheet), Lines(backing.lines.start, backing.lines.end, 0.0))
+            n = numbers.setdefault(key, len(numbers) + 1)
+            if n not in best or backing.support > best[n].support:
+                best[n] = backing
+            cited = (n,)
+        claims.append(Claim(sentence.text, cited, round(backing.support, 3)))
+        mark = "".join(f" [{n}]" for n in cited)
+        parts.append(_with_mark(text[at : sentence.end], mark))
+        at = sentence.end
+    parts.append(text[at:])
+    citations = tuple(_citation(n, backing) for n, backing in sorted(best.items()))
+    grounded = sum(claim.support for claim in claims) / len(claims) if claims else 0.0
+    return Verified("".join(parts), tuple(claims), citations, round(grounded, 3))
+
+
+def _with_mark(part: str, mark: str) -> str:
+    """Return a part of the answer with its mark: before a final full stop's end, below a block of code."""
+    if not mark:
+        return part
+    return f"{part}\n{mark.strip()}" if part.rstrip().endswith(("```", "~~~")) else f"{part}{mark}"
+
+
+def _citation(n: int, backing: _Backing) -> Citation:
+    passage = backing.sheet.hit.passage
+    quote = "\n".join(passage.text.split("\n")[backing.lines.start : backing.lines.end + 1])
+    cell = passage.cell
+    return Citation(
+        n=n,
+        path=passage.path,
+        start_line=passage.start_line + backing.lines.start,
+        end_line=passage.start_line + backing.lines.end,
+        quote=quote,
+        sha256=hashlib.sha256(quote.encode("utf-8", "surrogatepass")).hexdigest(),
+        support=round(backing.support, 3),
+        cell_id=cell.id if cell else None,
+        cell_index=cell.index if cell else None,
+        execution_count=cell.execution_count if cell else None,
+        root=backing.sheet.hit.root,
+    )
