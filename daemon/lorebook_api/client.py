@@ -77,7 +77,7 @@ class Client:
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
 
-    def ask(self, request: AskRequest) -> Iterator[AskEvent]:
+    def ask(self, request: AskRequest) -> Generator[AskEvent, None, None]:
         """Yield what happens to the question, the Answer last; closing the iterator cancels the request."""
         request = replace(request, request_id=request.request_id or new_request_id())
         return self._stream("/api/ask", asdict(request), ASK_EVENTS, last="answer")
@@ -86,7 +86,7 @@ class Client:
         """Return the ranked passages; a root that is not indexed yet is indexed first, however long that takes."""
         return decode(SearchResponse, self._call("POST", "/api/search", asdict(request), seconds=None))
 
-    def index(self, request: IndexRequest) -> Iterator[IndexEvent]:
+    def index(self, request: IndexRequest) -> Generator[IndexEvent, None, None]:
         """Yield progress and one IndexReport a root; closing the iterator stops the run."""
         return self._stream("/api/index", asdict(request), INDEX_EVENTS, last="done")
 
@@ -98,7 +98,7 @@ class Client:
         """Return the models that are known, present or not."""
         return tuple(decode(ModelInfo, model) for model in self._call("GET", "/api/models")["models"])
 
-    def pull_model(self, name: str) -> Iterator[PullEvent]:
+    def pull_model(self, name: str) -> Generator[PullEvent, None, None]:
         """Yield the download's progress in bytes, the ModelInfo last; what was brought is kept when it breaks off."""
         return self._stream("/api/models/pull", {"name": name}, PULL_EVENTS, last="done")
 
@@ -121,7 +121,9 @@ class Client:
                 raise _error_of(response)
             return _parse(response.text) if response.content else {}
 
-    def _stream(self, path: str, body: Any, events: dict[str, Callable[[Any], T]], last: str) -> Iterator[T]:
+    def _stream(
+        self, path: str, body: Any, events: dict[str, Callable[[Any], T]], last: str
+    ) -> Generator[T, None, None]:
         """Yield the decoded events up to the one named `last`; a stream that ends before it has lost its daemon."""
         with closing(self._events(path, body)) as stream:
             for event in stream:

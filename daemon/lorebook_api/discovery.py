@@ -109,8 +109,8 @@ def stop_daemon(home: Home, daemon: Daemon) -> None:
     try:
         with open_http(daemon) as http:
             http.post("/api/stop")
-        # The daemon holds this lock for as long as it lives.
-        FileLock(home.runtime / "daemon.lock").acquire(timeout=STOP_SECONDS).lock.release()
+        with FileLock(home.runtime / "daemon.lock", timeout=STOP_SECONDS):
+            pass  # the daemon holds this lock for as long as it lives
     except Timeout as error:
         message = f"the daemon (pid {daemon.pid}) was asked to stop and still runs after {STOP_SECONDS:.0f} s."
         raise DaemonUnavailable(message, f"End it yourself: kill {daemon.pid}") from error

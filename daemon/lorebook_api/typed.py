@@ -1,0 +1,56 @@
+"""What a person typed, made into fields of a request: roots, models, adapters, and their bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from lorebook_api.errors import BadRequest, NotFound
+from lorebook_api.schema import AdapterUse
+
+K_MOST = 100
+"""Passages at the most; one at the least."""
+MAX_TOKENS_MOST = 32_768
+"""Tokens of an answer at the most; one at the least."""
+
+
+def find_roots(typed: Sequence[str | Path]) -> tuple[str, ...]:
+    """Return the folders as absolute paths, each once, the current folder where none was given.
+
+    Raises NotFound for one that is not there and BadRequest for one that is no folder.
+    """
+    return tuple(dict.fromkeys(_find_root(Path(root)) for root in typed or (".",)))
+
+
+def find_model(typed: str) -> str:
+    """Return a model's name as it is, a path to a file as an absolute path: the daemon stands elsewhere."""
+    path = Path(typed).expanduser()
+    is_path = path.suffix.lower() == ".gguf" or (path.name != typed and path.is_file())
+    return str(path.absolute()) if is_path else typed
+
+
+def parse_adapter(typed: str) -> AdapterUse:
+    """Return the adapter that `NAME`, `NAME:SCALE` or a path to a GGUF means; raises BadRequest for a bad scale."""
+    name, colon, scale = typed.rpartition(":")
+    if not colon or typed.lower().endswith(".gguf"):
+        return AdapterUse(find_model(typed))
+    try:
+        strength = float(scale)
+    except ValueError:
+        strength = math.nan
+    if not name or not math.isfinite(strength):
+        raise BadRequest(f"{typed!r} is no adapter.", "Type NAME or NAME:SCALE, for example lab-notes:0.8")
+    return AdapterUse(find_model(name), strength)
+
+
+def _find_root(typed: Path) -> str:
+    try:
+        root = typed.expanduser().resolve(strict=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13; an unknown ~user
+        raise NotFound(
+            f"{typed} does not exist or cannot be read.", "Check the path, or name another folder."
+        ) from error
+    if not root.is_dir():
+        raise BadRequest(f"{root} is a file; a root is a folder.", f"Take its folder: {root.parent}")
+    return str(root)

@@ -1,0 +1,104 @@
+"""`lorebook models`: the GGUF models on this machine, and those that can be brought."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from lorebook_api.errors import NotFound
+from lorebook_api.schema import ModelInfo, Progress
+from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option
+from lorebook_daemon.cli.reach import reach
+from lorebook_daemon.cli.screen import Bars, Screen, printable
+
+
+@click.group(
+    short_help="List, bring, add and remove models.",
+    epilog=examples(
+        "lorebook models list",
+        "lorebook models pull qwen2.5-coder-1.5b-instruct-q4_k_m",
+        "lorebook models add ~/Downloads/my-model.gguf",
+    ),
+)
+@debug_option
+def models() -> None:
+    """Manage GGUF models. Those that Ollama, LM Studio or the Hugging Face cache hold are used in place."""
+
+
+@models.command("list", short_help="List the models.", epilog=examples("lorebook models list"))
+@json_option
+@daemon_option
+def list_models(as_json: bool, start: bool) -> None:
+    """List the models that are here and those that can be brought."""
+    screen = Screen()
+    known = reach(screen, start).models()
+    if as_json:
+        click.echo(json.dumps({"models": [asdict(model) for model in known]}, indent=2))
+        return
+    table = Table("", "name", "size", "from", "path", box=None, pad_edge=False)
+    for model in known:
+        size = f"{model.size / 1e6:.0f} MB" if model.size else ""
+        table.add_row(_state(model), printable(model.name), size, printable(model.origin), printable(model.path))
+    screen.out.print(table, soft_wrap=not screen.out.is_terminal)
+
+
+def _state(model: ModelInfo) -> str:
+    state = "loaded" if model.loaded else "here" if model.installed else "-"
+    return f"{state}, default" if model.default else state
+
+
+@models.command(
+    short_help="Bring a model to this machine.",
+    epilog=examples("lorebook models pull qwen2.5-coder-1.5b-instruct-q4_k_m"),
+)
+@click.argument("name")
+@json_option
+@daemon_option
+def pull(name: str, as_json: bool, start: bool) -> None:
+    """Bring the model NAME. Broken off, the same command goes on where it was."""
+    screen = Screen()
+    brought: ModelInfo | None = None
+    with Bars(screen) as bars, closing(reach(screen, start).pull_model(name)) as events:
+        for event in events:
+            if isinstance(event, Progress):
+                bars.show(event)
+            else:
+                brought = event
+    if as_json:
+        click.echo(json.dumps(asdict(brought) if brought else {"name": name}, indent=2))
+    elif brought:
+        screen.write(printable(f"{brought.name} is here: {brought.path} ({brought.size / 1e6:.0f} MB)"))
+
+
+@models.command(
+    short_help="Use a GGUF file where it lies.", epilog=examples("lorebook models add ~/Downloads/my-model.gguf")
+)
+@click.argument("path", type=click.Path(path_type=Path))
+@json_option
+@daemon_option
+def add(path: Path, as_json: bool, start: bool) -> None:
+    """Register the GGUF file PATH under its own name; it is neither copied nor moved."""
+    file = path.expanduser().absolute()
+    if not file.is_file():
+        raise NotFound(f"{file} is not a file.", "Check the path.")
+    screen = Screen()
+    model = reach(screen, start).add_model(str(file))
+    if as_json:
+        click.echo(json.dumps(asdict(model), indent=2))
+    else:
+        screen.write(printable(f'Added {model.name}. Try it: lorebook ask "…" --model {model.name}'))
+
+
+@models.command(short_help="Delete a model.", epilog=examples("lorebook models rm smollm2-135m-instruct-q4_1"))
+@click.argument("name")
+@daemon_option
+def rm(name: str, start: bool) -> None:
+    """Delete the model NAME from lorebook's folder. Files of other programs are left alone."""
+    screen = Screen()
+    reach(screen, start).remove_model(name)
+    screen.write(printable(f"Removed {name}."))

@@ -1,0 +1,66 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from lorebook_api.typed import K_MOST
+from lorebook_daemon.cli.program import DEBUG, JSON
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def examples(*lines: str) -> str:
+    r"""Return the end of a help text: one example a line, kept as it is (click's `\b`)."""
+    return "\n".join(("\b", "Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)))
+
+
+def _note(key: str) -> Callable[[click.Context, click.Parameter, bool], bool]:
+    def noted(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+        ctx.meta[key] = bool(ctx.meta.get(key)) or value
+        return value
+
+    return noted
+
+
+def debug_option(command: F) -> F:
+    """Give a command `--debug`: tracebacks are shown."""
+    return click.option(
+        "--debug", is_flag=True, is_eager=True, expose_value=False, callback=_note(DEBUG), help="Show tracebacks."
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Give a command `--json`, passed on as `as_json`."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        is_eager=True,
+        callback=_note(JSON),
+        help="Print one JSON document on stdout, nothing else.",
+    )(command)
+
+
+def daemon_option(command: F) -> F:
+    """Give a command `--no-daemon-start`, passed on as `start`, and `--debug`."""
+    return click.option(
+        "--no-daemon-start", "start", flag_value=False, default=True, type=bool, help="Fail where no daemon runs."
+    )(debug_option(command))
+
+
+def roots_option(command: F) -> F:
+    """Give a command `--root DIR`, which may be repeated."""
+    return click.option(
+        "--root", "roots", multiple=True, metavar="DIR", help="Folder to look in; may be repeated. Default: this one."
+    )(command)
+
+
+def k_option(default: int) -> Callable[[F], F]:
+    """Give a command `-k N`, the number of passages."""
+    return click.option(
+        "-k", type=click.IntRange(1, K_MOST), default=default, show_default=True, help="How many passages."
+    )

@@ -1,0 +1,58 @@
+"""`lorebook search`: ranked passages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import click
+from rich.text import Text
+
+from lorebook_api.schema import Kind, SearchRequest
+from lorebook_api.typed import find_roots
+from lorebook_daemon.cli.options import daemon_option, examples, json_option, k_option, roots_option
+from lorebook_daemon.cli.passages import place_of, show_lines
+from lorebook_daemon.cli.reach import reach
+from lorebook_daemon.cli.screen import Screen
+
+LINES_SHOWN = 6
+
+
+@click.command(
+    short_help="Find passages.",
+    epilog=examples(
+        'lorebook search "read_csv with a date column"',
+        "lorebook search drop null rows --kind notebook -k 3",
+        "lorebook search parse_config --root ~/taxi --json | jq -r '.results[].path'",
+    ),
+)
+@click.argument("query", nargs=-1, required=True)
+@roots_option
+@k_option(10)
+@click.option("--kind", type=click.Choice(["code", "notebook", "doc", "data"]), help="Only passages of this kind.")
+@json_option
+@daemon_option
+def search(
+    query: tuple[str, ...], roots: tuple[str, ...], k: int, kind: Kind | None, as_json: bool, start: bool
+) -> None:
+    """List the passages that fit QUERY best, by words and by meaning, best first."""
+    words = " ".join(query).strip()
+    if not words:
+        raise click.BadParameter("the query is empty.", param_hint="QUERY")
+    request = SearchRequest(words, find_roots(roots), k, kind)
+    screen = Screen()
+    response = reach(screen, start).search(request)
+    if as_json:
+        click.echo(json.dumps(asdict(response), indent=2))
+        return
+    for notice in response.notices:
+        screen.say(notice)
+    for result in response.results:
+        head = Text(f"{result.rank:>2}. ", style="bold").append_text(place_of(result, request.roots))
+        screen.write(head.append(f"  {result.kind} {result.score:.3f}", style="dim"))
+        show_lines(screen, result.text, LINES_SHOWN)
+    if not response.results:
+        screen.write("Nothing found.")
+    screen.write(
+        f"{len(response.results)} passages, {response.took_ms:.0f} ms, {response.retrieval} search", style="dim"
+    )
