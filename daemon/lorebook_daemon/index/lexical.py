@@ -99,7 +99,7 @@ class Lexical:
     def load(cls, file: Path) -> Lexical:
         """Return the index that `save` wrote; raises Unusable where the file is missing, cut or something else."""
         try:
-            with np.load(file, allow_pickle=False) as parts:
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as parts:
                 names = parts["terms"].tobytes().decode()
                 terms = {term: row for row, term in enumerate(names.split("\n") if names else [])}
                 arrays = (parts["data"], parts["indices"], parts["indptr"])

@@ -24,6 +24,11 @@ class Question:
     names: tuple[str, ...]
     """The words of a sentence that can only be names of code."""
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names asked for, of either sort."""
+        return (self.identifier,) if self.identifier else self.names
+
     @classmethod
     def read(cls, text: str) -> Question:
         """Return the question that `text` puts."""
@@ -33,16 +38,18 @@ class Question:
 
 
 def fuse(by_words: Sequence[int], by_meaning: Sequence[int], share_of_meaning: Mapping[int, float]) -> dict[int, float]:
-    """Return a score from 0 to 1 for each id of either list, best first both, by reciprocal ranks.
+    """Return a score from 0 to 1 for each id in `share_of_meaning`, by its reciprocal ranks in two lists, best first.
 
-    `share_of_meaning` says for each id how much the second list counts; the first has the rest. An id that is first
-    in both scores 1.
+    `share_of_meaning` says how much the second list counts for the id; the first has the rest. An id that is first
+    in both scores 1, one that stands in neither 0.
     """
-    scores: dict[int, float] = {}
+    scores = dict.fromkeys(share_of_meaning, 0.0)
     for rank, key in enumerate(by_words, 1):
-        scores[key] = (1 - share_of_meaning[key]) * (RRF_K + 1) / (RRF_K + rank)
+        if key in scores:
+            scores[key] += (1 - share_of_meaning[key]) * (RRF_K + 1) / (RRF_K + rank)
     for rank, key in enumerate(by_meaning, 1):
-        scores[key] = scores.get(key, 0.0) + share_of_meaning[key] * (RRF_K + 1) / (RRF_K + rank)
+        if key in scores:
+            scores[key] += share_of_meaning[key] * (RRF_K + 1) / (RRF_K + rank)
     return scores
 
 

@@ -54,18 +54,16 @@ class Searcher:
         by_name = self._by_name(question, among)
 
         pool = self.fetch(list(dict.fromkeys((*by_words.ids, *by_meaning.ids, *by_name))))
-        ids, passages = list(pool), list(pool.values())
+        ids, passages = list(pool), list(pool.values())  # one that was deleted a moment ago is not among them
         if not passages:
             return []
 
         shares = {key: self._share_of_meaning(question, passage) for key, passage in pool.items()}
         fused = fuse(by_words.ids, by_meaning.ids, shares)
-        scores: Scores = np.array([fused.get(key, 0.0) for key in ids])
-        for signal in self.signals.values():
-            scores = signal(question, passages, scores)
+        scores = self._code_in_order(question, passages, np.array([fused[key] for key in ids]))
 
         # Ranks say nothing of how good the best is; without it the roots of one question could not be merged.
-        scores *= max(by_words.confidence, by_meaning.confidence) / scores.max()
+        scores *= max(by_words.confidence, by_meaning.confidence) / (scores.max() or 1.0)
         return [Hit(ids[place], passages[place], float(scores[place])) for place in best_first(scores)[:k]]
 
     def _by_words(self, question: Question, among: Mask | None) -> _Found:
@@ -82,9 +80,22 @@ class Searcher:
         return _Found(tuple(ids.tolist()), max(0.0, float(similarities[0])) if len(ids) else 0.0)
 
     def _by_name(self, question: Question, among: Mask | None) -> list[int]:
-        names = [question.identifier] if question.identifier else question.names
-        ids, _ = self.lexical.top([definition_term(name) for name in names], DEFINERS, among)
+        ids, _ = self.lexical.top([definition_term(name) for name in question.asked], DEFINERS, among)
         return [int(key) for key in ids]
+
+    def _code_in_order(self, question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
+        """Return the scores after the signals have moved code among code.
+
+        The code passages share out the scores that they had: names of files say which module is meant, but not
+        whether a module, a notebook or a note answers, and code with a fitting name would bury the cell that does.
+        """
+        code = np.flatnonzero([passage.kind == "code" for passage in passages])
+        moved = scores[code]
+        for signal in self.signals.values() if len(code) else ():
+            moved = signal(question, [passages[place] for place in code], moved)
+        ordered = scores.copy()
+        ordered[code[best_first(moved)]] = np.sort(scores[code])[::-1]
+        return ordered
 
     def _share_of_meaning(self, question: Question, passage: Passage) -> float:
         if self.vectors is None or self.embedder is None:

@@ -76,7 +76,8 @@ def side_files(question: Question, passages: Sequence[Passage], scores: Scores) 
     """Lower tests, examples, compatibility and entry files, unless the question is about tests or examples."""
     if _ABOUT_TESTS.search(question.text):
         return scores
-    return scores * np.array([_standing(passage.path) for passage in passages])
+    lowered: Scores = scores * np.array([_standing(passage.path) for passage in passages])
+    return lowered
 
 
 def spread(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:

@@ -28,7 +28,8 @@ STOP_WORDS = frozenset((
 """Dropped from questions only: in a passage they are harmless, and some are names (`use`, `with`)."""
 
 _WORD = re.compile(r"\d+(?:\.\d+)+|\w+")
-_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PART_BEYOND_ASCII = re.compile(r"[^\W\d_]+|\d+")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::)[A-Za-z_]\w*)*\Z")
 _FOLDERS = 3
@@ -43,7 +44,8 @@ def words(text: str) -> list[str]:
 @lru_cache(maxsize=1 << 17)
 def parts(word: str) -> tuple[str, ...]:
     """Return the parts of an identifier, folded but not stemmed: `HTTPServer_v2` -> `http`, `server`, `v`, `2`."""
-    return tuple(part.casefold() for part in _PART.findall(word))
+    pattern = _PART if word.isascii() else _PART_BEYOND_ASCII
+    return tuple(part.casefold() for part in pattern.findall(word))
 
 
 @lru_cache(maxsize=1 << 17)
@@ -97,7 +99,7 @@ def inner_identifiers(question: str) -> list[str]:
 
 
 def _is_name(word: str) -> bool:
-    return ("_" in word.strip("_") or (len(_PART.findall(word)) > 1 and not word.isupper())) and not word[0].isdigit()
+    return ("_" in word.strip("_") or (len(parts(word)) > 1 and not word.isupper())) and not word[0].isdigit()
 
 
 def file_words(paths: Iterable[str]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -101,14 +101,20 @@ class Vectors:
     def load(cls, file: Path) -> Vectors:
         """Return the index that `save` wrote; raises Unusable where the file is missing, cut or something else."""
         try:
-            with np.load(file, allow_pickle=False) as parts, TemporaryDirectory(dir=file.parent) as folder:
-                graph = Path(folder) / "graph"
-                parts["graph"].tofile(graph)
-                index = hnswlib.Index(space="cosine", dim=int(parts["dimensions"]))
-                index.load_index(str(graph), allow_replace_deleted=True)
-                return cls(index, parts["ids"])
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as parts:
+                return cls(cls._read(parts, file.parent), parts["ids"])
         except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile) as error:
             raise Unusable(f"{file} holds no vectors ({error}).", "Make them anew: lorebook index --full") from error
+
+    @staticmethod
+    def _read(parts: Mapping[str, Any], folder: Path) -> Any:
+        """Return the graph; hnswlib reads from a file of its own only."""
+        with TemporaryDirectory(dir=folder) as inside:
+            graph = Path(inside) / "graph"
+            parts["graph"].tofile(graph)
+            index = hnswlib.Index(space="cosine", dim=int(parts["dimensions"]))
+            index.load_index(str(graph), allow_replace_deleted=True)
+            return index
 
     def _compare(self, vector: Matrix, n: int, ids: list[int]) -> tuple[Ids, Matrix]:
         """Return the nearest of `ids` by comparing with each of them."""

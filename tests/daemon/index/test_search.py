@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+
+from fakes import HashEmbedder
+from lorebook_daemon.index.embed import passage_text
+from lorebook_daemon.index.lexical import Lexical
+from lorebook_daemon.index.passage import Passage
+from lorebook_daemon.index.search import Searcher
+from lorebook_daemon.index.vectors import Vectors
+
+PASSAGES = [
+    Passage(
+        "shop/cart.py", 1, 9, "class Cart:\n    def total(self): return sum(self.prices)", "code", defines=("Cart",)
+    ),
+    Passage("shop/pay.py", 1, 9, "def pay(cart): Cart.check(cart); Cart.lock(cart); Cart.close(cart)", "code"),
+    Passage("tests/test_cart.py", 1, 9, "def test_total_of_a_cart(): assert Cart().total() == 0", "code"),
+    Passage("model.ipynb", 1, 9, "train_test_split(rows, test_size=0.25)", "notebook"),
+    Passage("notes.md", 1, 9, "Prices are kept in cents, because sums of floats drift.", "doc"),
+    Passage("prices.csv", 1, 9, "article,price,currency", "data"),
+]
+
+
+def searcher(passages=PASSAGES, meaning=True, **more):
+    rows = list(enumerate(passages))
+    embedder = HashEmbedder()
+    vectors = Vectors.empty(embedder.dimensions)
+    vectors.add([key for key, _ in rows], embedder.embed([passage_text(passage) for passage in passages]))
+    found = {"vectors": vectors, "embedder": embedder} if meaning else {"vectors": None, "embedder": None}
+    table = dict(rows)
+    return Searcher(
+        Lexical.build(rows), fetch=lambda ids: {key: table[key] for key in ids if key in table}, **found, **more
+    )
+
+
+both = pytest.mark.parametrize("meaning", [True, False], ids=["hybrid", "words only"])
+
+
+@both
+@pytest.mark.parametrize(
+    ("question", "path"),
+    [
+        ("Cart", "shop/cart.py"),
+        ("why are prices kept in cents?", "notes.md"),
+        ("what size has the split of the rows?", "model.ipynb"),
+        ("which column holds the currency of an article", "prices.csv"),
+        ("which test covers the total of a cart", "tests/test_cart.py"),
+    ],
+)
+def test_right_passage_comes_first(meaning, question, path):
+    assert searcher(meaning=meaning).search(question, 5)[0].passage.path == path
+
+
+@both
+def test_scores_fall_and_stay_within_one(meaning):
+    scores = [hit.score for hit in searcher(meaning=meaning).search("total of the cart", 6)]
+    assert scores == sorted(scores, reverse=True)
+    assert 0.0 <= scores[-1] <= scores[0] <= 1.0
+
+
+@both
+def test_only_the_kind_asked_for(meaning):
+    hits = searcher(meaning=meaning).search("cart prices", 6, kind="data")
+    assert {hit.passage.kind for hit in hits} <= {"data"}
+
+
+def test_k_limits_the_hits():
+    assert len(searcher().search("cart total prices", 2)) == 2
+
+
+def test_nothing_known_finds_nothing_by_words():
+    assert searcher(meaning=False).search("zebra quagga", 5) == []
+
+
+@both
+def test_empty_root(meaning):
+    assert searcher([], meaning=meaning).search("cart", 5) == []
+
+
+@pytest.mark.parametrize("question", ["", "   ", "???", "\x00", "🦓", "a" * 9999])
+def test_odd_questions_do_no_harm(question):
+    assert len(searcher().search(question, 5)) <= 5
+
+
+def test_passage_that_was_deleted_meanwhile_is_left_out():
+    whole = searcher()
+    gone = Searcher(whole.lexical, whole.vectors, whole.embedder, lambda ids: {4: PASSAGES[4]})
+    assert [hit.id for hit in gone.search("cart", 5)] == [4]
+    assert Searcher(whole.lexical, whole.vectors, whole.embedder, lambda ids: {}).search("cart", 5) == []
+
+
+def test_better_match_scores_higher_than_that_of_another_root():
+    other = searcher([Passage("zoo.md", 1, 1, "the cart of the zebra", "doc"), *PASSAGES[4:]], meaning=False)
+    here = searcher(meaning=False).search("total prices of the Cart", 1)[0]
+    assert here.score > other.search("total prices of the Cart", 1)[0].score
+
+
+def test_definition_comes_in_where_the_lists_miss_it():
+    mentions = [Passage(f"m{n}.py", 1, 1, "Cart Cart Cart", "code") for n in range(60)]
+    defining = Passage("far.py", 1, 60, "Cart " + "filler words that dilute " * 60, "code", defines=("Cart",))
+    assert searcher([*mentions, defining], meaning=False).search("Cart", 1)[0].passage.path == "far.py"
+
+
+def test_a_signal_can_be_left_out():
+    first = searcher(signals={}, meaning=False).search("Cart", 1)[0]
+    assert first.passage.path != "shop/cart.py"
