@@ -30,15 +30,23 @@ class Activity:
         """Seconds since the last work ended; 0 while some is in hand."""
         return 0.0 if self._in_hand else self._clock() - self._last
 
+    def begin(self) -> None:
+        """Count one more piece of work; each is followed by one `end`."""
+        self._in_hand += 1
+
+    def end(self) -> None:
+        """Count one piece of work less."""
+        self._in_hand -= 1
+        self._last = self._clock()
+
     @contextmanager
     def working(self) -> Iterator[None]:
         """Count the block as work."""
-        self._in_hand += 1
+        self.begin()
         try:
             yield
         finally:
-            self._in_hand -= 1
-            self._last = self._clock()
+            self.end()
 
 
 async def until_idle(activity: Activity, limit_s: float) -> None:

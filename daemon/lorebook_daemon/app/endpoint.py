@@ -8,7 +8,6 @@ import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from lorebook_api.errors import BadRequest, Conflict
 
@@ -19,7 +18,7 @@ _BACKLOG = 128
 class Endpoint:
     """A bound socket that listens, its url, and the Host headers that mean it.
 
-    The url of a unix socket is `http+unix://` and the quoted path.
+    The url of a unix socket is `unix:` and its path.
     """
 
     sock: socket.socket
@@ -86,7 +85,7 @@ def _listen_at_path(path: Path) -> Endpoint:
     finally:
         os.umask(before)
     hosts = frozenset({"localhost", "127.0.0.1", "[::1]"})
-    return Endpoint(sock, f"http+unix://{quote(str(path), safe='')}", hosts, path)
+    return Endpoint(sock, f"unix:{path}", hosts, path)
 
 
 def _clear(path: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 from lorebook_api.schema import Progress
 from lorebook_daemon.models.engine import Engine
+from lorebook_daemon.models.shelf import LocalModel
 
 Report = Callable[[Progress], None]
 """Takes how far long work is; called in the event loop's thread."""
@@ -21,25 +22,13 @@ class LoadedEngine(Engine, Protocol):
         ...
 
 
-class Named(Protocol):
-    """A model on this machine, as far as this room needs to know it."""
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        ...
-
-
-Model = TypeVar("Model", bound=Named)
-
-
-class Engines(Generic[Model]):
+class Engines:
     """Keeps one loaded engine; `load` brings a model up and ends its process itself where it is cancelled."""
 
-    def __init__(self, load: Callable[[Model, Report], Awaitable[LoadedEngine]]) -> None:
+    def __init__(self, load: Callable[[LocalModel, Report], Awaitable[LoadedEngine]]) -> None:
         self._load = load
         self._lock = asyncio.Lock()
-        self._model: Model | None = None
+        self._model: LocalModel | None = None
         self._engine: LoadedEngine | None = None
         self._loading = False
 
@@ -55,7 +44,7 @@ class Engines(Generic[Model]):
         """The name of the model in memory or on its way there, empty where there is none."""
         return "" if self._model is None else self._model.name
 
-    async def get(self, model: Model, report: Report) -> LoadedEngine:
+    async def get(self, model: LocalModel, report: Report) -> LoadedEngine:
         """Return the engine of `model`; another one is ended first, since two may not fit into memory."""
         async with self._lock:
             if self._engine is not None and self._model == model:

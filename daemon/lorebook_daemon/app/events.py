@@ -25,8 +25,8 @@ _HEADERS = {
     "x-accel-buffering": "no",  # a proxy in between must pass events on at once
 }
 
-Emit = Callable[[str, Any], Awaitable[None]]
-"""Sends one event: its name, and a dataclass or plain JSON data."""
+Emit = Callable[[str, Any], None]
+"""Sends one event: its name, and plain JSON data that may hold dataclasses."""
 
 Work = Callable[[Emit], Awaitable[None]]
 
@@ -49,8 +49,12 @@ def encode(event: str, data: Any) -> bytes:
     ASCII because readers that split at every Unicode line end would break a text with U+2028 in it, and because
     a file's text may hold half a surrogate pair, which UTF-8 cannot.
     """
-    plain = dataclasses.asdict(data) if dataclasses.is_dataclass(data) and not isinstance(data, type) else data
-    return f"event: {event}\ndata: {json.dumps(plain, allow_nan=False)}\n\n".encode("ascii")
+    line = json.dumps(data, allow_nan=False, default=_plain)
+    return f"event: {event}\ndata: {line}\n\n".encode("ascii")
+
+
+def _plain(data: Any) -> dict[str, Any]:
+    return dataclasses.asdict(data)
 
 
 class EventStream(Response):
@@ -72,7 +76,7 @@ class EventStream(Response):
         """Run the work and deliver its events."""
         events: _Events = asyncio.Queue()
 
-        async def emit(event: str, data: Any) -> None:
+        def emit(event: str, data: Any) -> None:
             events.put_nowait(encode(event, data))
 
         async def run() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ExceptionHandler
 
 from lorebook_api.errors import BadRequest, LorebookError, NotFound
 
@@ -57,7 +57,7 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
     return error_response(LorebookError("The daemon met an error of its own.", "See `lorebook logs`."))
 
 
-EXCEPTION_HANDLERS: dict[int | type[Exception], ExceptionHandler] = {
+EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     LorebookError: _told,
     RequestValidationError: _invalid,
     HTTPException: _http,

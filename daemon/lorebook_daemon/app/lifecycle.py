@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from lorebook_api.errors import Conflict, StorageFailed
 from lorebook_api.home import Home
@@ -35,19 +36,33 @@ def now() -> str:
 
 
 @contextlib.contextmanager
-def sole(home: Home) -> Iterator[None]:
-    """Hold the daemon's lock for the block; raises Conflict, naming the daemon that holds it already."""
+def sole(home: Home, patience_s: float = 10.0) -> Iterator[None]:
+    """Hold the daemon's lock for the block; raises Conflict, naming the daemon that holds it already.
+
+    One that holds it and has no runtime file is ending (or about to write it): waits `patience_s` seconds for that.
+    """
     lock = FileLock(home.runtime / "daemon.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise Conflict(_where_the_first_is(home), "Use that one, or end it first: `lorebook stop`.") from error
-    except OSError as error:
-        raise StorageFailed(f"{home.runtime} cannot be locked ({error.strerror or error}).") from error
+    _acquire(lock, home, time.monotonic() + patience_s)
     try:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: BaseFileLock, home: Home, deadline: float) -> None:
+    hint = "Use that one, or end it first: `lorebook stop`."
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=0.2)
+        except Timeout as error:
+            first = _read(home.daemon_file)
+            if first:
+                at = f"at {first.get('url')} (process {first.get('pid')})"
+                raise Conflict(f"A daemon runs already {at}.", hint) from error
+            if time.monotonic() > deadline:
+                raise Conflict("A daemon is starting or ending already.", hint) from error
+        except OSError as error:
+            raise StorageFailed(f"{home.runtime} cannot be locked ({error.strerror or error}).") from error
 
 
 @contextlib.contextmanager
@@ -59,13 +74,6 @@ def announced(home: Home, told: RuntimeFile) -> Iterator[None]:
     finally:
         if _read(home.daemon_file).get("token") == told.token:
             home.daemon_file.unlink(missing_ok=True)
-
-
-def _where_the_first_is(home: Home) -> str:
-    first = _read(home.daemon_file)
-    if not first:
-        return "A daemon is starting or ending already."
-    return f"A daemon runs already at {first.get('url')} (process {first.get('pid')})."
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""The routes that find and answer: ask, cancel, search."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter
+
+from lorebook_api.errors import Cancelled
+from lorebook_api.schema import (
+    Answer,
+    AskRequest,
+    CancelRequest,
+    Progress,
+    SearchRequest,
+    SearchResponse,
+    SearchResult,
+)
+from lorebook_daemon.answer import ask as answering
+from lorebook_daemon.answer.retrieved import RootHit
+from lorebook_daemon.app.checks import check_ask, check_search, served_or
+from lorebook_daemon.app.events import Emit, EventStream
+from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.app.queue import Priority
+from lorebook_daemon.app.roots import Opened
+
+_NOTHING = Opened((), "lexical", ())
+"""What a question to the model alone is answered from."""
+
+
+def asking_routes(parts: Parts) -> APIRouter:
+    """Return the routes `ask`, `cancel` and `search`."""
+    router = APIRouter(prefix="/api")
+
+    @router.post("/ask")
+    async def ask(request: AskRequest) -> EventStream:
+        named = replace(request, request_id=request.request_id or uuid.uuid4().hex)
+        check_ask(named)
+        return EventStream(lambda emit: _ask(parts, named, emit), named.request_id, parts.running)
+
+    @router.post("/cancel")
+    async def cancel(request: CancelRequest) -> dict[str, bool]:
+        """Tell whether there was such a request: one that has just ended is no error."""
+        return {"cancelled": parts.running.end(request.request_id, Cancelled("The request was cancelled."))}
+
+    @router.post("/search")
+    async def search(request: SearchRequest) -> SearchResponse:
+        return await _search(parts, request)
+
+    return router
+
+
+async def _ask(parts: Parts, request: AskRequest, emit: Emit) -> None:
+    """Bring the roots up to date and the model here, wait for the engine, answer."""
+    arrived = time.perf_counter()
+
+    def report(progress: Progress) -> None:
+        emit("progress", progress)
+
+    opened = _NOTHING
+    if request.grounding:
+        opened = await parts.roots.open(served_or(request.roots, parts.served), report)
+    model = await parts.models.find(parts.settings.model if request.model == "auto" else request.model, report)
+    if parts.queue.depth:
+        report(Progress(f"waiting for {parts.queue.depth} before this"))
+    async with parts.queue.turn(Priority.ask, request.request_id):
+        engine = await parts.engines.get(model, report)
+        waited_ms = (time.perf_counter() - arrived) * 1000
+        answer = await parts.answer(request, opened, engine, _sender(emit), parts.settings)
+    emit("answer", _timed(replace(answer, request_id=request.request_id), waited_ms))
+
+
+def _sender(emit: Emit) -> answering.Emit:
+    async def send(event: str, data: Any) -> None:
+        emit(event, {"sources": data} if event == "sources" else data)
+
+    return send
+
+
+def _timed(answer: Answer, waited_ms: float) -> Answer:
+    """Count the times from the request's arrival: roots, model and queue come before the answer's own clock."""
+    timings = answer.timings
+    ttft_ms = timings.ttft_ms + waited_ms if timings.ttft_ms else 0.0
+    return replace(answer, timings=replace(timings, ttft_ms=ttft_ms, total_ms=timings.total_ms + waited_ms))
+
+
+async def _search(parts: Parts, request: SearchRequest) -> SearchResponse:
+    check_search(request)
+    opened = await parts.roots.open(served_or(request.roots, parts.served), lambda progress: None)
+    begun = time.perf_counter()
+    hits = await opened.search(request.query, request.k, request.kind)
+    took_ms = (time.perf_counter() - begun) * 1000
+    results = tuple(_result(rank, hit) for rank, hit in enumerate(hits, start=1))
+    return SearchResponse(results, took_ms, opened.retrieval, opened.notices)
+
+
+def _result(rank: int, hit: RootHit) -> SearchResult:
+    return SearchResult(rank=rank, **vars(hit.source()))

@@ -1,0 +1,108 @@
+"""What a body must be beyond its shape; everything here raises BadRequest in one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from lorebook_api.errors import BadRequest, NotFound
+from lorebook_api.schema import AdapterUse, AskRequest, Sampling, SearchRequest
+
+K_MOST = 100
+"""Passages of one answer at the most."""
+
+_ID_LONGEST = 200
+
+
+def check_ask(request: AskRequest) -> None:
+    """Raise BadRequest where the question is blank or a number is out of its range."""
+    check_text("question", request.question)
+    _check_k(request.k)
+    if request.max_tokens < 1:
+        raise BadRequest(f"max_tokens is {request.max_tokens}; it takes 1 or more.")
+    if len(request.request_id) > _ID_LONGEST or not request.request_id.isprintable():
+        raise BadRequest(f"request_id takes up to {_ID_LONGEST} printable characters.", "Leave it out to be given one.")
+    if not request.request_id.isascii():
+        raise BadRequest("request_id takes ASCII characters only.", "Leave it out to be given one.")
+    check_text("model", request.model)
+    _check_sampling(request.sampling)
+    for adapter in request.adapters:
+        _check_adapter(adapter)
+
+
+def check_search(request: SearchRequest) -> None:
+    """Raise BadRequest where the query is blank or k is out of its range."""
+    check_text("query", request.query)
+    _check_k(request.k)
+
+
+def check_text(name: str, text: str) -> None:
+    """Raise BadRequest where `text` is blank or holds what no text holds: a NUL, half a surrogate pair."""
+    if not text.strip():
+        raise BadRequest(f"{name} is empty.", f"Send a {name}.")
+    if "\0" in text:
+        raise BadRequest(f"{name} holds a NUL character.", "Take it out.")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise BadRequest(f"{name} is not Unicode text: it holds half a surrogate pair.", "Take it out.")
+
+
+def folders(roots: Sequence[str]) -> tuple[Path, ...]:
+    """Return the roots as absolute paths without links, each once, in the order given.
+
+    Raises NotFound where one does not exist, BadRequest where it is relative or is no folder.
+    """
+    return tuple(dict.fromkeys(_folder(root) for root in roots))
+
+
+def served_or(roots: Sequence[str], served: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return the roots that a request names, or those the daemon serves; raises BadRequest where there are none."""
+    named = folders(roots) or served
+    if not named:
+        raise BadRequest("No folder was named, and the daemon serves none by itself.", "Name one: `--root DIR`.")
+    return named
+
+
+def _folder(root: str) -> Path:
+    check_text("root", root)
+    path = Path(root)
+    if not path.is_absolute():
+        raise BadRequest(
+            f"The root {root!r} is relative.", "Send its absolute path: the daemon has a folder of its own."
+        )
+    try:
+        path = path.resolve(strict=True)
+        is_folder = path.is_dir()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        raise NotFound(f"The root {root} does not exist or cannot be read.", "Check its path.") from error
+    if not is_folder:
+        raise BadRequest(f"The root {root} is a file.", f"Name its folder: {path.parent}")
+    return path
+
+
+def _check_k(k: int) -> None:
+    if not 1 <= k <= K_MOST:
+        raise BadRequest(f"k is {k}; it takes 1 to {K_MOST}.")
+
+
+def _check_sampling(sampling: Sampling) -> None:
+    ranges: dict[str, tuple[float, float]] = {
+        "temperature": (0.0, 100.0),
+        "top_k": (0, math.inf),
+        "top_p": (0.0, 1.0),
+        "min_p": (0.0, 1.0),
+        "repeat_penalty": (0.01, 100.0),
+        "seed": (0, 2**32 - 1),
+    }
+    for name, (least, most) in ranges.items():
+        value = getattr(sampling, name)
+        if not least <= value <= most:  # false for NaN too
+            raise BadRequest(f"sampling.{name} is {value}; it takes {least} to {most}.")
+    if not all(sampling.stop):
+        raise BadRequest("sampling.stop holds an empty text.", "Take it out.")
+
+
+def _check_adapter(adapter: AdapterUse) -> None:
+    check_text("adapter", adapter.name)
+    if not math.isfinite(adapter.scale):
+        raise BadRequest(f"The scale of adapter {adapter.name!r} is {adapter.scale}.", "Send a finite number.")

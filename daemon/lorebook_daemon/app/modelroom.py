@@ -1,0 +1,56 @@
+"""The model room, as it is handed to the routes and to `Engines`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lorebook_api.home import Home
+from lorebook_api.schema import ModelInfo
+from lorebook_daemon.app.engines import Engines, LoadedEngine, Report
+from lorebook_daemon.app.parts import Models
+from lorebook_daemon.app.threads import in_thread
+from lorebook_daemon.models import pull, shelf
+from lorebook_daemon.models.process import EngineProcess
+from lorebook_daemon.models.shelf import LocalModel
+from lorebook_daemon.settings import Settings
+
+
+def models_at(home: Home, settings: Settings) -> Models:
+    """Return the functions over the models of `home`; with `settings.offline` none of them reaches for the network."""
+
+    async def find(name: str, report: Report) -> LocalModel:
+        return await in_thread(lambda relay: pull.ensure(name, home, relay, settings.offline), report)
+
+    async def bring(name: str, report: Report) -> ModelInfo:
+        return _info(await in_thread(lambda relay: pull.pull(name, home, relay, settings.offline), report))
+
+    def remove(name: str) -> None:
+        shelf.remove(name, home)
+
+    return Models(
+        find=find,
+        pull=bring,
+        known=lambda: shelf.list_models(home),
+        add=lambda path: _info(shelf.add(path, home)),
+        remove=remove,
+    )
+
+
+def engines_at(home: Home, settings: Settings) -> Engines:
+    """Return engines that run as child processes."""
+
+    async def load(model: LocalModel, report: Report) -> LoadedEngine:
+        return await EngineProcess.start(model.path, model.name, settings, home, report)
+
+    return Engines(load)
+
+
+def _info(model: LocalModel) -> ModelInfo:
+    return ModelInfo(model.name, str(model.path), _size(model.path), model.origin, installed=True)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of the files of an embedder's folder."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.iterdir())
+    return path.stat().st_size

@@ -1,0 +1,60 @@
+"""What the app is built from: plain parts, made in `serve`, so that a test can hand in others."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorebook_api.schema import Answer, AskRequest, ModelInfo
+from lorebook_daemon.answer.ask import Emit
+from lorebook_daemon.answer.retrieved import Retriever
+from lorebook_daemon.app.activity import Activity
+from lorebook_daemon.app.engines import Engines, Report
+from lorebook_daemon.app.guard import Credentials
+from lorebook_daemon.app.lifecycle import RuntimeFile
+from lorebook_daemon.app.queue import Queue
+from lorebook_daemon.app.roots import Roots
+from lorebook_daemon.app.running import Running
+from lorebook_daemon.models.engine import Engine
+from lorebook_daemon.models.shelf import LocalModel
+from lorebook_daemon.settings import Settings
+
+Answering = Callable[[AskRequest, Retriever, Engine, Emit, Settings], Awaitable[Answer]]
+"""Takes a question all the way to its answer; what happens on the way goes to the callback."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The model room's functions, as they are handed in; each raises LorebookError."""
+
+    find: Callable[[str, Report], Awaitable[LocalModel]]
+    """Returns the model of a name, brought here first where it is not there yet."""
+    pull: Callable[[str, Report], Awaitable[ModelInfo]]
+    """Brings a model here; cancelling it keeps what was brought."""
+    known: Callable[[], Sequence[ModelInfo]]
+    """Returns every model that is known, here or not."""
+    add: Callable[[Path], ModelInfo]
+    """Registers a GGUF file where it lies."""
+    remove: Callable[[str], None]
+    """Deletes a model that lorebook brought."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that the routes need."""
+
+    settings: Settings
+    told: RuntimeFile
+    credentials: Credentials
+    served: tuple[Path, ...]
+    """The roots asked about where a request names none."""
+    activity: Activity
+    queue: Queue
+    running: Running
+    engines: Engines
+    roots: Roots
+    models: Models
+    answer: Answering
+    stop: Callable[[], None]
+    """Ends the daemon, soon."""

@@ -1,0 +1,108 @@
+"""The daemon, put together: one per user, from the lock to the last engine's end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from lorebook_api.errors import DaemonUnavailable, LorebookError
+from lorebook_api.home import Home
+from lorebook_api.version import VERSION
+from lorebook_daemon.answer.ask import ask
+from lorebook_daemon.app.activity import Activity, until_idle
+from lorebook_daemon.app.application import create_app
+from lorebook_daemon.app.checks import folders
+from lorebook_daemon.app.endpoint import Endpoint, listen
+from lorebook_daemon.app.guard import Credentials
+from lorebook_daemon.app.indexroom import indexes_at
+from lorebook_daemon.app.lifecycle import RuntimeFile, announced, now, sole
+from lorebook_daemon.app.logs import logging_to
+from lorebook_daemon.app.modelroom import engines_at, models_at
+from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.app.queue import Queue
+from lorebook_daemon.app.roots import Roots
+from lorebook_daemon.app.running import Running
+from lorebook_daemon.app.server import Server, signals_calling
+from lorebook_daemon.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, home: Home, roots: Sequence[str] = (), socket: Path | None = None) -> None:
+    """Run the daemon until it is told to stop or was idle for long enough; `roots` are indexed at the start.
+
+    Listens at `settings.port` of 127.0.0.1, or at the unix socket `socket`. Raises Conflict where a daemon runs
+    already or the port is in use, StorageFailed where the home cannot be written, NotFound and BadRequest for a root.
+    """
+    home.make()
+    served = folders(roots)
+    with sole(home), logging_to(home), contextlib.closing(listen(settings.port, socket)) as endpoint:
+        stop = asyncio.Event()
+        parts = assemble(settings, home, served, endpoint, stop)
+        with signals_calling(stop.set):
+            await run(parts, home, endpoint, stop)
+
+
+def assemble(
+    settings: Settings, home: Home, served: tuple[Path, ...], endpoint: Endpoint, stop: asyncio.Event
+) -> Parts:
+    """Return the real parts: models and indexes of `home`, engines in child processes."""
+    activity = Activity()
+    told = RuntimeFile(endpoint.url, secrets.token_urlsafe(32), os.getpid(), VERSION, now())
+    return Parts(
+        settings=settings,
+        told=told,
+        credentials=Credentials(told.token, endpoint.hosts),
+        served=served,
+        activity=activity,
+        queue=Queue(),
+        running=Running(),
+        engines=engines_at(home, settings),
+        roots=Roots(indexes_at(home, settings), activity),
+        models=models_at(home, settings),
+        answer=ask,
+        stop=stop.set,
+    )
+
+
+async def run(parts: Parts, home: Home, endpoint: Endpoint, stop: asyncio.Event) -> None:
+    """Serve `parts` at `endpoint`, told in the runtime file, until `stop` is set or nothing was asked for long."""
+    watch = asyncio.create_task(_stop_when_idle(parts, stop))
+    warm = asyncio.create_task(_index_served(parts))
+    with contextlib.ExitStack() as announcement:
+        announcement.enter_context(announced(home, parts.told))
+        log.info("serving at %s, process %s", parts.told.url, parts.told.pid)
+
+        def ending() -> None:
+            announcement.close()  # first of all, so that nobody finds a daemon that is about to end
+            error = DaemonUnavailable("The daemon was told to stop.", "Ask again: it starts by itself.")
+            parts.running.end_all(error)
+
+        try:
+            await Server(create_app(parts)).run_until(stop, endpoint.sock, ending)
+        finally:
+            for task in (watch, warm):
+                task.cancel()
+            await asyncio.gather(watch, warm, return_exceptions=True)
+            await parts.roots.close()
+            await parts.engines.close()
+            log.info("ended")
+
+
+async def _stop_when_idle(parts: Parts, stop: asyncio.Event) -> None:
+    await until_idle(parts.activity, parts.settings.idle_stop_minutes * 60)
+    log.info("nothing was asked for %g minutes", parts.settings.idle_stop_minutes)
+    stop.set()
+
+
+async def _index_served(parts: Parts) -> None:
+    for root in parts.served:
+        try:
+            await parts.roots.open([root], lambda progress: None)
+        except LorebookError as error:
+            log.warning("%s is not indexed: %s", root, error)
