@@ -1,0 +1,135 @@
+"""Notebooks: a unit for each cell, its outputs numbered on after its source."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from lorebook_daemon.index.loaders.encoding import decode, with_newlines
+from lorebook_daemon.index.loaders.markdown import headings
+from lorebook_daemon.index.loaders.names import names
+from lorebook_daemon.index.loaders.outputs import output_lines
+from lorebook_daemon.index.loaders.sections import Heading, below, titles
+from lorebook_daemon.index.passage import Cell, Unit, Unreadable
+from lorebook_daemon.index.split_lines import CELL_LIMIT
+
+_CELL_MAGIC = re.compile(r"^\s*%%(\w+)")
+_MAGIC_LANGUAGES = {
+    "bash": "bash",
+    "sh": "bash",
+    "script": "bash",
+    "html": "html",
+    "HTML": "html",
+    "javascript": "javascript",
+    "js": "javascript",
+    "sql": "sql",
+    "R": "r",
+    "perl": "perl",
+    "ruby": "ruby",
+    "latex": "latex",
+    "markdown": "markdown",
+}
+_KERNELS = {"ir": "r", "c++": "cpp", "c#": "csharp", "f#": "", "ipython": "python", "python3": "python", "": "python"}
+
+
+def load_notebook(path: Path, data: bytes) -> list[Unit]:
+    """Return a unit for each cell that has text; one too long gives two, its source and its outputs.
+
+    Context is the Markdown headings above the cell. Lines count in the cell: its source, then its outputs as
+    text. Cells without an id of their own are called `cell-` and their index. Older formats are upgraded. Raises
+    Unreadable for what is no notebook or has no cells.
+    """
+    notebook = _notebook(decode(data))
+    language = _language(notebook)
+    path_above: tuple[Heading, ...] = ()
+    units: list[Unit] = []
+    for index, cell in enumerate(notebook["cells"]):
+        source = with_newlines(_source(cell))
+        found = headings(source) if _is(cell, "markdown") else []
+        above = tuple(one for one in path_above if not found or one.level < found[0].level)
+        units += _units(_cell(cell, index), source, cell, titles(above), language)
+        for heading in found:
+            path_above = below(path_above, heading)
+    return units
+
+
+def _notebook(text: str) -> Any:
+    """Return the notebook in format 4, its cells a list of dictionaries."""
+    import nbformat
+    from nbformat import reader
+
+    try:
+        notebook = reader.reads(text)
+    except reader.NotJSONError as error:
+        raise Unreadable("not a notebook: not JSON") from error
+    except Exception as error:  # nbformat meets a damaged file with whatever went wrong inside it
+        raise Unreadable("not a notebook") from error
+    if not isinstance(notebook, dict) or not ("cells" in notebook or "worksheets" in notebook):
+        raise Unreadable("not a notebook: no cells")
+    was_older = "cells" not in notebook
+    if was_older:
+        notebook = nbformat.convert(notebook, 4)
+    cells = notebook["cells"]
+    if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+        raise Unreadable("not a notebook: its cells are no list")
+    if not cells:
+        raise Unreadable("a notebook without cells")
+    for cell in cells if was_older else ():  # the upgrade gives new ids at each reading
+        cell.pop("id", None)
+    return notebook
+
+
+def _language(notebook: Any) -> str:
+    """Return the grammar's name for the kernel's language."""
+    metadata = notebook.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    for section, key in (("language_info", "name"), ("kernelspec", "language")):
+        named = metadata.get(section)
+        if isinstance(named, dict) and named.get(key):
+            name = str(named[key]).lower()
+            return _KERNELS.get(name, name)
+    return "python"
+
+
+def _is(cell: Any, kind: str) -> bool:
+    return bool(cell.get("cell_type") == kind)
+
+
+def _source(cell: Any) -> str:
+    source = cell.get("source", "")
+    return "".join(map(str, source)) if isinstance(source, list) else str(source)
+
+
+def _cell(cell: Any, index: int) -> Cell:
+    count = cell.get("execution_count")
+    return Cell(
+        id=str(cell.get("id") or f"cell-{index}"),
+        index=index,
+        type=str(cell.get("cell_type", "raw")),
+        execution_count=count if isinstance(count, int) else None,
+    )
+
+
+def _units(where: Cell, source: str, cell: Any, context: tuple[str, ...], kernel: str) -> list[Unit]:
+    if where.type != "code":
+        return [Unit(source, "notebook", context=context, cell=where)] if source.strip() else []
+    outputs = with_newlines("\n".join(output_lines(cell.get("outputs"))))
+    language = _cell_language(source, kernel)
+    defines, uses = names(source) if language == "python" else ((), ())
+    whole = Unit(source, "notebook", language, 1, context, defines, uses, where)
+    if not outputs.strip():
+        return [whole] if source.strip() else []
+    text = f"{source}\n{outputs}"
+    if len(text) <= CELL_LIMIT:
+        return [Unit(text, "notebook", language, 1, context, defines, uses, where)]
+    last = next((line.strip() for line in reversed(source.split("\n")) if line.strip()), "")
+    above = (*context, f"output of: {last[:160]}") if last else context
+    start = source.count("\n") + 2
+    shown = Unit(outputs, "notebook", "", start, above, defines, uses, where)
+    return [whole, shown] if source.strip() else [shown]
+
+
+def _cell_language(source: str, kernel: str) -> str:
+    magic = _CELL_MAGIC.match(source)
+    return _MAGIC_LANGUAGES.get(magic[1], kernel) if magic else kernel

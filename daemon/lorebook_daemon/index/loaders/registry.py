@@ -1,0 +1,51 @@
+"""Which loader reads which file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from lorebook_daemon.index.grammars import LANGUAGES
+from lorebook_daemon.index.loaders.code import load_code
+from lorebook_daemon.index.loaders.html import load_html
+from lorebook_daemon.index.loaders.markdown import load_markdown
+from lorebook_daemon.index.loaders.notebook import load_notebook
+from lorebook_daemon.index.loaders.pdf import load_pdf
+from lorebook_daemon.index.loaders.rst import load_rst
+from lorebook_daemon.index.loaders.sqlite import load_sqlite
+from lorebook_daemon.index.loaders.structured import STRUCTURED, load_structured
+from lorebook_daemon.index.loaders.table import load_table
+from lorebook_daemon.index.loaders.text import load_markup, load_text
+from lorebook_daemon.index.passage import Unit
+
+
+class Loader(Protocol):
+    """Turns one file into units."""
+
+    def __call__(self, path: Path, data: bytes) -> list[Unit]:
+        """Return the file's units in its order, none for an empty file; raises Unreadable with a short reason."""
+
+
+_FILES: dict[Loader, str] = {
+    load_notebook: ".ipynb",
+    load_markdown: ".md .markdown .mdown .mkd .mdx .qmd .rmd",
+    load_rst: ".rst .rest",
+    load_text: ".txt .text .log readme license licence notice authors contributors changelog changes todo news",
+    load_html: ".html .htm .xhtml",
+    load_markup: ".adoc .asciidoc .org .tex .sty .cls .typ",
+    load_pdf: ".pdf",
+    load_table: ".csv .tsv",
+    load_sqlite: ".sqlite .sqlite3 .db .db3",
+}
+
+LOADERS: dict[str, Loader] = {
+    **dict.fromkeys(LANGUAGES, load_code),
+    **dict.fromkeys(STRUCTURED, load_structured),
+    **{name: loader for loader, names in _FILES.items() for name in names.split()},
+}
+"""Loader by lower-case suffix or whole file name."""
+
+
+def loader_for(path: Path) -> Loader | None:
+    """Return the loader for a file, by its whole name first, then by its suffix; None where there is none."""
+    return LOADERS.get(path.name.lower()) or LOADERS.get(path.suffix.lower())

@@ -1,0 +1,77 @@
+"""SQLite databases: for each table its definition, what its columns hold, and a few rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from lorebook_daemon.index.loaders.encoding import printable, with_newlines
+from lorebook_daemon.index.loaders.table import LONGEST_VALUE, WHOLE_ROWS, describe
+from lorebook_daemon.index.passage import Unit, Unreadable
+
+MAGIC = b"SQLite format 3\0"
+SAMPLE_ROWS = 20
+"""Rows of a table that are shown; all of them up to WHOLE_ROWS."""
+MOST_SCANNED = 20_000
+"""Rows that are looked at for the columns' ranges."""
+
+
+def load_sqlite(path: Path, data: bytes) -> list[Unit]:
+    """Return a unit for each table and view; lines count in the extracted text, on from table to table.
+
+    The file is opened read-only and as one that nobody changes, so that nothing is ever written beside it; no
+    view, trigger or virtual table is run. Raises Unreadable for what is no SQLite database.
+    """
+    if not data:
+        return []
+    if not data.startswith(MAGIC):
+        raise Unreadable("not a SQLite database")
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+            database.text_factory = lambda value: value.decode("utf-8", "replace")
+            database.execute("PRAGMA trusted_schema = OFF")
+            return _units(database)
+    except sqlite3.Error as error:
+        raise Unreadable(f"a damaged SQLite database: {error}") from error
+
+
+def _units(database: sqlite3.Connection) -> list[Unit]:
+    tables = database.execute(
+        "SELECT name, type, sql FROM sqlite_master WHERE type IN ('table', 'view') AND sql IS NOT NULL "
+        "AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY rowid"
+    ).fetchall()
+    units: list[Unit] = []
+    line = 1
+    for name, kind, sql in tables:
+        definition = f"{with_newlines(sql.strip())};"
+        readable = kind == "table" and "VIRTUAL" not in sql.upper().split("(")[0].split()
+        rows, context = _rows(database, name) if readable else ([], (f"{kind} {name}",))
+        text = "\n".join([*definition.split("\n"), *rows])
+        units.append(Unit(text, "data", start_line=line, context=context, defines=(printable(name),)))
+        line += text.count("\n") + 1
+    return units
+
+
+def _rows(database: sqlite3.Connection, name: str) -> tuple[list[str], tuple[str, ...]]:
+    """Return the lines that show a table's rows, and its summary."""
+    quoted = '"' + name.replace('"', '""') + '"'
+    total = database.execute(f"SELECT count(*) FROM {quoted}").fetchone()[0]  # noqa: S608 - quoted above
+    cursor = database.execute(f"SELECT * FROM {quoted} LIMIT {MOST_SCANNED}")  # noqa: S608
+    header = [printable(column[0]) for column in cursor.description]
+    records = [[_shown(value) for value in row] for row in cursor]
+    _, columns = describe(header, records)
+    kept = records if len(records) <= WHOLE_ROWS else records[:SAMPLE_ROWS]
+    scanned = f" (of the first {MOST_SCANNED:,} rows)" if total > MOST_SCANNED else ""
+    note = f", the first {len(kept)} shown" if len(kept) < total else ""
+    lines = [" | ".join(header), *(" | ".join(record) for record in kept)] if kept else []
+    return lines, (f"table {name}, {total:,} rows{note}", f"columns{scanned}: {', '.join(columns)}")
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return f"[{len(value):,} bytes]"
+    text = " ".join(printable(str(value)).split())
+    return text if len(text) <= LONGEST_VALUE * 5 else f"{text[: LONGEST_VALUE * 5]}…"

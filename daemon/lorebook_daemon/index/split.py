@@ -1,0 +1,59 @@
+"""From a file to its passages: load, then split; the one way into the index."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from lorebook_daemon.index.loaders import loader_for
+from lorebook_daemon.index.passage import Passage, Unit, Unreadable
+from lorebook_daemon.index.split_cell import split_cell
+from lorebook_daemon.index.split_code import split_code
+from lorebook_daemon.index.split_lines import split_records
+from lorebook_daemon.index.split_prose import split_prose
+
+log = logging.getLogger(__name__)
+
+Splitter = Callable[[Unit, str], list[Passage]]
+SPLITTERS: dict[str, Splitter] = {
+    "cell": split_cell,
+    "code": split_code,
+    "prose": split_prose,
+    "data": split_records,
+}
+"""Ways to split: a cell of a notebook, by syntax tree, by paragraphs, by records."""
+
+
+def split(unit: Unit, path: str) -> list[Passage]:
+    """Return the passages of one unit, in its order; `path` is relative to the root, with `/`."""
+    return SPLITTERS[_way(unit)](unit, path)
+
+
+def read_passages(file: Path, path: str, data: bytes | None = None) -> list[Passage]:
+    """Load and split one file; an empty file has no passages.
+
+    `data` is the file's content, where the caller has read it already. Raises Unreadable, with a short reason
+    for the person, for whatever cannot be indexed, and nothing else.
+    """
+    loader = loader_for(file)
+    if loader is None:
+        raise Unreadable("no loader for this kind of file")
+    try:
+        content = file.read_bytes() if data is None else data
+        return [passage for unit in loader(file, content) for passage in split(unit, path)]
+    except Unreadable:
+        raise
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # a damaged file may break a library in any way; it must not break the indexer
+        log.debug("%s could not be loaded", file, exc_info=True)
+        raise Unreadable(f"damaged: {type(error).__name__}") from error
+
+
+def _way(unit: Unit) -> str:
+    if unit.cell is not None:
+        return "cell"
+    if unit.language:
+        return "code"
+    return "prose" if unit.kind == "doc" else "data"
