@@ -220,6 +220,7 @@ class IndexReport:
     removed: int
     skipped: tuple[Skipped, ...]
     seconds: float
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,318 @@
+"""One root's index in SQLite: files, their passages, the passages' vectors, and which derived files belong to them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lorebook_api.errors import NotFound
+from lorebook_daemon.index.embed import Matrix, passage_text
+from lorebook_daemon.index.passage import Cell, Passage
+from lorebook_daemon.index.storage import DATABASE, Damaged, Derived, storage
+from lorebook_daemon.index.walk import FileStat
+
+FORMAT = 1
+"""Raise it whenever the tables, or what loaders and splitters make of a file, change: indexes are then made anew."""
+
+_META = "CREATE TABLE IF NOT EXISTS meta (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL);"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS files (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+    size INTEGER NOT NULL, sha256 BLOB NOT NULL, why TEXT);
+CREATE TABLE IF NOT EXISTS passages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL REFERENCES files, key BLOB NOT NULL,
+    start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, text TEXT NOT NULL, kind TEXT NOT NULL,
+    language TEXT NOT NULL, context TEXT NOT NULL, defines TEXT NOT NULL, uses TEXT NOT NULL, cell TEXT);
+CREATE INDEX IF NOT EXISTS passages_of_file ON passages (file);
+CREATE INDEX IF NOT EXISTS passages_with_key ON passages (key);
+CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL);
+"""
+_DROP = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("meta", "passages", "files", "vectors"))
+_PASSAGE = (
+    "SELECT p.id, f.path, p.start_line, p.end_line, p.text, p.kind, p.language, p.context, p.defines, p.uses, p.cell "
+    "FROM passages p JOIN files f ON f.id = p.file"
+)
+_VECTOR = "SELECT p.id, v.vector FROM passages p JOIN vectors v ON v.key = p.key"
+_MANY = 500
+_SPARE_KEYS = 1000
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What the index is: `generation` moves with every change that a reader must follow; 0 means never finished."""
+
+    format: int = FORMAT
+    root: str = ""
+    max_file_mb: int = 0
+    generation: int = 0
+    files: int = 0
+    passages: int = 0
+    lexical: Derived | None = None
+    embedder: str = ""
+    vectors: int = 0
+    nearest: Derived | None = None
+    updated: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file as it was when it was read; `why` says why it has no passages."""
+
+    id: int
+    stamp: tuple[int, int, int]
+    sha256: bytes
+    why: str | None
+
+
+class Store:
+    """The database of one index. One process writes (see `storage.lock`), others read the last commit."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    @classmethod
+    def create(cls, folder: Path) -> Store:
+        """Open the database for writing, made where there is none. Raises Damaged, StorageFailed."""
+        with storage(folder):
+            store = cls(_connect(f"{(folder / DATABASE).as_uri()}?mode=rwc"))
+            try:
+                store._db.execute("PRAGMA journal_mode = WAL")
+                with store.transaction():
+                    store._run(_META)
+                    if store.found_format() == FORMAT:
+                        store._run(_TABLES)
+            except BaseException:
+                store.close()
+                raise
+            return store
+
+    @classmethod
+    def open(cls, folder: Path) -> Store:
+        """Open the database for reading. Raises NotFound where there is none, Damaged where it is something else."""
+        none = NotFound("This folder has no index yet.", "Make it: lorebook index DIR")
+        file = folder / DATABASE
+        if not file.is_file():
+            raise none
+        with storage(folder):
+            store = cls(_connect(f"{file.as_uri()}?mode=rw"))
+            try:
+                begun = store._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+            except BaseException:
+                store.close()
+                raise
+        if begun is None:
+            store.close()
+            raise none
+        return store
+
+    def close(self) -> None:
+        """Close the database; what was not committed is undone."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self, write: bool = True) -> Iterator[None]:
+        """Commit what is written inside, all or nothing; inside a reading one every read sees the same state."""
+        self._db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:  # a full disk has ended it already
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # what the index is
+
+    @property
+    def meta(self) -> Meta:
+        """What the index is; the default for a new one. Raises Damaged where it cannot be understood."""
+        body = self._body()
+        try:
+            for name in ("lexical", "nearest"):
+                body[name] = Derived(**body[name]) if body.get(name) else None
+            return Meta(**body)
+        except TypeError as error:
+            raise Damaged(f"its description cannot be read: {error}") from error
+
+    @meta.setter
+    def meta(self, meta: Meta) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (1, ?)", (json.dumps(asdict(meta)),))
+
+    def found_format(self) -> int:
+        """Return the format of what is there; where it is not FORMAT, only `clear` is of use."""
+        return int(self._body().get("format", FORMAT))
+
+    def clear(self) -> None:
+        """Empty the database within the running transaction; readers see that the generation moved."""
+        generation = int(self._body().get("generation", 0))
+        self._run(_DROP + _META + _TABLES)
+        self.meta = Meta(generation=generation + 1)
+
+    def _body(self) -> dict[str, Any]:
+        row = self._db.execute("SELECT body FROM meta").fetchone()
+        try:
+            return dict(json.loads(row[0])) if row else {}
+        except (ValueError, TypeError) as error:
+            raise Damaged(f"its description cannot be read: {error}") from error
+
+    def _run(self, script: str) -> None:
+        """Run statements within the transaction, which sqlite3's executescript would end."""
+        for statement in script.split(";"):
+            self._db.execute(statement)
+
+    # files and passages
+
+    def files(self) -> dict[str, FileRow]:
+        """Return all files by path."""
+        rows = self._db.execute("SELECT path, id, mtime_ns, ctime_ns, size, sha256, why FROM files")
+        return {path: FileRow(key, (mtime, ctime, size), sha, why) for path, key, mtime, ctime, size, sha, why in rows}
+
+    def put_file(self, stat: FileStat, sha256: bytes, why: str | None, passages: Iterable[Passage]) -> None:
+        """Write a file and its passages in place of what was there for its path."""
+        self.remove_file(stat.path)
+        row = (stat.path, *stat.stamp, sha256, why)
+        cursor = self._db.execute(
+            "INSERT INTO files (path, mtime_ns, ctime_ns, size, sha256, why) VALUES (?, ?, ?, ?, ?, ?)", row
+        )
+        self._db.executemany(
+            "INSERT INTO passages (file, key, start_line, end_line, text, kind, language, context, defines, uses, "
+            "cell) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(cursor.lastrowid, *_packed(passage)) for passage in passages],
+        )
+
+    def touch(self, stat: FileStat) -> None:
+        """Note a new stamp for a file whose content is the same."""
+        self._db.execute(
+            "UPDATE files SET mtime_ns = ?, ctime_ns = ?, size = ? WHERE path = ?", (*stat.stamp, stat.path)
+        )
+
+    def remove_file(self, path: str) -> None:
+        """Delete a file and its passages; nothing happens where it is not there."""
+        self._db.execute("DELETE FROM passages WHERE file = (SELECT id FROM files WHERE path = ?)", (path,))
+        self._db.execute("DELETE FROM files WHERE path = ?", (path,))
+
+    def passage_ids(self) -> set[int]:
+        """Return the ids of all passages. An id is never given twice."""
+        return {key for (key,) in self._db.execute("SELECT id FROM passages")}
+
+    def last_id(self) -> int:
+        """Return the highest id ever given; 0 when none was."""
+        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'passages'").fetchone()
+        return int(row[0]) if row else 0
+
+    def passages_after(self, last_id: int) -> Iterator[tuple[int, Passage]]:
+        """Yield the passages with an id above `last_id`, by id; above 0 is all."""
+        return map(_unpacked, self._db.execute(f"{_PASSAGE} WHERE p.id > ? ORDER BY p.id", (last_id,)))
+
+    def passages(self, ids: Sequence[int]) -> Mapping[int, Passage]:
+        """Return passages by id, in the order asked for; an id that is gone is left out."""
+        found: dict[int, Passage] = {}
+        for part in _parts(ids):
+            found.update(map(_unpacked, self._db.execute(f"{_PASSAGE} WHERE p.id IN ({_marks(part)})", part)))
+        return {key: found[key] for key in ids if key in found}
+
+    # vectors
+
+    def take_embedder(self, identity: str) -> None:
+        """Drop the vectors of another embedder; they say nothing to this one."""
+        if self.meta.embedder != identity:
+            self._db.execute("DELETE FROM vectors")
+            self.meta = replace(self.meta, embedder=identity, vectors=0, nearest=None)
+
+    def unembedded(self) -> dict[bytes, list[int]]:
+        """Return the keys that have no vector with the ids of their passages, the most recent files first."""
+        rows = self._db.execute(
+            "SELECT p.key, p.id FROM passages p JOIN files f ON f.id = p.file "
+            "WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.key = p.key) ORDER BY f.mtime_ns DESC, p.id"
+        )
+        found: dict[bytes, list[int]] = {}
+        for key, passage in rows:
+            found.setdefault(key, []).append(passage)
+        return found
+
+    def embedded_ids(self) -> set[int]:
+        """Return the ids of the passages that have a vector."""
+        return {key for (key,) in self._db.execute("SELECT p.id FROM passages p JOIN vectors v ON v.key = p.key")}
+
+    def put_vectors(self, keys: Sequence[bytes], matrix: Matrix) -> None:
+        """Write one row of `matrix` for each key, in half precision, which moves no cosine by more than 0.001."""
+        rows = zip(keys, matrix.astype("<f2"), strict=True)
+        self._db.executemany(
+            "INSERT OR REPLACE INTO vectors VALUES (?, ?)", [(key, row.tobytes()) for key, row in rows]
+        )
+
+    def vectors(self, ids: Sequence[int]) -> Iterator[tuple[list[int], Matrix]]:
+        """Yield ids and the vectors of their passages, some hundreds at a time; ids without one are left out."""
+        for part in _parts(ids):
+            rows = self._db.execute(
+                f"{_VECTOR} WHERE p.id IN ({_marks(part)})",
+                part,
+            ).fetchall()
+            if rows:
+                matrix = np.stack([np.frombuffer(vector, "<f2") for _, vector in rows]).astype(np.float32)
+                yield [key for key, _ in rows], matrix
+
+    def drop_spare_vectors(self) -> None:
+        """Delete vectors that no passage has, once they outnumber the passages: a git branch often comes back."""
+        unused = "FROM vectors WHERE NOT EXISTS (SELECT 1 FROM passages p WHERE p.key = vectors.key)"
+        (spare,) = self._db.execute(f"SELECT count(*) {unused}").fetchone()
+        (living,) = self._db.execute("SELECT count(*) FROM passages").fetchone()
+        if spare > max(_SPARE_KEYS, living):
+            self._db.execute(f"DELETE {unused}")
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    # Who shares a connection between threads holds a lock of their own (opened.OpenIndex).
+    connection = sqlite3.connect(uri, uri=True, timeout=10.0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = FULL")  # derived files are deleted only after their successor is safe
+    return connection
+
+
+def passage_key(passage: Passage) -> bytes:
+    """Return what a vector is kept under: passages that embed the same text share it."""
+    return hashlib.sha256(passage_text(passage).encode("utf-8", "replace")).digest()[:16]
+
+
+def _packed(passage: Passage) -> tuple[Any, ...]:
+    cell = passage.cell
+    place = _json((cell.id, cell.index, cell.type, cell.execution_count)) if cell else None
+    lists = map(_json, (passage.context, passage.defines, passage.uses))
+    lines = (passage.start_line, passage.end_line, _storable(passage.text))
+    return (passage_key(passage), *lines, passage.kind, passage.language, *lists, place)
+
+
+def _json(values: tuple[Any, ...]) -> str:
+    return _storable(json.dumps(values, ensure_ascii=False)) if values else "[]"
+
+
+def _unpacked(row: tuple[Any, ...]) -> tuple[int, Passage]:
+    key, path, start, end, text, kind, language, context, defines, uses, cell = row
+    place = Cell(*json.loads(cell)) if cell else None
+    return key, Passage(path, start, end, text, kind, language, _names(context), _names(defines), _names(uses), place)
+
+
+def _names(packed: str) -> tuple[str, ...]:
+    return tuple(json.loads(packed)) if packed != "[]" else ()
+
+
+def _storable(text: str) -> str:
+    """Return the text with half characters, which JSON can spell but UTF-8 cannot, as question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _parts(ids: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the ids in parts that a query can name."""
+    for start in range(0, len(ids), _MANY):
+        yield [int(key) for key in ids[start : start + _MANY]]
+
+
+def _marks(part: Sequence[int]) -> str:
+    return ",".join("?" * len(part))

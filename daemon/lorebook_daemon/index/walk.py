@@ -1,0 +1,205 @@
+"""Which files below a root are to be indexed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorebook_api.errors import BadRequest, NotFound
+from lorebook_api.schema import Skipped
+from lorebook_daemon.index.ignore import Ignore, outer_rules
+from lorebook_daemon.index.loaders import loader_for
+
+MEGABYTE = 1024 * 1024
+
+_VERSION_CONTROL = (".git", ".hg", ".svn", ".jj", ".bzr", "CVS")
+_INSTALLED = ("node_modules", "bower_components", "site-packages", "dist-packages", ".venv", ".virtualenv", ".conda")
+_PYTHON = ("__pycache__", ".eggs", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox")
+_TOOLS = (".ipynb_checkpoints", ".import_linter_cache", ".pytype", ".pyre", ".cache", ".npm", ".yarn", ".pnpm-store")
+_BUILDS = (".gradle", ".m2", ".cargo", ".rustup", ".terraform", ".next", ".nuxt", ".parcel-cache", ".turbo")
+_DESKTOP = (
+    ".local",
+    ".Trash",
+    ".idea",
+    ".vscode",
+    ".vscode-server",
+    ".vs",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+)
+
+OUTSIDE = frozenset((*_VERSION_CONTROL, *_INSTALLED, *_PYTHON, *_TOOLS, *_BUILDS, *_DESKTOP))
+"""Folders that hold nobody's own work; `!name/` in a `.lorebookignore` forces one in."""
+
+MARKERS = frozenset(["pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"])
+"""A folder with one of these is a virtual environment or, by the cache directory tagging specification, a cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """A file to be indexed: `path` relative to the root, with `/`, in NFC; `file` as the system names it."""
+
+    path: str
+    file: str
+    mtime_ns: int
+    ctime_ns: int
+    size: int
+
+    @property
+    def stamp(self) -> tuple[int, int, int]:
+        """What tells a changed file; ctime also moves when an older file of the same size takes its place."""
+        return self.mtime_ns, self.ctime_ns, self.size
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder still to be read. `closed`: left out but for what a `.lorebookignore` forces in."""
+
+    path: str
+    file: str
+    ignore: Ignore
+    closed: bool = False
+    forced: bool = False
+
+
+def walk(root: Path, max_file_mb: int) -> Iterator[FileStat | Skipped]:
+    """Yield every file below `root` that is to be indexed, and those that cannot be, with why.
+
+    Files that no loader reads, and what ignore files leave out, are not mentioned. Links are not followed: what they
+    lead to is indexed where it lies, if it lies below the root. Raises NotFound for a root that is not there and
+    BadRequest for one that is no folder.
+    """
+    top = check_root(root)
+    stack = [_Folder("", str(top), outer_rules(top))]
+    while stack:
+        folder = stack.pop()
+        try:
+            with os.scandir(folder.file) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Skipped(_shown(folder.path) or ".", f"the folder cannot be read: {error.strerror}")
+            continue
+        for item in _sift(folder, entries, str(top), max_file_mb):
+            if isinstance(item, _Folder):
+                stack.append(item)
+            else:
+                yield item
+
+
+def check_root(root: Path) -> Path:
+    """Return `root` absolute and with links resolved. Raises NotFound or BadRequest where it is no folder."""
+    try:
+        top = root.expanduser().resolve()
+        mode = top.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFound(f"{root} does not exist.", "Check the path: --root DIR names a folder.") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise NotFound(f"{root} cannot be reached ({error}).", "Check the path and your rights to it.") from error
+    if not stat.S_ISDIR(mode):
+        raise BadRequest(f"{root} is a file, not a folder.", f"Name its folder: --root {top.parent}")
+    return top
+
+
+def _sift(
+    folder: _Folder, entries: list[os.DirEntry[str]], top: str, max_file_mb: int
+) -> Iterator[FileStat | Skipped | _Folder]:
+    """Yield what of a folder's `entries` is read further."""
+    names = {entry.name for entry in entries}
+    if folder.path and not folder.forced and not folder.closed and names & MARKERS:
+        folder = _Folder(folder.path, folder.file, folder.ignore, closed=True)
+        if not folder.ignore.opens(folder.path):
+            return
+    ignore = folder.ignore.within(folder.path, Path(folder.file), names)
+    taken: set[str] = set()
+    for entry in entries:
+        try:
+            item = _judge(folder, entry, ignore, top, max_file_mb)
+        except OSError as error:
+            item = Skipped(_shown(folder.path + entry.name), f"cannot be read: {error.strerror}")
+        if isinstance(item, FileStat):
+            if item.path in taken:
+                item = Skipped(item.path, "another file's name differs from its name only in how accents are written")
+            else:
+                taken.add(item.path)
+        if item is not None:
+            yield item
+
+
+def _judge(
+    folder: _Folder, entry: os.DirEntry[str], ignore: Ignore, top: str, max_file_mb: int
+) -> FileStat | Skipped | _Folder | None:
+    """Return what becomes of one entry; None where it is left out without a word."""
+    path = folder.path + entry.name
+    is_folder = entry.is_dir(follow_symlinks=False)
+    if _is_link(entry):
+        return _judge_link(entry, path, ignore, folder.closed, top)
+    if is_folder:
+        return _judge_folder(folder, entry, path + "/", ignore)
+    if loader_for(Path(entry.name)) is None or _left_out(path, ignore, folder.closed):
+        return None
+    return _judge_file(entry, path, max_file_mb)
+
+
+def _judge_folder(folder: _Folder, entry: os.DirEntry[str], path: str, ignore: Ignore) -> _Folder | None:
+    forced = folder.forced or ignore.forces(path)
+    closed = not forced and (folder.closed or entry.name in OUTSIDE or ignore.ignores(path))
+    if closed and not ignore.opens(path):
+        return None
+    return _Folder(path, entry.path, ignore, closed, forced)
+
+
+def _judge_file(entry: os.DirEntry[str], path: str, max_file_mb: int) -> FileStat | Skipped | None:
+    found = entry.stat(follow_symlinks=False)
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    shown = _shown(path)
+    if shown != unicodedata.normalize("NFC", path):
+        return Skipped(shown, "its name is not UTF-8")
+    if found.st_size > max_file_mb * MEGABYTE:
+        return Skipped(shown, f"{found.st_size / MEGABYTE:.0f} MB, above max_file_mb = {max_file_mb}")
+    return FileStat(shown, entry.path, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+
+
+def _judge_link(entry: os.DirEntry[str], path: str, ignore: Ignore, closed: bool, top: str) -> Skipped | None:
+    """Return a word on a link that the person may miss: it leads to something that no other path here leads to."""
+    is_folder = entry.is_dir() if _resolves(entry) else False
+    if _left_out(path + "/" if is_folder else path, ignore, closed) or entry.name in OUTSIDE:
+        return None
+    if not is_folder and loader_for(Path(entry.name)) is None:
+        return None
+    if not _resolves(entry):
+        return Skipped(_shown(path), "a link that leads nowhere")
+    target = os.path.realpath(entry.path)
+    inside = target == top or target.startswith(top.rstrip(os.sep) + os.sep)
+    return None if inside else Skipped(_shown(path), "a link that leads out of the root")
+
+
+def _resolves(entry: os.DirEntry[str]) -> bool:
+    try:
+        entry.stat()
+    except OSError:
+        return False
+    return True
+
+
+def _left_out(path: str, ignore: Ignore, closed: bool) -> bool:
+    return not ignore.forces(path) if closed else ignore.ignores(path)
+
+
+def _is_link(entry: os.DirEntry[str]) -> bool:
+    """Windows' junctions are links in all but name, and can go round in circles as well."""
+    if entry.is_symlink():
+        return True
+    if sys.platform == "win32":
+        return entry.stat(follow_symlinks=False).st_reparse_tag == stat.IO_REPARSE_TAG_MOUNT_POINT
+    return False
+
+
+def _shown(path: str) -> str:
+    """Return the path in NFC, with what is not UTF-8 replaced."""
+    return unicodedata.normalize("NFC", os.fsencode(path).decode("utf-8", "replace"))
