@@ -3,7 +3,7 @@
 Events of the streams, as the daemon sends them (`event:` name, `data:` JSON):
 
 - `progress`: a Progress; `sources`: `{"sources": [Source…]}`; `token`: `{"text": "…"}`; `answer`: an Answer;
-- `report`: an IndexReport; `done`: the end of an index run, or the ModelInfo that a pull brought;
+- `report`: an IndexReport; `done`: an index run's reports once more, or the ModelInfo that a pull brought;
 - `error`: the body of an error.
 """
 
@@ -130,10 +130,7 @@ class Client:
                 if event.name == "error":
                     raise from_body(_parse(event.data), 500)
                 if event.name in events:
-                    payload = _parse(event.data)
-                    # The end of an index run carries nothing; the end of a pull may carry the model.
-                    if payload:
-                        yield events[event.name](payload)
+                    yield events[event.name](_parse(event.data))
                 if event.name == last:
                     return
         raise self._gone()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +43,8 @@ class Home:
         for folder in (self.state, self.cache, self.models, self.runtime):
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                probe = folder / f".writable-{os.getpid()}"
-                probe.touch()
-                probe.unlink()
+                with tempfile.TemporaryFile(dir=folder):
+                    pass  # it can be written
             except OSError as error:
                 raise StorageFailed(
                     f"{folder} cannot be written ({error.strerror or error}).",
@@ -59,11 +60,14 @@ def find_home() -> Home:
         root = Path(moved).expanduser().absolute()
         return Home(root, root / "state", root / "cache", root / "models", root / "runtime")
     dirs = platformdirs.PlatformDirs("lorebook", appauthor=False)
-    data = Path(dirs.user_data_dir)
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR (containers, cron) platformdirs warns and takes a private folder elsewhere.
+        warnings.simplefilter("ignore")
+        runtime = Path(dirs.user_runtime_dir)
     return Home(
         Path(dirs.user_config_dir),
         Path(dirs.user_state_dir),
         Path(dirs.user_cache_dir),
-        data / "models",
-        Path(dirs.user_runtime_dir),
+        Path(dirs.user_data_dir) / "models",
+        runtime,
     )

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from lorebook_api.client import Client, SourcesFound, TokenText, new_request_id
+from lorebook_api.client import Client, TokenText, new_request_id
 from lorebook_api.errors import DaemonUnavailable, LorebookError
 from lorebook_api.schema import Answer, AskRequest, Progress
 from lorebook_api.typed import MAX_TOKENS_MOST, find_model, find_roots, parse_adapter
@@ -93,16 +93,13 @@ def _follow(screen: Screen, client: Client, request: AskRequest, quiet: bool) ->
             match event:
                 case Progress():
                     bars.show(event)
-                case SourcesFound():
-                    bars.hide()
-                    bars.show(Progress(f"reading {len(event.sources)} passages"))
                 case TokenText() if not quiet:
                     bars.hide()
                     text.add(event.text)
                 case Answer():
                     return event
                 case _:
-                    pass
+                    pass  # the sources come again with the answer
     raise DaemonUnavailable("the daemon sent no answer.", "See `lorebook logs`.")
 
 

@@ -62,17 +62,16 @@ def _state(model: ModelInfo) -> str:
 def pull(name: str, as_json: bool, start: bool) -> None:
     """Bring the model NAME. Broken off, the same command goes on where it was."""
     screen = Screen()
-    brought: ModelInfo | None = None
     with Bars(screen) as bars, closing(reach(screen, start).pull_model(name)) as events:
         for event in events:
             if isinstance(event, Progress):
                 bars.show(event)
+                continue
+            bars.hide()
+            if as_json:
+                click.echo(json.dumps(asdict(event), indent=2))
             else:
-                brought = event
-    if as_json:
-        click.echo(json.dumps(asdict(brought) if brought else {"name": name}, indent=2))
-    elif brought:
-        screen.write(printable(f"{brought.name} is here: {brought.path} ({brought.size / 1e6:.0f} MB)"))
+                screen.write(printable(f"{event.name} is here: {event.path} ({event.size / 1e6:.0f} MB)"))
 
 
 @models.command(

@@ -1,0 +1,257 @@
+"""A daemon that says what it is told to: real HTTP on the loopback interface, the contract's routes, no engine.
+
+`python fake_daemon.py HOME` serves until it is stopped, for the tests that need a second process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import threading
+from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+from lorebook_api.errors import Cancelled, LorebookError, NotFound
+from lorebook_api.schema import (
+    Answer,
+    Citation,
+    Claim,
+    IndexReport,
+    ModelInfo,
+    Progress,
+    RootInfo,
+    SearchResponse,
+    SearchResult,
+    Skipped,
+    Source,
+    Status,
+    Timings,
+    Usage,
+)
+from lorebook_api.version import VERSION
+
+TOKEN = "a-token"
+HANG_UP = object()
+"""In a script: the connection breaks here, as when the daemon dies."""
+
+QUOTE = "df = df.dropna()\nlen(df)"
+SOURCE = Source("clean.ipynb", 1, 4, "notebook", 0.81, f"import x\n{QUOTE}\n2", "c5", 5, 7, "/data")
+CITATION = Citation(
+    1, "clean.ipynb", 2, 3, QUOTE, hashlib.sha256(QUOTE.encode()).hexdigest(), 0.97, "c5", 5, 7, "/data"
+)
+CODE_QUOTE = "def fare(km):"
+CODE_CITATION = Citation(
+    2, "src/fare.py", 10, 10, CODE_QUOTE, hashlib.sha256(CODE_QUOTE.encode()).hexdigest(), 0.8, root="/data"
+)
+ANSWER = Answer(
+    answer="Cell 5 drops them. [1] The fare is a function. [2] It rained.",
+    abstained=False,
+    grounded=0.67,
+    citations=(CITATION, CODE_CITATION),
+    claims=(
+        Claim("Cell 5 drops them.", (1,), 0.97),
+        Claim("The fare is a function.", (2,), 0.8),
+        Claim("It rained.", (), 0.1),
+    ),
+    sources=(SOURCE,),
+    model="echo-1b",
+    usage=Usage(812, 790, 41),
+    timings=Timings(6.1, 410.0, 2300.0),
+    retrieval="hybrid",
+    notices=("index updated: 3 files changed",),
+)
+ABSTAINED = Answer("I did not find the answer to this in your files.", True, 0.0, (), (), (SOURCE,), "echo-1b")
+TOKENS = ("Cell 5 ", "drops them. ", "The fare is a function. ", "It rained.")
+RESULT = SearchResult(1, "src/fare.py", 10, 12, "code", 0.5, "def fare(km):\n    return km\n", root="/data")
+REPORT = IndexReport("/data", 3, 17, 2, 1, 0, (Skipped("big.csv", "120 MB, above max_file_mb = 20"),), 0.4)
+MODEL = ModelInfo("echo-1b", "/models/echo-1b.gguf", 1_000_000, "lorebook", True, default=True)
+
+
+def answering(answer: Answer = ANSWER, tokens: tuple[str, ...] = TOKENS) -> list[Any]:
+    """Return the script of an ask that goes well."""
+    return [
+        ("progress", asdict(Progress("loading echo-1b", 50, 100))),
+        ("sources", {"sources": [asdict(source) for source in answer.sources]}),
+        *(("token", {"text": token}) for token in tokens),
+        ("answer", asdict(answer)),
+    ]
+
+
+@dataclass
+class Call:
+    """A request that came in."""
+
+    method: str
+    path: str
+    body: Any
+    authorization: str
+
+
+@dataclass
+class Scripts:
+    """What the fake says; a number in a script is a pause in seconds, an event to wait for blocks."""
+
+    ask: list[Any] = field(default_factory=answering)
+    index: list[Any] = field(
+        default_factory=lambda: [
+            ("progress", asdict(Progress("reading files", 1, 3))),
+            ("report", asdict(REPORT)),
+            ("done", {"roots": [asdict(REPORT)]}),
+        ]
+    )
+    pull: list[Any] = field(
+        default_factory=lambda: [
+            ("progress", asdict(Progress("echo-1b.gguf", 500_000, 1_000_000))),
+            ("done", asdict(MODEL)),
+        ]
+    )
+    error: LorebookError | None = None
+    """Answered to everything but /health."""
+
+
+class FakeDaemon:
+    """Serves in a thread; as a context manager it writes the runtime file of `runtime` and takes it away."""
+
+    def __init__(self, runtime: Path, version: str = VERSION, queue: int = 0) -> None:
+        self.scripts = Scripts()
+        self.calls: list[Call] = []
+        self.cancelled = threading.Event()
+        self.stopped = threading.Event()
+        self.version = version
+        self.queue = queue
+        self._file = runtime / "daemon.json"
+        fake = self
+
+        class Handler(_Handler):
+            daemon = fake
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        told = {"url": self.url, "token": TOKEN, "pid": os.getpid(), "version": self.version, "started": "2026-01-01"}
+        self._file.write_text(json.dumps(told))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancelled.set()
+        self.end()
+
+    def end(self) -> None:
+        """Stop answering, as at the end of a daemon."""
+        if not self.stopped.is_set():
+            self.stopped.set()
+            self._file.unlink(missing_ok=True)
+            self._server.shutdown()
+            self._server.server_close()
+
+    def of(self, path: str) -> list[Call]:
+        """Return the calls of one route."""
+        return [call for call in self.calls if call.path == path]
+
+    def status(self) -> Status:
+        roots = (RootInfo("/data", 3, 17, 17, "2026-01-01T00:00:00+00:00"),)
+        return Status(
+            self.version, os.getpid(), "2026-01-01", self.url, 60.0, 3600.0, "echo-1b", "ready", self.queue, roots, 99.5
+        )
+
+
+class _Handler(BaseHTTPRequestHandler):
+    daemon: FakeDaemon
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def do_DELETE(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        daemon = self.daemon
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        call = Call(
+            self.command, self.path, json.loads(body) if body else None, self.headers.get("authorization") or ""
+        )
+        daemon.calls.append(call)
+        if self.path == "/health":
+            return self._json({"status": "ok", "version": daemon.version})
+        if call.authorization != f"Bearer {TOKEN}":
+            return self._json({"error": {"code": 401, "message": "no token", "type": "authentication_error"}}, 401)
+        if daemon.scripts.error:
+            return self._json(daemon.scripts.error.body(), daemon.scripts.error.status)
+        routes = {
+            "/api/status": lambda: self._json(asdict(daemon.status())),
+            "/api/ask": lambda: self._stream(daemon.scripts.ask),
+            "/api/index": lambda: self._stream(daemon.scripts.index),
+            "/api/models/pull": lambda: self._stream(daemon.scripts.pull),
+            "/api/cancel": self._cancel,
+            "/api/search": lambda: self._json(asdict(SearchResponse((RESULT,), 3.2))),
+            "/api/models": lambda: self._json({"models": [asdict(MODEL)]}),
+            "/api/models/add": lambda: self._json(asdict(MODEL)),
+            "/api/models/echo-1b": lambda: self._json({"removed": "echo-1b"}),
+            "/api/stop": self._stop,
+        }
+        missing = NotFound(f"{self.path} is not something this daemon does.")
+        return routes.get(self.path, lambda: self._json(missing.body(), 404))()
+
+    def _json(self, body: Any, status: int = 200) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _stream(self, script: list[Any]) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        for step in script:
+            if step is HANG_UP:
+                return
+            if isinstance(step, int | float):
+                if self.daemon.cancelled.wait(step):
+                    self._event("error", Cancelled("The request was cancelled.").body())
+                    return
+                continue
+            self._event(*step)
+
+    def _event(self, name: str, data: Any) -> None:
+        try:
+            self.wfile.write(f": ping\n\nevent: {name}\ndata: {json.dumps(data)}\n\n".encode())
+        except OSError:
+            self.close_connection = True
+
+    def _cancel(self) -> None:
+        self.daemon.cancelled.set()
+        self._json({"cancelled": True})
+
+    def _stop(self) -> None:
+        self._json({"stopping": True})
+        threading.Thread(target=self.daemon.end).start()
+
+
+def main() -> None:
+    """Serve for the home in the first argument until stopped."""
+    with FakeDaemon(Path(sys.argv[1]) / "runtime") as daemon:
+        daemon.stopped.wait()
+
+
+if __name__ == "__main__":
+    main()
