@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python install dev demo test pytest lint format type imports dist lock clean
+.PHONY: help python install dev demo test models pytest lint format type imports dist lock clean
 
 help: ## what can be typed
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | sort
@@ -23,7 +23,10 @@ demo: install ## from nothing to a cited answer about samples/
 
 test: lint type imports pytest ## everything that CI checks; the tests come last
 
-pytest: dev
+models: dev
+	@$(BIN)/python -m scripts.models
+
+pytest: dev models
 	@$(BIN)/python -m pytest
 
 lint: dev ## ruff, rules and format

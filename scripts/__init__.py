@@ -1,1 +1,1 @@
-"""Turns a checkout into an installation. Standard library only: all of it runs before anything is installed."""
+"""Turns a checkout into an installation. What runs before anything is installed keeps to the standard library."""

@@ -78,6 +78,6 @@ def diagnose(what: str, log: str, path: Path) -> Trouble:
         if re.search(sign.pattern, log):
             trouble = advise(sign)
             return Trouble(f"{what} failed: {trouble.message}", f"{trouble.hint} (The whole log: {path})")
-    errors = re.findall(r"^.*\berror\b[: ].*$", log, re.IGNORECASE | re.MULTILINE)
+    errors = re.findall(r"^(?!\$ ).*\berror\b[: ].*$", log, re.IGNORECASE | re.MULTILINE)
     said = errors[0].strip()[:200] if errors else "it did not say why."
     return Trouble(f"{what} failed: {said}", f"Read {path}; the same command goes on from here.")
