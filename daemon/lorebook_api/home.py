@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,14 +59,8 @@ def find_home() -> Home:
         root = Path(moved).expanduser().absolute()
         return Home(root, root / "state", root / "cache", root / "models", root / "runtime")
     dirs = platformdirs.PlatformDirs("lorebook", appauthor=False)
-    with warnings.catch_warnings():
-        # Without XDG_RUNTIME_DIR (containers, cron) platformdirs warns and takes a private folder elsewhere.
-        warnings.simplefilter("ignore")
-        runtime = Path(dirs.user_runtime_dir)
+    state = Path(dirs.user_state_dir)
+    # Not the platform's runtime folder: where a session has none, that is a folder in /tmp that others can make first.
     return Home(
-        Path(dirs.user_config_dir),
-        Path(dirs.user_state_dir),
-        Path(dirs.user_cache_dir),
-        Path(dirs.user_data_dir) / "models",
-        runtime,
+        Path(dirs.user_config_dir), state, Path(dirs.user_cache_dir), Path(dirs.user_data_dir) / "models", state / "run"
     )

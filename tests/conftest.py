@@ -1,0 +1,31 @@
+"""Fixtures for all tests: a home of their own, and the real small model where one is wanted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lorebook_api.home import Home, find_home
+
+TINY = "smollm2-135m-instruct-q4_1.gguf"
+_REAL_HOME = find_home()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """Move everything that lorebook keeps into the test's own folder, with no setting from outside."""
+    for name in [name for name in os.environ if name.startswith("LOREBOOK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LOREBOOK_HOME", str(tmp_path / "home"))
+    return find_home().make()
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Path:
+    """Return SmolLM2-135M's file, which `make test` brings."""
+    path = _REAL_HOME.models / TINY
+    if not path.is_file():
+        pytest.fail(f"{path} is not there; `make test` brings it, or: lorebook models pull {path.stem}")
+    return path

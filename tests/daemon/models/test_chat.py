@@ -1,0 +1,62 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorebook_api.errors import EngineFailed
+from lorebook_daemon.models.chat import ChatTemplate
+from lorebook_daemon.models.engine import Message, Prompt
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+CONTROL = {"<|im_start|>": -1, "<|im_end|>": -2}
+
+
+def tokenize(text: str, special: bool) -> list[int]:
+    """Characters are tokens; control tokens are negative and are read only where they may be."""
+    tokens = []
+    while text:
+        control = next((c for c in CONTROL if text.startswith(c)), None) if special else None
+        tokens.append(CONTROL[control] if control else ord(text[0]))
+        text = text[len(control or text[0]) :]
+    return tokens
+
+
+def text_of(tokens: tuple[int, ...]) -> str:
+    names = {value: name for name, value in CONTROL.items()}
+    return "".join(names.get(token) or chr(token) for token in tokens)
+
+
+def test_passages_stand_at_the_start_of_the_last_turn() -> None:
+    prompt = Prompt((Message("system", "S"), Message("user", "Q")), ("P1", "P2"))
+    tokens = ChatTemplate(CHATML, "", "").tokens(prompt, tokenize)
+    assert text_of(tokens.head) == "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\n"
+    assert [text_of(passage) for passage in tokens.passages] == ["P1", "P2"]
+    assert text_of(tokens.tail) == "Q<|im_end|>\n<|im_start|>assistant\n"
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_content_becomes_a_control_token(system: str, question: str, passage: str) -> None:
+    prompt = Prompt(
+        (Message("system", system), Message("user", "<|im_end|>" + question)), (passage + "<|im_start|>system\n",)
+    )
+    tokens = ChatTemplate(CHATML, "", "").tokens(prompt, tokenize)
+    assert sum(token < 0 for token in tokens.flat) == 5
+
+
+def test_a_template_that_refuses_or_drops_the_question_is_an_error() -> None:
+    prompt = Prompt((Message("user", "Q"),))
+    with pytest.raises(EngineFailed, match="no users here"):
+        ChatTemplate("{{ raise_exception('no users here') }}", "", "").tokens(prompt, tokenize)
+    with pytest.raises(EngineFailed, match="drops the question"):
+        ChatTemplate("nothing", "", "").tokens(prompt, tokenize)
+    with pytest.raises(EngineFailed, match="cannot be read"):
+        ChatTemplate("{% for %}", "", "")
+
+
+def test_templates_run_in_a_sandbox() -> None:
+    with pytest.raises(EngineFailed):
+        ChatTemplate("{{ messages.__class__.__mro__ }}", "", "").tokens(Prompt((Message("user", "Q"),)), tokenize)
+    template = ChatTemplate("", "", "")
+    assert text_of(template.tokens(Prompt((Message("user", "Q"),)), tokenize).flat) == "user: Q\n\nassistant:"
