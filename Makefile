@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python install dev demo test models pytest lint format type imports dist lock clean
+.PHONY: help python install dev demo test models pytest lint format type imports dist lock tree clean
 
 help: ## what can be typed
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | sort
@@ -50,6 +50,9 @@ dist: dev ## source archive and wheel in dist/, checked
 
 lock: dev ## write constraints.txt anew, with the newest versions that fit
 	@$(BIN)/python -m scripts.constraints
+
+tree: python ## redraw the map of the code in CONTRIBUTING.md
+	@$(PYTHON) -m scripts.tree
 
 clean: ## remove what was built here; models, indexes and kept wheels stay
 	@rm -rf .venv .lorebook-build dist

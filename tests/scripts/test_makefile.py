@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from scripts import check_dist, demo
+from scripts import check_dist, demo, tree
 from scripts.places import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -19,6 +19,27 @@ def test_every_target_that_the_documents_name_is_there():
     texts = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     named = {name for file in texts for name in re.findall(r"\bmake ([a-z]+)`", file.read_text(encoding="utf-8"))}
     assert {"demo", "test"} <= named <= TARGETS
+
+
+def test_the_map_names_every_module():
+    document = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    drawn = document.partition(tree.BEGIN)[2].partition(tree.END)[0]
+    named = sorted(line.split()[0] for line in drawn.splitlines() if line)
+    there = sorted(line.split()[0] for line in tree.draw(ROOT).splitlines() if line)
+    assert named == there, "type: make tree"
+
+
+def test_the_map_is_drawn_between_its_marks(tmp_path):
+    package = tmp_path / "scripts" / "inner"
+    package.mkdir(parents=True)
+    (package.parent / "a.py").write_text('"""What a does.\n\nMore."""')
+    (package / "__init__.py").write_text('"""Inside."""')
+    (package / "b.py").write_text("")
+    drawn = tree.draw(tmp_path)
+    assert drawn.splitlines() == ["scripts/", "  a.py    What a does", "  inner/  Inside", "    b.py"]
+    assert tree.insert(f"x{tree.BEGIN}old{tree.END}y", drawn) == f"x{tree.BEGIN}{drawn}{tree.END}y"
+    with pytest.raises(ValueError, match="marks"):
+        tree.insert("no marks", drawn)
 
 
 def test_the_tests_come_last():
