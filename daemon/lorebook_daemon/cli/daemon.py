@@ -36,7 +36,7 @@ def serve(roots: tuple[str, ...], model: str | None, port: int | None, socket_pa
     """Run the daemon until it is stopped. Commands start it by themselves; this shows it at work."""
     home = find_home()
     settings = load_settings(home, model=find_model(model) if model else None, port=port)
-    folders = tuple(Path(root) for root in find_roots(roots)) if roots else ()
+    folders = find_roots(roots) if roots else ()
     try:
         from lorebook_daemon.app.serve import serve as serve_app  # the daemon's own packages are an extra
     except ModuleNotFoundError as error:

@@ -1,0 +1,65 @@
+"""The options at the start of `%ask` and `%%ask`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from lorebook_api.errors import BadRequest
+from lorebook_api.typed import K_MOST, MAX_TOKENS_MOST
+
+_WORD = re.compile(r"""\s*("[^"]*"|'[^']*'|\S+)""")
+_OPTION = re.compile(r"\s*(--?[A-Za-z][\w-]*)(?:=|(?=\s|$))")
+HINT = "Type: %lore help"
+
+
+@dataclass(frozen=True)
+class AskOptions:
+    """What was asked for beside the question; None and empty take the magics' defaults."""
+
+    roots: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
+    model: str | None = None
+    k: int | None = None
+    max_tokens: int | None = None
+    grounding: bool = True
+
+
+def parse_options(line: str) -> tuple[AskOptions, str]:
+    """Return the options that `line` starts with, and the rest of it; `--` ends the options.
+
+    Raises BadRequest for an option that is not known, that has no value, or whose number is out of its range.
+    """
+    options = AskOptions()
+    while match := _OPTION.match(line):
+        name, line = match[1], line[match.end() :]
+        if name == "--no-grounding":
+            options = replace(options, grounding=False)
+            continue
+        if name not in OPTIONS:
+            raise BadRequest(f"{name} is not an option of %ask.", HINT)
+        word = _WORD.match(line)
+        if word is None:
+            raise BadRequest(f"{name} wants a value.", HINT)
+        options, line = OPTIONS[name](options, _unquoted(word[1])), line[word.end() :]
+    return options, re.sub(r"^\s*--(\s|$)", "", line).strip()
+
+
+def _unquoted(word: str) -> str:
+    return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word
+
+
+def _number(name: str, value: str, most: int) -> int:
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= most:
+        raise BadRequest(f"{name} is {value}; it takes 1 to {most}.", HINT)
+    return int(value)
+
+
+OPTIONS: dict[str, Callable[[AskOptions, str], AskOptions]] = {
+    "--root": lambda options, value: replace(options, roots=(*options.roots, value)),
+    "--adapter": lambda options, value: replace(options, adapters=(*options.adapters, value)),
+    "--model": lambda options, value: replace(options, model=value),
+    "-k": lambda options, value: replace(options, k=_number("-k", value, K_MOST)),
+    "--max-tokens": lambda options, value: replace(options, max_tokens=_number("--max-tokens", value, MAX_TOKENS_MOST)),
+}

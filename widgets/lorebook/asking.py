@@ -1,0 +1,113 @@
+"""`lorebook.ask` and `lorebook.search`: from a notebook or a script to the daemon and back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from lorebook.answer import Answer
+from lorebook.links import notebook_folder
+from lorebook.live import Live, open_display
+from lorebook.results import SearchResults
+from lorebook_api.client import Client, TokenText, new_request_id
+from lorebook_api.discovery import connect
+from lorebook_api.errors import DaemonUnavailable, LorebookError
+from lorebook_api.home import find_home
+from lorebook_api.schema import Answer as Body
+from lorebook_api.schema import AskRequest, Kind, Progress, SearchRequest
+from lorebook_api.typed import find_model, find_roots, parse_adapter
+
+Roots = str | Path | Sequence[str | Path] | None
+
+
+def ask(
+    question: str,
+    root: Roots = None,
+    *,
+    model: str = "auto",
+    adapter: str | Sequence[str] = (),
+    k: int = 6,
+    max_tokens: int = 320,
+    grounding: bool = True,
+    show: bool = True,
+) -> Answer:
+    """Answer `question` from the files below `root` (a folder or several; the current one where None).
+
+    `adapter` is `NAME` or `NAME:SCALE`, or several; `grounding=False` asks the model alone. In a notebook the text is
+    shown as it comes unless `show` is False, and makes way for the Answer that is returned. Raises LorebookError;
+    an interrupt takes the question back.
+    """
+    request = AskRequest(
+        question=question,
+        roots=find_roots(_several(root)) if grounding else (),
+        model=find_model(model),
+        adapters=tuple(parse_adapter(name) for name in ([adapter] if isinstance(adapter, str) else adapter)),
+        k=k,
+        max_tokens=max_tokens,
+        grounding=grounding,
+        request_id=new_request_id(),
+    )
+    live = Live(open_display) if show and current_shell() is not None else None
+    answer = follow(request, live)
+    if live:
+        live.finish({"text/plain": ""})
+    return answer
+
+
+def search(query: str, root: Roots = None, *, k: int = 10, kind: Kind | None = None) -> SearchResults:
+    """Return the passages below `root` that fit `query` best, best first. Raises LorebookError."""
+    request = SearchRequest(query, find_roots(_several(root)), k, kind)
+    response = reach().search(request)
+    return SearchResults(response, request, notebook_folder(current_shell()))
+
+
+def reach(live: Live | None = None) -> Client:
+    """Return a client of this user's daemon, which is started if need be; `live` is told what is being done."""
+    return Client(connect(find_home(), report=live.note if live else None))
+
+
+def follow(request: AskRequest, live: Live | None) -> Answer:
+    """Ask, show in `live` what happens, and return the answer; an interrupt takes the question back and goes on."""
+    client = reach(live)
+    try:
+        with closing(client.ask(request)) as events:
+            for event in events:
+                match event:
+                    case Body():
+                        return Answer(event, request, notebook_folder(current_shell()))
+                    case TokenText() if live:
+                        live.add(event.text)
+                    case Progress() if live:
+                        live.note(_describe(event))
+                    case _:
+                        pass  # the sources come again with the answer
+    except KeyboardInterrupt:
+        with suppress(LorebookError):  # a daemon that is gone has nothing left to take back
+            client.cancel(request.request_id)
+        if live:
+            live.stop("stopped")
+        raise
+    except LorebookError:
+        if live:
+            live.stop("broke off")
+        raise
+    raise DaemonUnavailable("the daemon sent no answer.", "See `lorebook logs`.")
+
+
+def current_shell() -> Any:
+    """Return the IPython shell that this code runs in, None where it runs in none."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
+def _several(root: Roots) -> Sequence[str | Path]:
+    if root is None:
+        return ()
+    return [root] if isinstance(root, str | Path) else root
+
+
+def _describe(progress: Progress) -> str:
+    return f"{progress.what} {100 * progress.done // progress.total}%" if progress.total else progress.what

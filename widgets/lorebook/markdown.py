@@ -1,0 +1,73 @@
+"""Text that others wrote, made safe to show as Markdown.
+
+An answer, and the lines it cites, come from files that may hold anything. In a notebook's output Markdown may carry
+HTML that runs, and images that call home. So HTML, links and images of such text are shown, never acted on; what
+stays of its Markdown is emphasis, lists, headings and code.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote as quote_url
+
+_FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n`]*)\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+_INLINE = re.compile(r"(?<!`)(`+)(?!`)([^\n]+?)(?<!`)\1(?!`)")
+_LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,30}")
+_ACTIVE = str.maketrans({mark: f"&#{ord(mark)};" for mark in "<>&[]`$\\"})
+_ANY = str.maketrans({mark: f"&#{ord(mark)};" for mark in "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"})
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_BARE_URL = re.compile(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])")
+
+
+def plain(text: str) -> str:
+    """Return `text` as Markdown that shows exactly these characters, on one line."""
+    return " ".join(_CONTROL.sub("", text).split()).translate(_ANY)
+
+
+def code_block(text: str, language: str = "") -> str:
+    """Return `text` fenced, the fence longer than any that the text holds."""
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n")).strip("\n")
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    language = language if _LANGUAGE.fullmatch(language) else ""
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def prose(text: str) -> str:
+    """Return an answer's text with its Markdown, but without anything that acts: HTML, links, images, formulas."""
+    parts: list[str] = []
+    end = 0
+    for block in _FENCED.finditer(text):
+        parts += [_inline(text[end : block.start()]), code_block(block[3], block[2].strip())]
+        end = block.end()
+    parts.append(_inline(text[end:]))
+    return "\n\n".join(part.strip("\n") for part in parts if part.strip())
+
+
+def link(words: str, target: str) -> str:
+    """Return a link whose words are shown as they are; `target` is a relative path or a URL, with its fragment."""
+    path, mark, fragment = target.partition("#")
+    safe = quote_url(path, safe="/:%") + mark + quote_url(fragment, safe="=")
+    return f"[{plain(words)}](<{safe}>)"
+
+
+def _inline(text: str) -> str:
+    """Escape what acts; code between backticks becomes an element of its own, so that no backtick is left over."""
+    parts: list[str] = []
+    end = 0
+    for code in _INLINE.finditer(text):
+        parts += [
+            _passive(text[end : code.start()]),
+            f"<code>{_CONTROL.sub('', code[2]).strip().translate(_ANY)}</code>",
+        ]
+        end = code.end()
+    parts.append(_passive(text[end:]))
+    return "".join(parts)
+
+
+def _passive(text: str) -> str:
+    escaped = _CONTROL.sub("", text.replace("\r\n", "\n")).translate(_ACTIVE)
+    # A renderer may turn a bare URL into a link; an entity inside the scheme keeps it text.
+    escaped = _BARE_URL.sub(lambda scheme: f"{scheme[1][0]}&#{ord(scheme[1][1])};{scheme[1][2:]}", escaped)
+    # Four spaces would start a code block, in which the entities above would show as such.
+    return re.sub(r"(?m)^(?: {4,}| *\t\s*)", "   ", escaped)
