@@ -31,25 +31,24 @@ def described(error: Exception) -> LorebookError:
     return LorebookError("The daemon met an error of its own.", "See `lorebook logs`.")
 
 
-async def _told(request: Request, error: Exception) -> Response:
-    return error_response(described(error))
+async def _told(request: Request, error: LorebookError) -> Response:
+    return error_response(error)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
     """Say which field is wrong; what was sent is not repeated, it may be private."""
-    problems = error.errors() if isinstance(error, RequestValidationError) else []
-    first = problems[0] if problems else {"loc": ("body",), "msg": "is not valid"}
+    first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
     return error_response(BadRequest(f"{where}: {first['msg']}.", "Send JSON with `Content-Type: application/json`."))
 
 
-async def _http(request: Request, error: Exception) -> Response:
-    """Give what the router raises (no such path, wrong method) the same shape as everything else."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    kind = NotFound if status == 404 else BadRequest
-    failure = kind(f"{request.method} {request.url.path} is not something this daemon does.", "See `lorebook --help`.")
-    failure.status = status
-    return error_response(failure, getattr(error, "headers", None))
+async def _http(request: Request, error: HTTPException) -> Response:
+    """Give what the framework raises (no such path, wrong method, a body it cannot read) the shape of all errors."""
+    kind = NotFound if error.status_code == 404 else BadRequest
+    message = f"{request.method} {request.url.path}: {error.detail}."
+    failure = kind(message, "Is the daemon of another version? `lorebook stop`, then try again.")
+    failure.status = error.status_code
+    return error_response(failure, error.headers)
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

@@ -233,8 +233,8 @@ def _short_of(root: Path, index: Index) -> list[str]:
 def _told(report: IndexReport, first: bool) -> list[str]:
     changed = report.added + report.changed + report.removed
     if first:
-        return [f"Indexed {report.root}: {_files(report.files)}."]
-    return [f"Index updated: {_files(changed)} changed."] if changed else []
+        return [*report.notices, f"Indexed {report.root}: {_files(report.files)}."]
+    return [*report.notices, *([f"Index updated: {_files(changed)} changed."] if changed else [])]
 
 
 def _files(count: int) -> str:

@@ -1,0 +1,24 @@
+"""Fixtures of the app's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import fake_app
+
+
+@pytest.fixture
+def bench() -> fake_app.Bench:
+    return fake_app.Bench()
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """A root with two files."""
+    root = tmp_path / "notes"
+    root.mkdir()
+    (root / "a.txt").write_text("the rate was 42 percent")
+    (root / "b.txt").write_text("rows with null age were dropped")
+    return root

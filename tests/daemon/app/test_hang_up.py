@@ -1,0 +1,152 @@
+"""A real uvicorn on a loopback port: hang-ups, cancels and the stop, wherever the question is."""
+
+import asyncio
+import contextlib
+import dataclasses
+
+import httpx
+import pytest
+
+from fake_app import AUTHORIZED, Bench, eventually, parse_events
+from fakes import FakeEngine
+from lorebook_api.errors import DaemonUnavailable
+from lorebook_api.schema import AskRequest
+
+
+def ask_body(notes, request_id="q"):
+    return dataclasses.asdict(AskRequest("what was the rate?", (str(notes),), request_id=request_id))
+
+
+@contextlib.asynccontextmanager
+async def served(bench):
+    async with bench.served() as url, httpx.AsyncClient(base_url=url, headers=AUTHORIZED, trust_env=False) as http:
+        yield http
+
+
+async def asked(http, notes, request_id="q"):
+    response = await http.post("/api/ask", json=ask_body(notes, request_id))
+    return parse_events(response.text) if response.status_code == 200 else [("error", response.json())]
+
+
+@pytest.fixture
+def slow():
+    bench = Bench()
+    bench.engine = FakeEngine(pause_s=0.05, answer="word " * 300)
+    return bench
+
+
+def test_a_hang_up_during_generation_ends_it_within_a_second(slow, notes):
+    async def scene():
+        async with served(slow) as http:
+            async with http.stream("POST", "/api/ask", json=ask_body(notes)) as response:
+                async for line in response.aiter_lines():
+                    if line == "event: token":
+                        break
+                assert slow.parts.queue.depth == 1
+            await eventually(lambda: slow.engine.cancelled == 1 and slow.parts.queue.depth == 0)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("where", ["finding", "loading", "generating", "indexing"])
+def test_cancel_by_id_ends_it_within_a_second_wherever_it_is(slow, notes, where):
+    gates = {"finding": slow.models.may_find, "loading": slow.may_load, "indexing": slow.indexes.may_read}
+    if where in gates:
+        gates[where].clear()
+
+    def there():
+        return {
+            "finding": lambda: bool(slow.indexes.committed),
+            "loading": lambda: bool(slow.loads),
+            "generating": lambda: bool(slow.engine.prompts),
+            "indexing": lambda: bool(slow.indexes.runs),
+        }[where]()
+
+    async def scene():
+        async with served(slow) as http:
+            asking = asyncio.create_task(asked(http, notes))
+            await eventually(there)
+            assert (await http.post("/api/cancel", json={"request_id": "q"})).json() == {"cancelled": True}
+            async with asyncio.timeout(1):
+                events = await asking
+            name, body = events[-1]
+            assert (name, body["error"]["type"], body["error"]["code"]) == ("error", "cancelled", 499)
+            await eventually(lambda: slow.parts.queue.depth == 0)
+
+    asyncio.run(scene())
+
+
+def test_cancelled_in_the_queue_it_leaves_the_others_where_they_were(slow, notes):
+    async def scene():
+        async with served(slow) as http:
+            asking = {}
+            for name in ("a", "b", "c"):
+                asking[name] = asyncio.create_task(asked(http, notes, name))
+                depth = len(asking)
+                await eventually(lambda depth=depth: slow.parts.queue.depth == depth)
+            await http.post("/api/cancel", json={"request_id": "b"})
+            assert (await asking["b"])[-1][1]["error"]["type"] == "cancelled"
+            assert slow.parts.queue.waiting == ("c",)
+            await http.post("/api/cancel", json={"request_id": "a"})
+            await eventually(lambda: len(slow.engine.prompts) == 2)
+            await http.post("/api/cancel", json={"request_id": "c"})
+            await asyncio.gather(*asking.values())
+
+    asyncio.run(scene())
+
+
+def test_a_hang_up_ends_the_indexing_it_asked_for(bench, notes):
+    bench.indexes.may_read.clear()
+
+    async def scene():
+        async with served(bench) as http:
+            async with http.stream("POST", "/api/index", json={"roots": [str(notes)]}) as response:
+                async for _ in response.aiter_lines():
+                    break
+            await eventually(lambda: bench.indexes.ended_early == 1)
+
+    asyncio.run(scene())
+
+
+def test_a_hang_up_leaves_an_indexing_that_others_wait_for(bench, notes):
+    bench.indexes.may_read.clear()
+
+    async def scene():
+        async with served(bench) as http:
+            async with http.stream("POST", "/api/index", json={"roots": [str(notes)]}) as response:
+                async for _ in response.aiter_lines():
+                    break
+                asking = asyncio.create_task(asked(http, notes))
+                await eventually(lambda: len(bench.parts.running) == 2)
+                await asyncio.sleep(0.05)
+            await eventually(lambda: len(bench.parts.running) == 1)
+            bench.indexes.may_read.set()
+            assert (await asking)[-1][0] == "answer"
+            assert (len(bench.indexes.runs), bench.indexes.ended_early) == (1, 0)
+
+    asyncio.run(scene())
+
+
+def test_the_stop_is_told_to_those_who_wait(slow, notes):
+    async def scene():
+        async with served(slow) as http:
+            asking = asyncio.create_task(asked(http, notes))
+            await eventually(lambda: bool(slow.engine.prompts))
+            slow.parts.running.end_all(DaemonUnavailable("The daemon was told to stop."))
+            name, body = (await asking)[-1]
+            assert (name, body["error"]["type"]) == ("error", "unavailable_error")
+
+    asyncio.run(scene())
+
+
+def test_status_answers_while_an_answer_is_made(slow, notes):
+    async def scene():
+        async with served(slow) as http:
+            asking = asyncio.create_task(asked(http, notes))
+            await eventually(lambda: bool(slow.engine.prompts))
+            async with asyncio.timeout(1):
+                assert (await http.get("/api/status")).json()["queue"] == 1
+            await http.post("/api/cancel", json={"request_id": "q"})
+            await asking
+
+    asyncio.run(scene())
