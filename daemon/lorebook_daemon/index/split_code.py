@@ -34,8 +34,8 @@ def split_code(unit: Unit, path: str) -> list[Passage]:
             starts.append(start)
         elif start.first == 0 and len(starts) == 1:
             starts[0] = start
-    ends = [piece.first for piece in starts[1:]] + [len(sheet.rows)]
-    pieces = [Piece(p.first, stop, p.context, p.opens) for p, stop in zip(starts, ends, strict=True)]
+    ends = [*(piece.first for piece in starts[1:]), len(sheet.rows)]
+    pieces = [piece.until(stop) for piece, stop in zip(starts, ends, strict=True)]
     return passages(unit, path, sheet, fit(sheet, pack(sheet, pieces)), known.defined(tree))
 
 

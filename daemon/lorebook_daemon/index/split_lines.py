@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 from lorebook_daemon.index.passage import Passage, Unit
@@ -32,6 +33,10 @@ class Piece:
     context: tuple[str, ...] = ()
     opens: bool = False
 
+    def until(self, stop: int) -> Piece:
+        """Return the piece with another end."""
+        return Piece(self.first, stop, self.context, self.opens)
+
 
 class Sheet:
     """The rows of a text, and how many characters any run of them holds."""
@@ -55,7 +60,7 @@ class Sheet:
             first += 1
         while first < stop and not self.rows[stop - 1].strip():
             stop -= 1
-        return replace(piece, first=first, stop=stop) if first < stop else None
+        return Piece(first, stop, piece.context, piece.opens) if first < stop else None
 
 
 def pack(sheet: Sheet, pieces: Iterable[Piece]) -> list[Piece]:
@@ -63,7 +68,7 @@ def pack(sheet: Sheet, pieces: Iterable[Piece]) -> list[Piece]:
     packed: list[Piece] = []
     for piece in pieces:
         if packed and _joins(sheet, packed[-1], piece):
-            packed[-1] = replace(packed[-1], stop=piece.stop)
+            packed[-1] = packed[-1].until(piece.stop)
         else:
             packed.append(piece)
     return packed
@@ -76,7 +81,7 @@ def fit(sheet: Sheet, pieces: Iterable[Piece]) -> list[Piece]:
 
 def between_rows(piece: Piece) -> list[Piece]:
     """Return a piece for each row."""
-    return [replace(piece, first=row, stop=row + 1) for row in range(piece.first, piece.stop)]
+    return [Piece(row, row + 1, piece.context) for row in range(piece.first, piece.stop)]
 
 
 def at_blank_rows(sheet: Sheet, piece: Piece) -> list[Piece]:
@@ -88,7 +93,7 @@ def at_blank_rows(sheet: Sheet, piece: Piece) -> list[Piece]:
 
 def cut(piece: Piece, starts: Sequence[int]) -> list[Piece]:
     """Return the piece cut before each of these rows, which rise and lie inside it."""
-    return [replace(piece, first=first, stop=stop) for first, stop in pairwise([piece.first, *starts, piece.stop])]
+    return [Piece(first, stop, piece.context) for first, stop in pairwise([piece.first, *starts, piece.stop])]
 
 
 def passages(
@@ -96,7 +101,7 @@ def passages(
 ) -> list[Passage]:
     """Return the pieces as passages of `unit`; those with nothing but blank rows fall out.
 
-    `names` are the unit's definitions by 0-based row; None gives every passage all that the unit defines.
+    `names` are the unit's definitions by 0-based row, in order; None gives every passage all that the unit defines.
     """
     found = []
     for piece in pieces:
@@ -128,11 +133,11 @@ def _joins(sheet: Sheet, held: Piece, piece: Piece) -> bool:
         return False
     if own < LIMIT // 10 and len(sheet.text(piece.first, piece.stop).strip()) <= BARE:
         return True
-    if piece.opens or piece.context[: len(held.context)] != held.context:
+    if piece.context[: len(held.context)] != held.context:
         return False
-    if total <= LIMIT or sheet.size(held.first, held.stop) < SCRAP:
+    if sheet.size(held.first, held.stop) < SCRAP:  # a heading, the line that opens a class
         return True
-    return own < SCRAP and total <= LIMIT + SCRAP
+    return not piece.opens and total <= (LIMIT + SCRAP if own < SCRAP else LIMIT)
 
 
 def _parts(sheet: Sheet, piece: Piece) -> list[Piece]:
@@ -142,11 +147,12 @@ def _parts(sheet: Sheet, piece: Piece) -> list[Piece]:
     for block in at_blank_rows(sheet, piece):
         long = sheet.size(block.first, block.stop) > LONG
         smaller += between_rows(block) if long else [block]
-    return pack(sheet, [replace(part, opens=False) for part in smaller])
+    return pack(sheet, smaller)
 
 
 def _named(names: Sequence[tuple[int, str]], piece: Piece) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for row, name in names if piece.first <= row < piece.stop))
+    first, stop = (bisect_left(names, (row, "")) for row in (piece.first, piece.stop))
+    return tuple(dict.fromkeys(name for _, name in names[first:stop]))
 
 
 def _passage(unit: Unit, path: str, sheet: Sheet, piece: Piece, defines: tuple[str, ...]) -> Passage:

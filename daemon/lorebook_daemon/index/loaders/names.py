@@ -6,7 +6,7 @@ import ast
 import builtins
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 _MAGIC = re.compile(r"^(\s*)(?:%|!|\?|[\w.]+\?{1,2}\s*$)")
@@ -35,14 +35,28 @@ def names(source: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             body = ast.parse(_without_magics(source)).body
         defines: set[str] = set()
         uses: set[str] = set()
-        for statement in body:
-            scope = _scope([statement])
-            own = {statement.name} if isinstance(statement, ast.FunctionDef | ast.ClassDef) else set()
+        for step in _steps(body):
+            scope = _scope([step])
+            own = {step.name} if isinstance(step, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else set()
             uses |= scope.loaded - defines - _BUILTINS - own
             defines |= scope.stored
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return (), ()
     return tuple(sorted(defines)), tuple(sorted(uses))
+
+
+def _steps(body: Iterable[ast.stmt]) -> Iterator[ast.AST]:
+    """Yield what runs one after the other: of a loop or a condition first its head, then its body."""
+    for statement in body:
+        match statement:
+            case ast.For() | ast.AsyncFor():
+                yield from (statement.iter, statement.target, *_steps(statement.body), *_steps(statement.orelse))
+            case ast.While() | ast.If():
+                yield from (statement.test, *_steps(statement.body), *_steps(statement.orelse))
+            case ast.With() | ast.AsyncWith():
+                yield from (*statement.items, *_steps(statement.body))
+            case _:
+                yield statement
 
 
 def _without_magics(source: str) -> str:

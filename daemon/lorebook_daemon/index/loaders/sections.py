@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from lorebook_daemon.index.passage import Unit
+from lorebook_daemon.index.split_lines import SCRAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,34 @@ def titles(path: Iterable[Heading]) -> tuple[str, ...]:
 def sections(rows: Sequence[str], headings: Sequence[Heading], start_line: int = 1) -> list[Unit]:
     """Return a unit for each section; its context ends with its own heading.
 
-    A heading with nothing under it goes with the section that follows. Every row is in exactly one unit;
-    where all rows are blank there are no units.
+    A section too short for a passage, a heading with nothing under it above all, goes with the one that follows.
+    Its context is then that of its subsection, or the headings above both.
+    Every row is in exactly one unit; where all rows are blank there are no units.
     """
-    path: tuple[Heading, ...] = ()
-    units = []
-    first = 0
-    bounds = [Heading(0, 0, 0, ""), *headings, Heading(len(rows), len(rows), 0, "")]
-    for heading, following in pairwise(bounds):
-        if heading.title:
-            path = below(path, heading)
-        is_last = following is bounds[-1]
-        if not is_last and not any(row.strip() for row in rows[heading.stop : following.row]):
+    units: list[Unit] = []
+    first, shared = 0, None
+    for stop, path in _stretches(headings, len(rows)):
+        shared = path if shared is None else _shared(shared, path)
+        text = "\n".join(rows[first:stop])
+        if len(text.strip()) < SCRAP and stop < len(rows):
             continue
-        text = "\n".join(rows[first : following.row])
         if text.strip():
-            units.append(Unit(text, "doc", start_line=start_line + first, context=titles(path)))
-        first = following.row
+            units.append(Unit(text, "doc", start_line=start_line + first, context=titles(shared)))
+        first, shared = stop, None
     return units
+
+
+def _stretches(headings: Sequence[Heading], end: int) -> Iterator[tuple[int, tuple[Heading, ...]]]:
+    """Yield where each section ends, and the path of headings that it stands under."""
+    path: tuple[Heading, ...] = ()
+    for heading in headings:
+        if heading.row > 0:
+            yield heading.row, path
+        path = below(path, heading)
+    yield end, path
+
+
+def _shared(one: tuple[Heading, ...], other: tuple[Heading, ...]) -> tuple[Heading, ...]:
+    """Return the longer path where one leads on to the other, else what both have above them."""
+    common = tuple(first for first, second in zip(one, other, strict=False) if first is second)
+    return other if common == one else common
