@@ -58,8 +58,7 @@ class FakeIndex:
 
     def refresh(self):
         self.refreshed += 1
-        before, self.seen = self.seen, self.shelf.committed[self.root]
-        return before != self.seen
+        self.seen = self.shelf.committed[self.root]
 
     def info(self):
         count = len(self.seen)

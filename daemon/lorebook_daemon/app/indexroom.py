@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import cast
 
 from lorebook_api.errors import LorebookError, NotFound, Unusable
 from lorebook_api.home import Home
@@ -15,7 +12,7 @@ from lorebook_daemon.app.indexing import Events
 from lorebook_daemon.app.roots import Index, Indexes
 from lorebook_daemon.app.threads import in_thread
 from lorebook_daemon.index.embed import EMBEDDERS, Embedder
-from lorebook_daemon.index.indexer import Embedded, Event, Indexer
+from lorebook_daemon.index.indexer import Indexer
 from lorebook_daemon.index.opened import OpenIndex
 from lorebook_daemon.index.storage import index_folder
 from lorebook_daemon.index.update import is_stale
@@ -61,12 +58,8 @@ class _Room:
     def stale(self, root: Path) -> int:
         return is_stale(root, self._folder(root))
 
-    async def run(self, root: Path, full: bool) -> Events:
-        running = cast("AsyncGenerator[Event, None]", self._indexer.run(root, full))
-        async with contextlib.aclosing(running) as events:
-            async for event in events:
-                if not isinstance(event, Embedded):  # the generator's end says as much
-                    yield event
+    def run(self, root: Path, full: bool) -> Events:
+        return self._indexer.run(root, full)
 
     def _folder(self, root: Path) -> Path:
         return index_folder(self._home.cache, root)

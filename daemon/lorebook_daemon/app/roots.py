@@ -42,8 +42,8 @@ class Index(Protocol):
         """Return the best passages, best first."""
         ...
 
-    def refresh(self) -> bool:
-        """Read the index anew where it was written since; return whether it was."""
+    def refresh(self) -> None:
+        """Read the index anew where it was written since."""
         ...
 
     @property
@@ -118,9 +118,9 @@ class Roots:
         await self._prepare(report)
         notices = [notice for root in roots for notice in await self._freshen(root, report)]
         opened = tuple([(root, await self._reopened(root)) for root in roots])
-        notices += [notice for root, index in opened for notice in _short_of(root, index)]
-        if self._indexes.lacking():
-            notices.append(self._indexes.lacking())
+        notices += [f"{root} holds nothing that can be indexed." for root, index in opened if not index.info().passages]
+        lacking = self._indexes.lacking()
+        notices += [lacking] if lacking else [notice for root, index in opened for notice in _short_of(root, index)]
         by_meaning = all(index.retrieval == "hybrid" for _, index in opened if index.info().passages)
         return Opened(opened, "hybrid" if opened and by_meaning else "lexical", tuple(notices))
 
@@ -221,11 +221,9 @@ class Roots:
 
 
 def _short_of(root: Path, index: Index) -> list[str]:
-    """Return what a search of this index will miss."""
+    """Return what a search by meaning will miss."""
     info = index.info()
-    if not info.passages:
-        return [f"{root} holds nothing that can be indexed."]
-    if index.retrieval == "hybrid" and info.vectors < info.passages:
+    if info.vectors < info.passages:
         return [f"Search by meaning covers {info.vectors:,} of {info.passages:,} passages of {root} so far."]
     return []
 

@@ -68,6 +68,7 @@ def test_many_vectors_to_make_are_not_waited_for(scene, notes):
     async def acts(scene):
         first = await scene.roots.open([notes], nobody)
         assert first.retrieval == "lexical"
+        assert first.notices[-1] == f"Search by meaning covers 0 of {SOON + 2} passages of {notes} so far."
         assert not scene.activity.idle_s  # the vectors still come
         scene.indexes.may_embed.set()
         await eventually(lambda: notes in scene.indexes.vectors)
