@@ -15,7 +15,6 @@ from lorebook_daemon.models.source import Report, SourceFailed
 
 # A machine that cannot reach the hub shall know it at once; a slow line may take its time.
 _TIMEOUT = httpx.Timeout(30.0, connect=3.0)
-_CHUNK = 2**20
 
 
 class Hub:
@@ -52,7 +51,7 @@ def _go_on(client: httpx.Client, url: str, file: KnownFile, partial: Partial, re
     try:
         with client.stream("GET", url, headers=headers) as response:
             _check(response, file, partial)
-            for chunk in response.iter_bytes(_CHUNK):
+            for chunk in response.iter_bytes():
                 partial.append(chunk[: file.size - partial.size])
                 report(Progress(file.path, partial.size, file.size))
     except httpx.TransportError:

@@ -50,7 +50,7 @@ class Partial:
         self._sum = hashlib.sha256()
         done = 0
         with self.path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
+            while chunk := stream.read(min(_CHUNK, self.size - done)):
                 self._sum.update(chunk)
                 done += len(chunk)
                 report(done)

