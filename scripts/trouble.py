@@ -45,6 +45,14 @@ SIGNS = (
     Sign(r"No space left on device|ENOSPC", "The disk is full.", {"": "Free 2 GB and type the same command again."}),
     COMPILER,
     Sign(
+        r"is not able to compile a\s+simple test program",
+        "The C++ compiler does not work.",
+        {
+            "Darwin": "Type: xcode-select --install",
+            "": "Type: unset CC CXX, or: sudo apt install --reinstall g++   (Fedora: sudo dnf reinstall gcc-c++)",
+        },
+    ),
+    Sign(
         r"Python\.h.*(No such file|not found)",
         "Python's headers are missing.",
         {"": "Type: sudo apt install python3-dev   (Fedora: sudo dnf install python3-devel)"},
@@ -78,6 +86,9 @@ def diagnose(what: str, log: str, path: Path) -> Trouble:
         if re.search(sign.pattern, log):
             trouble = advise(sign)
             return Trouble(f"{what} failed: {trouble.message}", f"{trouble.hint} (The whole log: {path})")
-    errors = re.findall(r"^(?!\$ ).*\berror\b[: ].*$", log, re.IGNORECASE | re.MULTILINE)
+    # cmake's own errors name the place first and say what is wrong in the next line.
+    errors = re.findall(r"CMake Error at .*:\s*\n\s*(\S.*)$", log, re.MULTILINE) or re.findall(
+        r"^(?!\$ ).*\berror\b[: ].*$", log, re.IGNORECASE | re.MULTILINE
+    )
     said = errors[0].strip()[:200] if errors else "it did not say why."
     return Trouble(f"{what} failed: {said}", f"Read {path}; the same command goes on from here.")

@@ -73,7 +73,7 @@ def check_compiler() -> None:
     if sys.platform == "win32":
         return  # Visual Studio's is not on PATH; cmake finds it, or says that it did not.
     named = shlex.split(os.environ.get("CXX", ""))
-    if not any(shutil.which(name) for name in (*named[:1], "c++", "g++", "clang++")):
+    if not any(shutil.which(name) for name in (named[:1] or ("c++", "g++", "clang++"))):
         raise advise(COMPILER)
 
 
@@ -91,7 +91,9 @@ def build_vectors(python: Path, wheel: Wheel) -> Path:
         lambda line: None,
         dict(setting.split("=") for setting in wheel.built_with),
     )  # fmt: skip
-    return wheel.keep(drafts)
+    built = wheel.keep(drafts)
+    shutil.rmtree(drafts)
+    return built
 
 
 def build_engine(python: Path, wheel: Wheel) -> Path:

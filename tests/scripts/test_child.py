@@ -101,6 +101,8 @@ def test_a_failure_names_its_cause_and_the_log(tmp_path):
 LOGS = {
     "No space left on device": "fatal error: error writing to /tmp/x.s: No space left on device",
     "No CMAKE_CXX_COMPILER": "CMake Error at CMakeLists.txt:3 (project):\n  No CMAKE_CXX_COMPILER could be found.",
+    "does not work": 'CMake Error at x:71 (message):\n  The C++ compiler\n\n    "/bin/false"\n\n'
+    "  is not able to compile a\n  simple test program.",
     "Python.h": "bindings.cpp:1:10: fatal error: Python.h: No such file or directory",
     "Killed": "c++: fatal error: Killed signal terminated program cc1plus",
     "NewConnectionError": "WARNING: Retrying after connection broken by 'NewConnectionError(...)'",
@@ -108,7 +110,7 @@ LOGS = {
 }
 
 
-@pytest.mark.parametrize(("log", "sign"), list(zip(LOGS.values(), (SIGNS[n] for n in (0, 1, 2, 3, 4, 5)), strict=True)))
+@pytest.mark.parametrize(("log", "sign"), list(zip(LOGS.values(), (SIGNS[n] for n in range(len(LOGS))), strict=True)))
 def test_known_causes_are_recognised(log, sign, tmp_path):
     assert sign.message in diagnose("building", f"lines before\n{log}\nlines after", tmp_path).message
 
@@ -122,6 +124,11 @@ def test_every_known_cause_has_a_test_and_a_next_step():
 def test_the_compiler_comes_from_where_the_system_has_it():
     assert "xcode-select" in advise(COMPILER, "Darwin").hint
     assert "apt install g++" in advise(COMPILER, "Linux").hint
+
+
+def test_cmakes_reason_stands_below_its_place(tmp_path):
+    log = "CMake Error at CMakeLists.txt:12 (message):\n  OpenMP is too old.\n"
+    assert diagnose("building", log, tmp_path).message == "building failed: OpenMP is too old."
 
 
 def test_a_silent_failure_still_names_the_log(tmp_path):

@@ -130,6 +130,12 @@ def test_no_compiler_is_said_before_anything_is_downloaded(setup, ran, monkeypat
     assert ran == []
 
 
+def test_a_compiler_that_is_named_and_missing_is_no_compiler(monkeypatch):
+    monkeypatch.setenv("CXX", "/nowhere/g++ -pipe")
+    with pytest.raises(Trouble, match=r"no C\+\+ compiler"):
+        wheels.check_compiler()
+
+
 def test_an_engine_that_does_not_load_is_said_and_tried_again(setup):
     python_of(setup.venv).write_text("#!/bin/sh\necho 'OSError: libllama.so: bad ELF' >&2\nexit 1\n")
     python_of(setup.venv).chmod(0o755)
