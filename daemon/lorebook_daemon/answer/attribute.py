@@ -13,6 +13,15 @@ _NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,_]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _LONGEST = 8
 """Lines that one quote may have."""
 
+_LINE_PRICE = 0.1
+"""What a further line must add, as a share of all that the sentence and the passage have in common."""
+
+_EMPTY = frozenset(
+    "a an and are as at be been but by can did do does for from had has have if in into is it its no not of on or so "
+    "that the their then there these they this to up was were when which while who why will with".split()  # noqa: SIM905
+)
+"""Words that stand in every line of prose and tie a sentence to none."""
+
 
 @dataclass(frozen=True)
 class Lines:
@@ -27,7 +36,9 @@ def terms(text: str) -> list[str]:
     """Return the words of a text in lower case; identifiers come apart at `_` and camelCase, numbers stay whole."""
     split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
     numbers = [normal for match in _NUMBER.finditer(text) if (normal := _normal(match[0]))]
-    return numbers + [word.lower() for word in _WORD.findall(split) if not word.isdigit()]
+    return numbers + [
+        lower for word in _WORD.findall(split) if not (lower := word.lower()).isdigit() and lower not in _EMPTY
+    ]
 
 
 def supporting_lines(sentence: str, text: str) -> Lines:
@@ -56,7 +67,7 @@ def supporting_lines(sentence: str, text: str) -> Lines:
 def _value(lines: Sequence[set[str]], weight: dict[str, float]) -> float:
     """Return what a run of lines holds, less a small price for each line beyond the first."""
     held = sum(value for word, value in weight.items() if any(word in line for line in lines))
-    return round(held - 0.04 * sum(weight.values()) * (len(lines) - 1), 9)
+    return round(held - _LINE_PRICE * sum(weight.values()) * (len(lines) - 1), 9)
 
 
 def unbacked_numbers(sentence: str, *backing: str) -> list[str]:

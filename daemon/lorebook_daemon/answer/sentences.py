@@ -9,7 +9,7 @@ _FENCE = re.compile(r"^ {0,3}(```|~~~)")
 _END = re.compile(
     r"""(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)(?<!\bvs\.)(?<!\betc\.)(?<!\bFig\.)(?<!\bNo\.)["')\]*`]*\s+(?=["'(\[*`]*[A-Z0-9`"'(])"""
 )
-_MARK = re.compile(r"\s*\[\d{1,2}\](?!\()")
+_MARK = re.compile(r"\s+\[\d{1,2}\](?!\()|(?<=[.,;!?])\[\d{1,2}\](?!\()")
 
 
 @dataclass(frozen=True)
