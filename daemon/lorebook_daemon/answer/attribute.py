@@ -17,8 +17,10 @@ _LINE_PRICE = 0.1
 """What a further line must add, as a share of all that the sentence and the passage have in common."""
 
 _EMPTY = frozenset(
-    "a an and are as at be been but by can did do does for from had has have if in into is it its no not of on or so "
-    "that the their then there these they this to up was were when which while who why will with".split()  # noqa: SIM905
+    _WORD.findall(
+        "a an and are as at be been but by can did do does for from had has have if in into is it its no not of on or "
+        "so that the their then there these they this to up was were when which while who why will with"
+    )
 )
 """Words that stand in every line of prose and tie a sentence to none."""
 
