@@ -34,6 +34,11 @@ def test_every_dependency_is_pinned(wish):
     assert PINS[named(wish)] in requirement.specifier
 
 
+def test_every_dependency_has_its_row_and_its_reason():
+    words = {normal(word) for word in re.findall(r"[\w.-]+", (ROOT / "docs" / "dependencies.md").read_text("utf-8"))}
+    assert {named(wish) for wish in wishes()} - {"lorebook"} <= words
+
+
 def test_asking_never_installs_torch():
     heavy = {"torch", "transformers", "peft", "accelerate", "tensorflow", "jax"}
     assert not heavy & PINS.keys()
