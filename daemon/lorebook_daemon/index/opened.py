@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -17,6 +18,8 @@ from lorebook_daemon.index.store import FORMAT, Meta, Store
 from lorebook_daemon.index.vectors import Vectors
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _TRIES = 5
 
@@ -122,12 +125,21 @@ class OpenIndex:
             raise
 
     def _load_vectors(self, meta: Meta) -> Vectors | None:
-        """Return the vectors; None where there are none yet, or none that this embedder made."""
+        """Return the vectors; None where there are none yet, none that this embedder made, or none that can be read.
+
+        `info` then counts none, and the indexer makes the file anew from the database.
+        """
         if meta.nearest is None or self._embedder is None or meta.embedder != self._embedder.identity:
             return None
         if self._searcher is not None and self._searcher.vectors is not None and self._meta.nearest == meta.nearest:
             return self._searcher.vectors
-        return Vectors.load(self._folder / meta.nearest.name)
+        try:
+            return Vectors.load(self._folder / meta.nearest.name)
+        except Unusable as error:
+            if self._has_moved(meta):
+                raise _Moved from error
+            log.warning("searching by words alone: %s", error)
+            return None
 
     def _has_moved(self, meta: Meta) -> bool:
         other = _open_store(self._folder)
