@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock
+
 from lorebook_api.errors import Cancelled, LorebookError, NotFound
 from lorebook_api.schema import (
     Answer,
@@ -124,6 +126,8 @@ class FakeDaemon:
         self.version = version
         self.queue = queue
         self._file = runtime / "daemon.json"
+        # Held for life, as the daemon does; let go of by the thread that ends it.
+        self._lock = FileLock(runtime / "daemon.lock", thread_local=False)
         fake = self
 
         class Handler(_Handler):
@@ -139,6 +143,7 @@ class FakeDaemon:
 
     def __enter__(self) -> Self:
         self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire()
         told = {"url": self.url, "token": TOKEN, "pid": os.getpid(), "version": self.version, "started": "2026-01-01"}
         self._file.write_text(json.dumps(told))
         self._thread.start()
@@ -155,6 +160,7 @@ class FakeDaemon:
             self._file.unlink(missing_ok=True)
             self._server.shutdown()
             self._server.server_close()
+            self._lock.release()
 
     def of(self, path: str) -> list[Call]:
         """Return the calls of one route."""

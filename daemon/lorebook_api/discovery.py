@@ -163,7 +163,7 @@ def _start(home: Home) -> Daemon:
             daemon = find_daemon(home)
         except DaemonUnavailable:
             daemon = None
-        if daemon is not None:
+        if daemon is not None and daemon.version == VERSION:
             return daemon
         if ended:
             raise DaemonUnavailable(f"the daemon did not start: {_last_line(home, written)}", "See `lorebook logs`.")

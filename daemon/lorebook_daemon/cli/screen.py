@@ -77,4 +77,5 @@ class Bars:
         for task in self._tasks.values():
             self._bars.remove_task(task)
         self._tasks.clear()
-        self._bars.stop()
+        if self._bars.live.is_started:  # stopped without, it would write an empty line
+            self._bars.stop()
