@@ -22,7 +22,7 @@ from lorebook_api.schema import (
 from lorebook_daemon.answer import ask as answering
 from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.app.checks import check_ask, check_search, served_or
-from lorebook_daemon.app.events import Emit, EventStream
+from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.queue import Priority
 from lorebook_daemon.app.roots import Opened
@@ -56,10 +56,7 @@ def asking_routes(parts: Parts) -> APIRouter:
 async def _ask(parts: Parts, request: AskRequest, emit: Emit) -> None:
     """Bring the roots up to date and the model here, wait for the engine, answer."""
     arrived = time.perf_counter()
-
-    def report(progress: Progress) -> None:
-        emit("progress", progress)
-
+    report = reporter(emit)
     opened = _NOTHING
     if request.grounding:
         opened = await parts.roots.open(served_or(request.roots, parts.served), report)

@@ -13,6 +13,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lorebook_api.errors import Cancelled, LorebookError
+from lorebook_api.schema import Progress
+from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.failures import described
 from lorebook_daemon.app.running import Running
 
@@ -51,6 +53,19 @@ def encode(event: str, data: Any) -> bytes:
     """
     line = json.dumps(data, allow_nan=False, default=_plain)
     return f"event: {event}\ndata: {line}\n\n".encode("ascii")
+
+
+def reporter(emit: Emit) -> Report:
+    """Return what sends progress as events, each state once."""
+    last: Progress | None = None
+
+    def report(progress: Progress) -> None:
+        nonlocal last
+        if progress != last:
+            last = progress
+            emit("progress", progress)
+
+    return report
 
 
 def _plain(data: Any) -> dict[str, Any]:

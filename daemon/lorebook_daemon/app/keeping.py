@@ -10,9 +10,9 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import IndexReport, IndexRequest, ModelInfo, Progress
+from lorebook_api.schema import IndexReport, IndexRequest, ModelInfo
 from lorebook_daemon.app.checks import check_text, served_or
-from lorebook_daemon.app.events import Emit, EventStream
+from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.queue import Priority
 
@@ -56,7 +56,7 @@ async def _index_root(parts: Parts, root: Path, full: bool, emit: Emit) -> Index
     """
     run = await parts.roots.start(root, full)
     try:
-        with run.heard_by(lambda progress: emit("progress", progress)):
+        with run.heard_by(reporter(emit)):
             report = await run.report()
             emit("report", report)
             await run.finished()
@@ -101,7 +101,4 @@ def model_routes(parts: Parts) -> APIRouter:
 
 
 async def _pull(parts: Parts, name: str, emit: Emit) -> None:
-    def report(progress: Progress) -> None:
-        emit("progress", progress)
-
-    emit("done", await parts.models.pull(name, report))
+    emit("done", await parts.models.pull(name, reporter(emit)))

@@ -103,8 +103,8 @@ def test_vectors_that_an_end_cut_off_are_made_later(scene, notes):
 
 
 def test_partly_made_vectors_are_said(scene, notes):
-    scene.indexes.committed[notes] = {f"{n}.txt": "x" for n in range(5000)}
-    scene.indexes.vectors[notes] = 1200
+    scene.indexes.committed[notes] = {f"{n}.txt": "x" for n in range(300)}
+    scene.indexes.vectors[notes] = 120
     for name, text in scene.indexes.committed[notes].items():
         (notes / name).write_text(text)
     (notes / "a.txt").unlink()
@@ -114,7 +114,7 @@ def test_partly_made_vectors_are_said(scene, notes):
     async def acts(scene):
         opened = await scene.roots.open([notes], nobody)
         assert opened.retrieval == "hybrid"
-        assert opened.notices == (f"Search by meaning covers 1,200 of 5,000 passages of {notes} so far.",)
+        assert opened.notices == (f"Search by meaning covers 120 of 300 passages of {notes} so far.",)
 
     scene.play(acts)
 
