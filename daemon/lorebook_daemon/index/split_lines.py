@@ -136,7 +136,7 @@ def _joins(sheet: Sheet, held: Piece, piece: Piece) -> bool:
     if piece.context[: len(held.context)] != held.context:
         return False
     if sheet.size(held.first, held.stop) < SCRAP:  # a heading, the line that opens a class
-        return True
+        return not piece.opens or len(piece.context) > len(held.context)
     return not piece.opens and total <= (LIMIT + SCRAP if own < SCRAP else LIMIT)
 
 

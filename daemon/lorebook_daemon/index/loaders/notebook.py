@@ -54,28 +54,36 @@ def load_notebook(path: Path, data: bytes) -> list[Unit]:
     return units
 
 
-def _notebook(text: str) -> Any:
-    """Return the notebook in format 4, its cells a list of dictionaries."""
-    import nbformat
+def _notebook(text: str) -> dict[str, Any]:
+    """Return the notebook as JSON of format 4, its cells a list of dictionaries."""
     from nbformat import reader
 
     try:
-        notebook = reader.reads(text)
+        notebook = reader.parse_json(text)
     except reader.NotJSONError as error:
         raise Unreadable("not a notebook: not JSON") from error
-    except Exception as error:  # nbformat meets a damaged file with whatever went wrong inside it
-        raise Unreadable("not a notebook") from error
     if not isinstance(notebook, dict) or not ("cells" in notebook or "worksheets" in notebook):
         raise Unreadable("not a notebook: no cells")
-    was_older = "cells" not in notebook
-    if was_older:
-        notebook = nbformat.convert(notebook, 4)
+    if "cells" not in notebook:
+        notebook = _upgraded(text)
     cells = notebook["cells"]
     if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
         raise Unreadable("not a notebook: its cells are no list")
     if not cells:
         raise Unreadable("a notebook without cells")
-    for cell in cells if was_older else ():  # the upgrade gives new ids at each reading
+    return notebook
+
+
+def _upgraded(text: str) -> Any:
+    """Return a notebook of format 3 or older in format 4, without the ids that the upgrade makes up each time."""
+    import nbformat
+    from nbformat import reader
+
+    try:
+        notebook = nbformat.convert(reader.reads(text), 4)
+    except Exception as error:  # nbformat meets a damaged file with whatever went wrong inside it
+        raise Unreadable("a damaged notebook in an old format") from error
+    for cell in notebook["cells"]:
         cell.pop("id", None)
     return notebook
 
