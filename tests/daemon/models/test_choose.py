@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lorebook_api.errors import StorageFailed
 from lorebook_api.home import Home
 from lorebook_daemon.models.catalogue import CATALOGUE, answering

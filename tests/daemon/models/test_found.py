@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from lorebook_daemon.models.found import FINDERS, found_elsewhere, model_name
 
 BLOB = "a" * 64

@@ -3,10 +3,11 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-import fake_models
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import fake_models
 from lorebook_api.errors import Unusable
 from lorebook_daemon.models.gguf_header import read_header
 
@@ -36,7 +37,7 @@ def test_a_newer_packing_is_left_to_the_engine(tmp_path: Path) -> None:
 
 def test_a_file_that_ends_early_says_how_much_is_there(tmp_path: Path) -> None:
     path = _write(tmp_path / "tiny.gguf", fake_models.gguf(weights=1_000_000)[:2_000_000])
-    with pytest.raises(Unusable, match="tiny.gguf is cut short: 2 of 4 MB"):
+    with pytest.raises(Unusable, match=r"tiny\.gguf is cut short: 2 of 4 MB"):
         read_header(path)
 
 

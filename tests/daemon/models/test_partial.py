@@ -4,10 +4,11 @@ import hashlib
 import sys
 from pathlib import Path
 
-import fake_models
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import fake_models
 from lorebook_api.errors import StorageFailed, Unusable
 from lorebook_daemon.models.partial import Partial
 

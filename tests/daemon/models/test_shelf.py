@@ -3,8 +3,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import fake_models
 import pytest
+
+import fake_models
 from lorebook_api.errors import BadRequest, Conflict, NotFound, Unusable
 from lorebook_api.home import Home
 from lorebook_daemon.models.catalogue import CATALOGUE, answering
@@ -59,7 +60,7 @@ def test_lorebooks_own_comes_before_what_others_hold(home: Home, tmp_path: Path)
 
 
 def test_an_unknown_name_is_answered_with_near_ones(home: Home) -> None:
-    with pytest.raises(NotFound, match="no model tinny. Did you mean tiny") as caught:
+    with pytest.raises(NotFound, match=r"no model tinny\. Did you mean tiny") as caught:
         resolve("tinny", home)
     assert "lorebook models list" in caught.value.hint
 
@@ -80,7 +81,7 @@ def test_a_path_that_is_not_there_and_an_embedder(home: Home) -> None:
 def test_a_file_that_is_no_model_is_unusable(home: Home, tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="cut short"):
         resolve(str(_put(tmp_path / "a" / "short.gguf", DATA[:-1])), home)
-    with pytest.raises(Unusable, match="kind adapter"):
+    with pytest.raises(Unusable, match="kind 'adapter'"):
         resolve(str(_put(tmp_path / "a" / "lora.gguf", fake_models.gguf(general_type="adapter"))), home)
     _put(home.models / "tiny.gguf", DATA[:-1])
     with pytest.raises(Unusable) as caught:
