@@ -17,9 +17,17 @@ from lorebook_daemon.settings import Settings
 
 def models_at(home: Home, settings: Settings) -> Models:
     """Return the functions over the models of `home`; with `settings.offline` none of them reaches for the network."""
+    auto: LocalModel | None = None
 
     async def find(name: str, report: Report) -> LocalModel:
-        return await in_thread(lambda relay: pull.ensure(name, home, relay, settings.offline), report)
+        """Bring the model; `auto` is chosen once: the memory that it takes would choose a smaller one next time."""
+        nonlocal auto
+        if name == shelf.AUTO and auto is not None and auto.path.is_file():
+            return auto
+        model = await in_thread(lambda relay: pull.ensure(name, home, relay, settings.offline), report)
+        if name == shelf.AUTO:
+            auto = model
+        return model
 
     async def bring(name: str, report: Report) -> ModelInfo:
         return _info(await in_thread(lambda relay: pull.pull(name, home, relay, settings.offline), report))
