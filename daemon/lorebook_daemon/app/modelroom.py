@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from lorebook_api.home import Home
@@ -10,6 +11,7 @@ from lorebook_daemon.app.engines import Engines, LoadedEngine, Report
 from lorebook_daemon.app.parts import Models
 from lorebook_daemon.app.threads import in_thread
 from lorebook_daemon.models import pull, shelf
+from lorebook_daemon.models.choose import remember_speed
 from lorebook_daemon.models.process import EngineProcess
 from lorebook_daemon.models.shelf import LocalModel
 from lorebook_daemon.settings import Settings
@@ -48,7 +50,9 @@ def engines_at(home: Home, settings: Settings) -> Engines:
     """Return engines that run as child processes."""
 
     async def load(model: LocalModel, report: Report) -> LoadedEngine:
-        return await EngineProcess.start(model.path, model.name, settings, home, report)
+        engine = await EngineProcess.start(model.path, model.name, settings, home, report)
+        await asyncio.to_thread(remember_speed, home, model.name, engine.speed)
+        return engine
 
     return Engines(load)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import psutil
 from lorebook_api.home import Home
 from lorebook_daemon.models.catalogue import answering
 from lorebook_daemon.models.json_file import change_object, read_object
-from lorebook_daemon.models.probe import cpu_name
+from lorebook_daemon.models.machine import machine_key
 
 BESIDE_WEIGHTS = 1_200_000_000
 """Bytes that a model needs beside its file: the context, the kept passages, the engine's own buffers."""
@@ -57,15 +56,6 @@ def recall_speeds(home: Home) -> dict[str, float]:
     if not isinstance(here, dict):
         return {}
     return {name: float(speed) for name, speed in here.items() if isinstance(speed, int | float)}
-
-
-def machine_key() -> str:
-    """Return what a measurement holds for: this CPU and this version of the engine's library."""
-    try:
-        engine = importlib.metadata.version("llama-cpp-python")
-    except importlib.metadata.PackageNotFoundError:
-        engine = "none"
-    return f"{cpu_name()} | llama-cpp-python {engine}"
 
 
 def _speed_file(home: Home) -> Path:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
-import os
-import platform
-from pathlib import Path
-
 from lorebook_api.home import Home
+from lorebook_daemon.models.json_file import change_object, read_object
+from lorebook_daemon.models.machine import machine_key
 
 
 class Probe:
@@ -22,32 +18,12 @@ class Probe:
     def __init__(self, home: Home) -> None:
         """Keep the results in the cache folder."""
         self._file = home.cache / "engine.json"
-        self._key = f"{cpu_name()} llama-cpp-python {importlib.metadata.version('llama-cpp-python')}"
 
     @property
     def fast_settings_crash(self) -> bool:
         """Whether a start with the fast settings died on this machine."""
-        return self._read().get(self._key) == "safe"
+        return read_object(self._file).get(machine_key()) == "safe"
 
     def remember_crash(self) -> None:
-        """Note that the fast settings died here."""
-        temporary = self._file.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps({**self._read(), self._key: "safe"}), encoding="utf-8")
-        temporary.replace(self._file)
-
-    def _read(self) -> dict[str, str]:
-        try:
-            known = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
-
-
-def cpu_name() -> str:
-    """Return the CPU's own name where the platform tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.lower().startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+        """Note that the fast settings died here; raises StorageFailed."""
+        change_object(self._file, lambda known: known.update({machine_key(): "safe"}))
