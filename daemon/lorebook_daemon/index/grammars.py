@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 CACHE_VARIABLE = "SEMBLE_GRAMMARS_CACHE_DIR"
 LARGEST_TREE = 4_000_000
 """Bytes of source above which no tree is made: a tree takes some twenty times its source in memory."""
-PARSE_SECONDS = 10.0
+PARSE_SECONDS = 5.0
 """A parse is given up after this long: error recovery can be quadratic on what is no such language."""
 CHUNK = 1 << 16
 

@@ -244,8 +244,23 @@ def test_every_loader_refuses_or_reads_noise(name, tmp_path):
 
 
 LINE = st.sampled_from(
-    ["", "   ", "x = 1", "def f(a):", "    return a", "class A:", "    # note", "# Title", "```", "~~~", "=====", "}"]
-    + ["fn go() {", '{"a": [', "- item", "a: b", "words " * 60, "@decorator", '"""', "\f", "ü ñ 日本", "    y = (", ")"]
+    [
+        *(
+            "",
+            "   ",
+            "\f",
+            "x = 1",
+            "def f(a):",
+            "    return a",
+            "class A:",
+            "    # note",
+            "@decorator",
+            '"""',
+            "    y = (",
+        ),
+        *("# Title", "=====", "```", "~~~", "- item", "words " * 60, "ü ñ 日本"),
+        *("fn go() {", "}", ")", '{"a": [', "a: b"),
+    ]
 )
 
 

@@ -54,7 +54,7 @@ def load_notebook(path: Path, data: bytes) -> list[Unit]:
     return units
 
 
-def _notebook(text: str) -> dict[str, Any]:
+def _notebook(text: str) -> Any:
     """Return the notebook as JSON of format 4, its cells a list of dictionaries."""
     from nbformat import reader
 
