@@ -93,7 +93,8 @@ def _as_text(answer: Answer) -> str:
 
 def _as_markdown(answer: Answer) -> str:
     parts = [f"*{plain(notice)}*" for notice in answer.body.notices]
-    parts.append(_with_marks(answer))
+    marks = {citation.n: link(f"[{citation.n}]", _target(answer, citation)) for citation in answer.citations}
+    parts.append(prose(answer.text, marks))
     for citation in answer.citations:
         head = f"**&#91;{citation.n}&#93;** {_link(answer, citation)} · support {citation.support:.2f}"
         language = "python" if citation.path.endswith((".py", ".ipynb")) else ""
@@ -105,15 +106,6 @@ def _as_markdown(answer: Answer) -> str:
     if unsupported:
         parts.append("\n".join(["**No passage supports:**", "", *unsupported]))
     return "\n\n".join([*parts, f"<small>{plain(_summary(answer))}</small>"])
-
-
-def _with_marks(answer: Answer) -> str:
-    """Return the text with its marks linked; what looks like a mark but cites nothing stays text."""
-    text = prose(answer.text)
-    for citation in answer.citations:
-        mark = link(f"[{citation.n}]", _target(answer, citation))
-        text = text.replace(f"&#91;{citation.n}&#93;", mark)
-    return text
 
 
 def _unsupported(answer: Answer) -> Sequence[Claim]:

@@ -50,7 +50,7 @@ def ask(
         grounding=grounding,
         request_id=new_request_id(),
     )
-    live = Live(open_display) if show and current_shell() is not None else None
+    live = Live(open_display) if show and current_shell() is not None and not sys.stdout.isatty() else None
     answer = follow(request, live)
     if live:
         live.finish({"text/plain": ""})

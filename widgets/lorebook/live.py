@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -20,7 +21,10 @@ class Handle(Protocol):
 
 
 class Live:
-    """Shows the answer's text as it comes; `open_handle` shows a first bundle and returns its handle."""
+    """Shows the answer's text as it comes; `open_handle` shows a first bundle and returns its handle.
+
+    On a terminal, where nothing that was shown can be replaced, only the end is shown.
+    """
 
     def __init__(
         self, open_handle: Callable[[dict[str, str]], Handle], clock: Callable[[], float] = time.monotonic
@@ -30,6 +34,7 @@ class Live:
         self._handle: Handle | None = None
         self._shown = float("-inf")
         self._text = ""
+        self._only_end = sys.stdout.isatty()
 
     def note(self, line: str) -> None:
         """Show what is being done, until text comes."""
@@ -56,7 +61,7 @@ class Live:
 
     def _show(self, bundle: dict[str, str], now: bool = False) -> None:
         moment = self._clock()
-        if not now and moment - self._shown < 1 / UPDATES_A_SECOND:
+        if not now and (self._only_end or moment - self._shown < 1 / UPDATES_A_SECOND):
             return
         self._shown = moment
         if self._handle is None:

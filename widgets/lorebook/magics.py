@@ -14,6 +14,7 @@ from lorebook.arguments import HINT, parse_options
 from lorebook.asking import follow, reach
 from lorebook.fill import fill
 from lorebook.live import Live, open_display
+from lorebook.questions import keep_question_marks
 from lorebook.tracebacks import Tracebacks
 from lorebook_api.client import new_request_id
 from lorebook_api.discovery import find_daemon
@@ -107,13 +108,15 @@ def load(shell: Any) -> None:
     magics = LoreMagics(shell)
     shell.register_magics(magics)
     shell.events.register("post_run_cell", magics.errors.record)
+    shell.input_transformers_cleanup.append(keep_question_marks)
 
 
 def unload(shell: Any) -> None:
-    """Stop remembering tracebacks."""
+    """Stop remembering tracebacks and looking at the cells' lines; the magics themselves stay, as IPython has it."""
     magics = shell.magics_manager.registry.get(LoreMagics.__name__)
-    if magics is not None:
+    if magics is not None and keep_question_marks in shell.input_transformers_cleanup:
         shell.events.unregister("post_run_cell", magics.errors.record)
+        shell.input_transformers_cleanup.remove(keep_question_marks)
 
 
 def _guarded(work: Callable[[], None]) -> None:

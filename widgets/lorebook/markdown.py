@@ -8,6 +8,8 @@ stays of its Markdown is emphasis, lists, headings and code.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import quote as quote_url
 
 _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n`]*)\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
@@ -16,6 +18,7 @@ _LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,30}")
 _ACTIVE = str.maketrans({mark: f"&#{ord(mark)};" for mark in "<>&[]`$\\"})
 _ANY = str.maketrans({mark: f"&#{ord(mark)};" for mark in "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"})
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_MARK = re.compile(r"&#91;(\d{1,4})&#93;")
 _BARE_URL = re.compile(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])")
 
 
@@ -33,14 +36,17 @@ def code_block(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def prose(text: str) -> str:
-    """Return an answer's text with its Markdown, but without anything that acts: HTML, links, images, formulas."""
+def prose(text: str, marks: Mapping[int, str] = MappingProxyType({})) -> str:
+    """Return an answer's text with its Markdown, but without anything that acts: HTML, links, images, formulas.
+
+    Outside code, `[1]` becomes `marks[1]`; what looks like a mark but is none stays text.
+    """
     parts: list[str] = []
     end = 0
     for block in _FENCED.finditer(text):
-        parts += [_inline(text[end : block.start()]), code_block(block[3], block[2].strip())]
+        parts += [_inline(text[end : block.start()], marks), code_block(block[3], block[2].strip())]
         end = block.end()
-    parts.append(_inline(text[end:]))
+    parts.append(_inline(text[end:], marks))
     return "\n\n".join(part.strip("\n") for part in parts if part.strip())
 
 
@@ -51,23 +57,24 @@ def link(words: str, target: str) -> str:
     return f"[{plain(words)}](<{safe}>)"
 
 
-def _inline(text: str) -> str:
+def _inline(text: str, marks: Mapping[int, str]) -> str:
     """Escape what acts; code between backticks becomes an element of its own, so that no backtick is left over."""
     parts: list[str] = []
     end = 0
     for code in _INLINE.finditer(text):
         parts += [
-            _passive(text[end : code.start()]),
+            _passive(text[end : code.start()], marks),
             f"<code>{_CONTROL.sub('', code[2]).strip().translate(_ANY)}</code>",
         ]
         end = code.end()
-    parts.append(_passive(text[end:]))
+    parts.append(_passive(text[end:], marks))
     return "".join(parts)
 
 
-def _passive(text: str) -> str:
+def _passive(text: str, marks: Mapping[int, str]) -> str:
     escaped = _CONTROL.sub("", text.replace("\r\n", "\n")).translate(_ACTIVE)
     # A renderer may turn a bare URL into a link; an entity inside the scheme keeps it text.
     escaped = _BARE_URL.sub(lambda scheme: f"{scheme[1][0]}&#{ord(scheme[1][1])};{scheme[1][2:]}", escaped)
     # Four spaces would start a code block, in which the entities above would show as such.
-    return re.sub(r"(?m)^(?: {4,}| *\t\s*)", "   ", escaped)
+    escaped = re.sub(r"(?m)^(?: {4,}| *\t\s*)", "   ", escaped)
+    return _MARK.sub(lambda mark: marks.get(int(mark[1]), mark[0]), escaped)
