@@ -11,14 +11,15 @@ from lorebook_api.schema import Kind
 from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.lexical import Lexical, Mask
 from lorebook_daemon.index.passage import Passage
-from lorebook_daemon.index.rank import Question, best_first, fuse
+from lorebook_daemon.index.rank import Found, Question, best_first, fuse
 from lorebook_daemon.index.signals import SIGNALS, Scores, Signal
 from lorebook_daemon.index.tokens import definition_term
 from lorebook_daemon.index.vectors import Vectors
 
 DEPTH = 50  # passages that each list gives
 DEFINERS = 10  # passages that define a name asked for come in even where both lists miss them
-MEANING: dict[Kind, float] = {"code": 0.5, "doc": 0.5, "notebook": 0.5, "data": 0.5}
+MEANING: dict[Kind, float] = {"code": 0.5, "doc": 0.5, "notebook": 0.4, "data": 0.1}
+"""How much nearness in meaning counts beside words: less in notebooks, and next to nothing in tables of numbers."""
 MEANING_OF_A_NAME = 0.3  # the words of a bare identifier say nearly all
 
 
@@ -44,8 +45,8 @@ class Searcher:
     def search(self, query: str, k: int, kind: Kind | None = None) -> list[Hit]:
         """Return at most `k` passages, best first; all of one `kind` where that is given.
 
-        BM25Plus and embeddings give 50 passages each, passages that define a name asked for join them, reciprocal
-        ranks make one order of it, and the signals of names and files move passages within it.
+        BM25Plus and embeddings give 50 passages each, passages that define a name asked for join them, the two
+        lists are fused, and the signals of names and files move code among code.
         """
         question = Question.read(query)
         among = None if kind is None else self.lexical.of_kind(kind)
@@ -59,25 +60,28 @@ class Searcher:
             return []
 
         shares = {key: self._share_of_meaning(question, passage) for key, passage in pool.items()}
-        fused = fuse(by_words.ids, by_meaning.ids, shares)
+        fused = fuse(by_words, by_meaning, shares)
         scores = self._code_in_order(question, passages, np.array([fused[key] for key in ids]))
 
         # Ranks say nothing of how good the best is; without it the roots of one question could not be merged.
         scores *= max(by_words.confidence, by_meaning.confidence) / (scores.max() or 1.0)
         return [Hit(ids[place], passages[place], float(scores[place])) for place in best_first(scores)[:k]]
 
-    def _by_words(self, question: Question, among: Mask | None) -> _Found:
+    def _by_words(self, question: Question, among: Mask | None) -> Found:
         ids, scores = self.lexical.top(question.terms, DEPTH, among)
         if not len(ids):
-            return _Found((), 0.0)
-        return _Found(tuple(ids.tolist()), min(1.0, float(scores[0]) / self.lexical.full_score(question.terms)))
+            return Found()
+        confidence = min(1.0, float(scores[0]) / self.lexical.full_score(question.terms))
+        return Found(ids.tolist(), scores.tolist(), confidence)
 
-    def _by_meaning(self, question: Question, among: Mask | None) -> _Found:
+    def _by_meaning(self, question: Question, among: Mask | None) -> Found:
         if self.vectors is None or self.embedder is None:
-            return _Found((), 0.0)
+            return Found()
         allowed = None if among is None else self.lexical.ids[among].tolist()
         ids, similarities = self.vectors.nearest(self.embedder.embed([question.text])[0], DEPTH, allowed)
-        return _Found(tuple(ids.tolist()), max(0.0, float(similarities[0])) if len(ids) else 0.0)
+        if not len(ids) or similarities[0] <= 0:
+            return Found()
+        return Found(ids.tolist(), similarities.tolist(), min(1.0, float(similarities[0])))
 
     def _by_name(self, question: Question, among: Mask | None) -> list[int]:
         ids, _ = self.lexical.top([definition_term(name) for name in question.asked], DEFINERS, among)
@@ -89,10 +93,10 @@ class Searcher:
         The code passages share out the scores that they had: names of files say which module is meant, but not
         whether a module, a notebook or a note answers, and code with a fitting name would bury the cell that does.
         """
-        code = np.flatnonzero([passage.kind == "code" for passage in passages])
+        code = np.array([place for place, passage in enumerate(passages) if passage.kind == "code"], np.int64)
         moved = scores[code]
         for signal in self.signals.values() if len(code) else ():
-            moved = signal(question, [passages[place] for place in code], moved)
+            moved = signal(question, [passages[place] for place in code.tolist()], moved)
         ordered = scores.copy()
         ordered[code[best_first(moved)]] = np.sort(scores[code])[::-1]
         return ordered
@@ -101,11 +105,3 @@ class Searcher:
         if self.vectors is None or self.embedder is None:
             return 0.0
         return MEANING_OF_A_NAME if question.identifier else MEANING[passage.kind]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """One list: ids, best first, and how near the first is to all that was asked, from 0 to 1."""
-
-    ids: tuple[int, ...]
-    confidence: float

@@ -43,12 +43,11 @@ _ABOUT_TESTS = re.compile(r"\b(tests?|tested|testing|fixtures?|mock(s|ed)?|asser
 
 def definition(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
     """Raise the passage that defines the identifier asked for; less, where the identifier stands in a sentence."""
-    asked = (
-        {question.identifier: DEFINES_ASKED} if question.identifier else dict.fromkeys(question.names, DEFINES_NAMED)
-    )
-    shares = {name.casefold(): share for name, share in asked.items() if name}
-    gain = np.array([max((shares.get(name.casefold(), 0.0) for name in p.defines), default=0.0) for p in passages])
-    return scores + gain * scores.max()
+    asked = {name.casefold() for name in question.asked}
+    share = DEFINES_ASKED if question.identifier else DEFINES_NAMED
+    defining = [any(name.casefold() in asked for name in passage.defines) for passage in passages]
+    raised: Scores = scores + share * scores.max() * np.array(defining, np.float64)
+    return raised
 
 
 def path_words(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
@@ -56,7 +55,8 @@ def path_words(question: Question, passages: Sequence[Passage], scores: Scores) 
     asked = file_words(word for word in words(question.text) if word.casefold() not in STOP_WORDS)
     if not asked:
         return scores
-    return scores + scores.max() * np.array([_named(asked, PurePosixPath(p.path)) for p in passages])
+    raised: Scores = scores + scores.max() * np.array([_named(asked, PurePosixPath(p.path)) for p in passages])
+    return raised
 
 
 def together(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:

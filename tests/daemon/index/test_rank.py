@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorebook_daemon.index.passage import Passage
-from lorebook_daemon.index.rank import Question, best_first, fuse
+from lorebook_daemon.index.rank import Found, Question, best_first, fuse
 from lorebook_daemon.index.signals import SIGNALS, definition, path_words, side_files, spread, together
 
 rankings = st.lists(st.integers(0, 30), unique=True, max_size=20)
@@ -26,10 +26,14 @@ def test_a_name_is_read_as_a_name():
     assert Question.read("how does it start").asked == ()
 
 
+def found(ids):
+    return Found(ids, [1 / (place + 1) for place in range(len(ids))])
+
+
 @given(rankings, rankings, st.floats(0.0, 1.0))
 def test_fused_scores_fall_with_the_ranks(by_words, by_meaning, share):
     shares = dict.fromkeys([*by_words, *by_meaning], share)
-    scores = fuse(by_words, by_meaning, shares)
+    scores = fuse(found(by_words), found(by_meaning), shares)
     assert scores.keys() == shares.keys()
     assert all(0.0 <= score <= 1.0 + 1e-12 for score in scores.values())
     both = [key for key in by_words if key in by_meaning]
@@ -39,13 +43,21 @@ def test_fused_scores_fall_with_the_ranks(by_words, by_meaning, share):
                 assert scores[one] > scores[other]
 
 
-def test_first_in_both_lists_scores_one():
-    assert fuse([7, 1], [7, 2], {7: 0.3, 1: 0.3, 2: 0.3})[7] == pytest.approx(1.0)
+def test_first_in_both_lists_scores_one_and_in_neither_nothing():
+    scores = fuse(found([7, 1]), found([7, 2]), {7: 0.3, 1: 0.3, 2: 0.3, 9: 0.3})
+    assert scores[7] == pytest.approx(1.0)
+    assert scores[9] == 0.0
 
 
 def test_one_list_alone_keeps_its_order():
-    scores = fuse([3, 1, 2], [], dict.fromkeys((1, 2, 3), 0.0))
+    scores = fuse(found([3, 1, 2]), Found(), dict.fromkeys((1, 2, 3), 0.0))
     assert sorted(scores, key=scores.__getitem__, reverse=True) == [3, 1, 2]
+
+
+def test_a_clear_lead_outweighs_ranks():
+    clear, close = Found([1, 2], [9.0, 1.0]), Found([2, 1], [0.5, 0.49])
+    scores = fuse(clear, close, {1: 0.5, 2: 0.5})
+    assert scores[1] > scores[2]
 
 
 def test_best_first_is_stable():
@@ -53,9 +65,9 @@ def test_best_first_is_stable():
 
 
 def test_definition_of_the_name_comes_first():
-    found = passages("a.py") + passages("b.py", defines=("Session",))
-    assert np.argmax(definition(Question.read("Session"), found, np.array([1.0, 0.0]))) == 1
-    assert np.argmax(definition(Question.read("what does a LongSession do"), found, np.array([1.0, 0.0]))) == 0
+    cards = passages("a.py") + passages("b.py", defines=("Session",))
+    assert np.argmax(definition(Question.read("Session"), cards, np.array([1.0, 0.0]))) == 1
+    assert np.argmax(definition(Question.read("what does a LongSession do"), cards, np.array([1.0, 0.0]))) == 0
 
 
 def test_file_called_as_asked_rises():
@@ -84,15 +96,15 @@ SIDE_PATHS = [
 
 @pytest.mark.parametrize("path", SIDE_PATHS)
 def test_side_file_sinks_unless_asked_for(path):
-    found = passages(path, "pkg/contest.py")
-    lowered = side_files(Question.read("how is it parsed"), found, equal(2))
+    cards = passages(path, "pkg/contest.py")
+    lowered = side_files(Question.read("how is it parsed"), cards, equal(2))
     assert lowered[0] < lowered[1] == 0.5
-    assert side_files(Question.read("which tests cover parsing"), found, equal(2)).tolist() == [0.5, 0.5]
+    assert side_files(Question.read("which tests cover parsing"), cards, equal(2)).tolist() == [0.5, 0.5]
 
 
 def test_top_shows_several_files():
-    found = passages("a.py", "a.py", "b.py")
-    scores = spread(Question.read("any"), found, np.array([1.0, 0.9, 0.8]))
+    cards = passages("a.py", "a.py", "b.py")
+    scores = spread(Question.read("any"), cards, np.array([1.0, 0.9, 0.8]))
     assert best_first(scores).tolist() == [0, 2, 1]
 
 

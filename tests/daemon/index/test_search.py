@@ -10,9 +10,7 @@ from lorebook_daemon.index.search import Searcher
 from lorebook_daemon.index.vectors import Vectors
 
 PASSAGES = [
-    Passage(
-        "shop/cart.py", 1, 9, "class Cart:\n    def total(self): return sum(self.prices)", "code", defines=("Cart",)
-    ),
+    Passage("shop/cart.py", 1, 9, "class Cart:\n  def total(self): return sum(self.prices)", "code", defines=("Cart",)),
     Passage("shop/pay.py", 1, 9, "def pay(cart): Cart.check(cart); Cart.lock(cart); Cart.close(cart)", "code"),
     Passage("tests/test_cart.py", 1, 9, "def test_total_of_a_cart(): assert Cart().total() == 0", "code"),
     Passage("model.ipynb", 1, 9, "train_test_split(rows, test_size=0.25)", "notebook"),
