@@ -259,3 +259,17 @@ def test_closing_ends_what_runs(scene, notes):
         assert scene.indexes.ended_early == 1
 
     scene.play(acts)
+
+
+def test_who_waits_for_vectors_goes_on_when_their_run_is_ended(scene, notes):
+    scene.indexes.may_embed.clear()
+
+    async def acts(scene):
+        opening = asyncio.create_task(scene.roots.open([notes], nobody))
+        await eventually(lambda: notes in scene.indexes.committed)
+        await asyncio.sleep(0.02)
+        await scene.roots.start(notes)
+        async with asyncio.timeout(1):
+            assert (await opening).retrieval == "lexical"
+
+    scene.play(acts)
