@@ -165,20 +165,22 @@ class _Update:
         self.report(Progress("reading files", len(fresh), len(fresh)))
 
     def _index_words(self, store: Store, before: set[int], last_id: int) -> None:
-        """Write the word index anew where passages changed or the file is not whole."""
-        meta = store.meta
-        if not self.tally.stirred and is_whole(self.folder, meta.lexical):
-            store.meta = replace(meta, root=str(self.top), max_file_mb=self.max_file_mb)
+        """Write the word index anew where passages changed or the file cannot be read."""
+        meta = replace(store.meta, root=str(self.top), max_file_mb=self.max_file_mb)
+        old = self._load_words(meta)
+        if old is not None and not self.tally.stirred:
+            store.meta = meta
             return
         self.report(Progress("indexing words"))
         now = store.passage_ids()
-        lexical = self._mended(store, before, now, last_id) or Lexical.build(store.passages_after(0))
+        if old is not None and len(before ^ now) <= _REBUILD_SHARE * len(now):
+            lexical = old.updated(before - now, store.passages_after(last_id))
+        else:
+            lexical = Lexical.build(store.passages_after(0))
         generation = meta.generation + 1
         derived = write_derived(self.folder, f"lexical-{generation}.npz", lexical.save)
         store.meta = replace(
             meta,
-            root=str(self.top),
-            max_file_mb=self.max_file_mb,
             generation=generation,
             files=sum(row.why is None for row in store.files().values()),
             passages=len(now),
@@ -187,22 +189,16 @@ class _Update:
             updated=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def _mended(self, store: Store, before: set[int], now: set[int], last_id: int) -> Lexical | None:
-        """Return the old word index with the changes; None where making it anew is better or the only way."""
-        meta = store.meta
-        if (
-            len(before ^ now) > _REBUILD_SHARE * len(now)
-            or meta.lexical is None
-            or not is_whole(self.folder, meta.lexical)
-        ):
+    def _load_words(self, meta: Meta) -> Lexical | None:
+        """Return the word index as it is; None where there is none, or none that can be read."""
+        if meta.lexical is None:
             return None
         try:
-            old = Lexical.load(self.folder / meta.lexical.name)
+            return Lexical.load(self.folder / meta.lexical.name)
         except Unusable as error:
             log.warning("%s", error)
             self.tally.notices.append("The word index was damaged and has been made anew.")
             return None
-        return old.updated(before - now, store.passages_after(last_id))
 
     def _report(self, store: Store, skipped: tuple[Skipped, ...]) -> IndexReport:
         rows = store.files()

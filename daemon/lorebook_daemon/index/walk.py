@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorebook_api.errors import BadRequest, NotFound
+from lorebook_api.home import find_home
 from lorebook_api.schema import Skipped
 from lorebook_daemon.index.ignore import Ignore, outer_rules
 from lorebook_daemon.index.loaders import loader_for
@@ -67,15 +68,27 @@ class _Folder:
     forced: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What holds for the whole walk; `own` are the folders where lorebook keeps its files, this index among them."""
+
+    top: str
+    max_file_mb: int
+    own: frozenset[str]
+
+
 def walk(root: Path, max_file_mb: int) -> Iterator[FileStat | Skipped]:
     """Yield every file below `root` that is to be indexed, and those that cannot be, with why.
 
-    Files that no loader reads, and what ignore files leave out, are not mentioned. Links are not followed: what they
-    lead to is indexed where it lies, if it lies below the root. Raises NotFound for a root that is not there and
-    BadRequest for one that is no folder.
+    Files that no loader reads, what ignore files leave out, and lorebook's own files are not mentioned. Links are not
+    followed: what they lead to is indexed where it lies, if it lies below the root. Raises NotFound for a root that
+    is not there and BadRequest for one that is no folder.
     """
     top = check_root(root)
-    stack = [_Folder("", str(top), outer_rules(top))]
+    home = find_home()
+    own = frozenset(os.path.realpath(folder) for folder in (home.state, home.cache, home.models, home.runtime))
+    bounds = _Bounds(str(top), max_file_mb, own)
+    stack = [_Folder("", bounds.top, outer_rules(top))]
     while stack:
         folder = stack.pop()
         try:
@@ -84,7 +97,7 @@ def walk(root: Path, max_file_mb: int) -> Iterator[FileStat | Skipped]:
         except OSError as error:
             yield Skipped(_shown(folder.path) or ".", f"the folder cannot be read: {error.strerror}")
             continue
-        for item in _sift(folder, entries, str(top), max_file_mb):
+        for item in _sift(folder, entries, bounds):
             if isinstance(item, _Folder):
                 stack.append(item)
             else:
@@ -105,9 +118,7 @@ def check_root(root: Path) -> Path:
     return top
 
 
-def _sift(
-    folder: _Folder, entries: list[os.DirEntry[str]], top: str, max_file_mb: int
-) -> Iterator[FileStat | Skipped | _Folder]:
+def _sift(folder: _Folder, entries: list[os.DirEntry[str]], bounds: _Bounds) -> Iterator[FileStat | Skipped | _Folder]:
     """Yield what of a folder's `entries` is read further."""
     names = {entry.name for entry in entries}
     if folder.path and not folder.forced and not folder.closed and names & MARKERS:
@@ -118,7 +129,7 @@ def _sift(
     taken: set[str] = set()
     for entry in entries:
         try:
-            item = _judge(folder, entry, ignore, top, max_file_mb)
+            item = _judge(folder, entry, ignore, bounds)
         except OSError as error:
             item = Skipped(_shown(folder.path + entry.name), f"cannot be read: {error.strerror}")
         if isinstance(item, FileStat):
@@ -131,18 +142,18 @@ def _sift(
 
 
 def _judge(
-    folder: _Folder, entry: os.DirEntry[str], ignore: Ignore, top: str, max_file_mb: int
+    folder: _Folder, entry: os.DirEntry[str], ignore: Ignore, bounds: _Bounds
 ) -> FileStat | Skipped | _Folder | None:
     """Return what becomes of one entry; None where it is left out without a word."""
     path = folder.path + entry.name
     is_folder = entry.is_dir(follow_symlinks=False)
     if _is_link(entry):
-        return _judge_link(entry, path, ignore, folder.closed, top)
+        return _judge_link(entry, path, ignore, folder.closed, bounds.top)
     if is_folder:
-        return _judge_folder(folder, entry, path + "/", ignore)
+        return None if entry.path in bounds.own else _judge_folder(folder, entry, path + "/", ignore)
     if loader_for(Path(entry.name)) is None or _left_out(path, ignore, folder.closed):
         return None
-    return _judge_file(entry, path, max_file_mb)
+    return _judge_file(entry, path, bounds.max_file_mb)
 
 
 def _judge_folder(folder: _Folder, entry: os.DirEntry[str], path: str, ignore: Ignore) -> _Folder | None:

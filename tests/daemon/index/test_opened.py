@@ -73,8 +73,8 @@ def test_an_open_index_follows_both_stages(root, folder):
 
 def test_what_did_not_move_is_not_loaded_again(root, folder, monkeypatch):
     opened = OpenIndex.open(folder, None)
-    monkeypatch.setattr("lorebook_daemon.index.lexical.Lexical.load", None)
     bring_up(root, folder)
+    monkeypatch.setattr("lorebook_daemon.index.lexical.Lexical.load", None)
     assert opened.search("alpha", 1)
 
 

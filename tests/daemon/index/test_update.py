@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lorebook_api.errors import BadRequest, Conflict, NotFound, StorageFailed
+from lorebook_api.errors import BadRequest, Conflict, NotFound, StorageFailed, Unusable
+from lorebook_api.home import find_home
 from lorebook_daemon.index import store
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.opened import OpenIndex
@@ -358,12 +359,12 @@ def test_a_harmed_word_index_is_made_anew(root, folder, harm):
         file.unlink()
     else:
         file.write_bytes(content[:100] if harm == "cut" else b"x" * len(content))
-    if harm == "garbled":  # same size: found out when it is next needed
-        (root / "c.md").write_text("# New\n")
-    assert is_stale(root, folder) > 0
-    report = bring_up(root, folder)
+        with pytest.raises(Unusable):
+            OpenIndex.open(folder, None)
+    assert (is_stale(root, folder) > 0) == (harm != "garbled"), "the size alone does not tell"
+    assert bring_up(root, folder).notices
     assert OpenIndex.open(folder, None).search("alpha", 1)[0].passage.path == "a.py"
-    assert bool(report.notices) == (harm == "garbled")
+    assert not bring_up(root, folder).notices
 
 
 def test_nothing_is_left_behind(root, folder):
@@ -372,6 +373,16 @@ def test_nothing_is_left_behind(root, folder):
         bring_up(root, folder)
     assert len(list(folder.glob("lexical-*"))) == 1
     assert not list(folder.glob("*.part"))
+
+
+def test_what_lorebook_keeps_is_not_indexed_with_a_root_around_it(root, monkeypatch):
+    monkeypatch.setenv("LOREBOOK_HOME", str(root / "own"))
+    home = find_home().make()
+    folder = index_folder(home.cache, root)
+    home.log_file.write_text("a line\n")
+    assert bring_up(root, folder).files == 2
+    home.log_file.write_text("another line\n")
+    assert is_stale(root, folder) == 0
 
 
 def test_the_folder_is_named_after_the_root_and_no_two_share_one(tmp_path):
