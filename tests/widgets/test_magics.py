@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 
 import fake_daemon
@@ -18,10 +19,11 @@ from lorebook_api.errors import BadRequest, EngineDied, NotFound
 from lorebook_api.home import Home
 
 
-class Publisher:
+class Publisher(DisplayPublisher):
     """Takes the place of the kernel's display publisher."""
 
-    def __init__(self) -> None:
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell=shell)
         self.shown: list[tuple[str, bool, dict[str, Any]]] = []
 
     def publish(self, data: dict[str, Any], metadata: Any = None, *, transient: Any = None, **how: Any) -> None:
@@ -44,7 +46,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
     InteractiveShell.clear_instance()
     made = InteractiveShell.instance(colors="nocolor")
     made.history_manager.enabled = False
-    made.display_pub = Publisher()
+    made.display_pub = Publisher(made)
     made.run_line_magic("load_ext", "lorebook")
     yield made
     made.run_line_magic("unload_ext", "lorebook")
