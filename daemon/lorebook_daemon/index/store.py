@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -82,7 +82,7 @@ class Store:
     def create(cls, folder: Path) -> Store:
         """Open the database for writing, made where there is none. Raises Damaged, StorageFailed."""
         with storage(folder):
-            store = cls(_connect(f"{(folder / DATABASE).as_uri()}?mode=rwc"))
+            store = cls(_connect(folder, "rwc"))
             try:
                 store._db.execute("PRAGMA journal_mode = WAL")
                 with store.transaction():
@@ -98,11 +98,10 @@ class Store:
     def open(cls, folder: Path) -> Store:
         """Open the database for reading. Raises NotFound where there is none, Damaged where it is something else."""
         none = NotFound("This folder has no index yet.", "Make it: lorebook index DIR")
-        file = folder / DATABASE
-        if not file.is_file():
+        if not (folder / DATABASE).is_file():
             raise none
         with storage(folder):
-            store = cls(_connect(f"{file.as_uri()}?mode=rw"))
+            store = cls(_connect(folder, "rw"))
             try:
                 begun = store._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
             except BaseException:
@@ -269,7 +268,8 @@ class Store:
             self._db.execute(f"DELETE {unused}")
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+def _connect(folder: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
+    uri = f"{(folder / DATABASE).absolute().as_uri()}?mode={mode}"
     # Who shares a connection between threads holds a lock of their own (opened.OpenIndex).
     connection = sqlite3.connect(uri, uri=True, timeout=10.0, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = FULL")  # derived files are deleted only after their successor is safe

@@ -5,6 +5,7 @@ import socket
 import sys
 import time
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -210,8 +211,7 @@ def test_what_is_no_regular_file_is_passed_over(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
 def test_a_name_that_is_not_utf8_is_skipped(tmp_path):
-    with open(os.fsencode(tmp_path) + b"/caf\xe9.py", "wb"):
-        pass
+    (tmp_path / os.fsdecode(b"caf\xe9.py")).touch()
     assert skipped(tmp_path) == {"caf\ufffd.py": "its name is not UTF-8"}
 
 
@@ -222,7 +222,7 @@ def test_paths_come_in_one_spelling_and_its_twin_is_skipped(tmp_path):
     plant(tmp_path, **{apart: "x"})
     (item,) = walk(tmp_path, 20)
     assert item.path == plain
-    assert os.path.exists(item.file)
+    assert Path(item.file).exists()
     plant(tmp_path, **{plain: "y"})
     assert taken(tmp_path) == [plain]
     assert list(skipped(tmp_path)) == [plain]
@@ -261,7 +261,7 @@ def test_many_files_and_deep_folders_are_walked_quickly(tmp_path):
     deep = tmp_path
     for _ in range(400):
         deep /= "d"
-    os.makedirs(deep)
+    deep.mkdir(parents=True)
     (deep / "a.py").touch()
     began = time.perf_counter()
     assert len(taken(tmp_path)) == 5001

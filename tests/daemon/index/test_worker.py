@@ -36,7 +36,7 @@ def big(tmp_path):
     """A root that takes a second or more."""
     place = tmp_path / "big"
     place.mkdir()
-    for file in range(150):
+    for file in range(100):
         functions = (f"def f{file}_{n}(value):\n    return value + {n}" for n in range(40))
         (place / f"m{file}.py").write_text("\n\n".join(functions))
     return place
@@ -88,7 +88,7 @@ def test_it_ends_when_its_parent_is_gone(big, tmp_path):
         child.stdin.close()
         assert child.wait(20) == ORPHANED
     assert is_stale(big, tmp_path / "index") > 0
-    assert update(big, tmp_path / "index", max_file_mb=20, report=lambda _: None).files == 150
+    assert update(big, tmp_path / "index", max_file_mb=20, report=lambda _: None).files == 100
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="priorities are classes there")
@@ -166,7 +166,7 @@ def test_closing_the_iterator_ends_the_worker(big, run):
         return await collect(run.run(big))
 
     events = asyncio.run(give_up())
-    assert [event.files for event in events if isinstance(event, IndexReport)] == [150]
+    assert [event.files for event in events if isinstance(event, IndexReport)] == [100]
 
 
 def test_cancelling_the_task_ends_the_worker(big, run):
@@ -197,7 +197,7 @@ def test_a_worker_that_is_killed_is_told_and_the_next_run_is_whole(big, run, hom
     assert "lorebook index" in caught.value.hint
     assert is_stale(big, index_folder(home.cache, big)) > 0
     events = asyncio.run(collect(run.run(big)))
-    assert [event.files for event in events if isinstance(event, IndexReport)] == [150]
+    assert [event.files for event in events if isinstance(event, IndexReport)] == [100]
     assert OpenIndex.open(index_folder(home.cache, big), None).search("f7_7", 1)[0].passage.path == "m7.py"
 
 
@@ -218,7 +218,7 @@ def test_two_roots_are_indexed_side_by_side_and_one_root_in_turn(root, big, run)
 
     most, reports = asyncio.run(both())
     assert most >= 2
-    assert sorted((report.files, report.added) for report in reports) == [(2, 0), (2, 2), (150, 150)]
+    assert sorted((report.files, report.added) for report in reports) == [(2, 0), (2, 2), (100, 100)]
 
 
 def test_a_second_run_takes_over_while_only_vectors_are_made(root, run, monkeypatch):
