@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scripts.places import ROOT
 
-QUESTION = "which cell drops the null rows?"
+QUESTION = "Why was the Hampel filter given up?"
 STEPS = (
     ("models", "pull", "auto"),
     ("index", "samples"),
