@@ -63,7 +63,7 @@ def test_several_roots_are_named_and_no_grounding_is_said() -> None:
 
 def test_what_was_cut_is_told() -> None:
     body = replace(ANSWER, context=Context(9, 8, (Cut("a.py", 1, 2, 9, "no room"),)))
-    assert "1 passages did not fit" in shown(body)["text/plain"]
+    assert "1 passages left out" in shown(body)["text/plain"]
 
 
 @pytest.mark.parametrize("field", ["answer", "quote", "path", "notice", "claim", "model"])

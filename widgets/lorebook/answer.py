@@ -130,6 +130,6 @@ def _target(answer: Answer, item: Citation | Source) -> str:
 def _summary(answer: Answer) -> str:
     adapters = "".join(f" + {use.name}:{use.scale:g}" for use in answer.body.adapters)
     checked = f"grounded {answer.grounded:.2f}" if answer.request.grounding else "not grounded"
-    cut = f" · {len(answer.body.context.cut)} passages did not fit" if answer.body.context.cut else ""
+    cut = f" · {len(answer.body.context.cut)} passages left out" if answer.body.context.cut else ""
     seconds = answer.timings.total_ms / 1000
     return f"{answer.body.model}{adapters} · {seconds:.1f} s · {answer.usage.completion_tokens} tokens · {checked}{cut}"

@@ -9,7 +9,7 @@ from typing import Self
 from rich.live import Live
 from rich.text import Text
 
-from lorebook_api.schema import Answer, AskRequest, Citation, Source
+from lorebook_api.schema import Answer, AskRequest, Citation, Cut, Source
 from lorebook_daemon.cli.passages import place_of, show_lines
 from lorebook_daemon.cli.screen import Screen, printable
 
@@ -48,8 +48,8 @@ def show_answer(screen: Screen, answer: Answer, request: AskRequest) -> None:
     """Write the answer, its citations, what is not supported, and one line on how it was made."""
     for notice in answer.notices:
         screen.say(notice)
-    for cut in answer.context.cut:
-        screen.say(f"not read: {cut.path}:{cut.start_line}-{cut.end_line}, {cut.tokens} tokens: {cut.why}")
+    for why, places in _left_out(answer.context.cut).items():
+        screen.say(f"left out, {why}: {', '.join(places)}")
     screen.write(printable(answer.answer.strip()))
     if answer.abstained:
         _show_nearest(screen, answer.sources, request.roots)
@@ -59,6 +59,14 @@ def show_answer(screen: Screen, answer: Answer, request: AskRequest) -> None:
             _show_unsupported(screen, answer)
     screen.write()
     screen.write(_summary(answer, request), style="dim")
+
+
+def _left_out(cuts: Sequence[Cut]) -> dict[str, list[str]]:
+    """Return where what was left out stands, by the reason."""
+    places: dict[str, list[str]] = {}
+    for cut in cuts:
+        places.setdefault(cut.why, []).append(f"{cut.path}:{cut.start_line}-{cut.end_line}")
+    return places
 
 
 def _show_nearest(screen: Screen, sources: Sequence[Source], roots: Sequence[str]) -> None:

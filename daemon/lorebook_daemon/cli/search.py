@@ -41,7 +41,9 @@ def search(
         raise click.BadParameter("the query is empty.", param_hint="QUERY")
     request = SearchRequest(words, find_roots(roots), k, kind)
     screen = Screen()
-    response = reach(screen, start).search(request)
+    client = reach(screen, start)
+    with screen.err.status("searching; a folder that is new is indexed first"):
+        response = client.search(request)
     if as_json:
         click.echo(json.dumps(asdict(response), indent=2))
         return

@@ -75,9 +75,13 @@ def test_several_roots_are_named_in_the_citations(run: Run, fake: FakeDaemon, fo
 
 
 def test_what_was_cut_is_told(run: Run, fake: FakeDaemon) -> None:
-    cut = Context(100, 90, (Cut("a.py", 1, 9, 120, "it did not fit"),))
+    cuts = (Cut("a.py", 1, 9, 120, "no room"), Cut("b.py", 2, 3, 20, "off the point"), Cut("c.py", 4, 4, 9, "no room"))
+    cut = Context(100, 90, cuts)
     fake.scripts.ask = fake_daemon.answering(replace(ANSWER, context=cut))
-    assert "not read: a.py:1-9, 120 tokens: it did not fit" in run("ask", "why?").stderr
+    assert run("ask", "why?").stderr.splitlines()[-2:] == [
+        "left out, no room: a.py:1-9, c.py:4-4",
+        "left out, off the point: b.py:2-3",
+    ]
 
 
 def test_control_characters_do_not_reach_the_terminal(run: Run, fake: FakeDaemon) -> None:
