@@ -30,7 +30,8 @@ why does {Err[7]} happen?                 {name}, {In[3]}, {Out[3]}, {Err[3]} ar
 
 options of both:  --root DIR (repeatable)  --model NAME|PATH  --adapter NAME[:SCALE] (repeatable)
                   -k N  --max-tokens N  --no-grounding
-The last answer is kept in `_ask`.
+The last answer is kept in `_ask`. Keep %load_ext lorebook in a cell before the first %ask: in the same cell
+IPython still takes a question mark at the end of %ask for a call for help.
 Defaults:         %config LoreMagics.root = "../data"    (also: model, k, max_tokens)
 
 %lore status          the daemon, its model, its indexes
