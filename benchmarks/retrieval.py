@@ -14,7 +14,7 @@ import os
 import re
 import statistics
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from lorebook_daemon.index.embed import Embedder, Matrix, MiniLM, passage_text
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage, Unreadable
 from lorebook_daemon.index.search import Searcher
-from lorebook_daemon.index.signals import SIGNALS, Signal
+from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS
 from lorebook_daemon.index.split import read_passages
 from lorebook_daemon.index.vectors import Vectors
 from lorebook_daemon.index.walk import walk
@@ -38,6 +38,7 @@ from lorebook_daemon.models.pull import ensure_embedder
 SAMPLES = Path(__file__).parent.parent / "samples"
 K = 10
 NEAR = 5
+ALL_SIGNALS = (*SIGNALS, *CELL_SIGNALS)
 
 Search = Callable[[str], Sequence[Passage]]
 
@@ -129,13 +130,13 @@ def _table(corpora: list[Corpus], embedder: Embedder, ablate: bool, ranks: bool 
     systems: dict[str, Callable[[Corpus], Search]] = {
         "grep, any word": _grep,
         "BM25Okapi, \\w+ tokens": _okapi,
-        "MiniLM alone": lambda corpus: _minilm(corpus, embedder),
-        "ours, words only": lambda corpus: _ours(corpus, None),
-        "ours": lambda corpus: _ours(corpus, embedder),
+        "MiniLM alone": partial(_minilm, embedder=embedder),
+        "ours, words only": partial(_ours, embedder=None),
+        "ours": partial(_ours, embedder=embedder),
     }
     if ablate:
-        systems["ours without any signal"] = lambda corpus: _ours(corpus, embedder, {})
-        systems |= {f"ours without {name}": partial(_ours_without, name, embedder=embedder) for name in SIGNALS}
+        systems |= {f"ours without {name}": partial(_ours, embedder=embedder, left_out={name}) for name in ALL_SIGNALS}
+        systems["ours without any signal"] = partial(_ours, embedder=embedder, left_out=ALL_SIGNALS)
     for name, make in systems.items():
         print(f"  {name:32} {_measured(corpora, make, ranks)}", flush=True)
 
@@ -158,18 +159,20 @@ def _measured(corpora: list[Corpus], make: Callable[[Corpus], Search], ranks: bo
     return f"{told}   first {within[1]}, within {NEAR} {within[NEAR]}, within {K} {within[K]}, of {len(places)}"
 
 
-def _ours(corpus: Corpus, embedder: Embedder | None, signals: Mapping[str, Signal] = SIGNALS) -> Search:
+def _ours(corpus: Corpus, embedder: Embedder | None, left_out: Collection[str] = ()) -> Search:
     vectors = None
     if embedder:
         vectors = Vectors.empty(embedder.dimensions)
         vectors.add(range(len(corpus.passages)), corpus.matrix)
-    lexical = Lexical.build(enumerate(corpus.passages))
-    searcher = Searcher(lexical, vectors, embedder, lambda ids: {key: corpus.passages[key] for key in ids}, signals)
+    searcher = Searcher(
+        Lexical.build(enumerate(corpus.passages)),
+        vectors,
+        embedder,
+        fetch=lambda ids: {key: corpus.passages[key] for key in ids},
+        signals={name: signal for name, signal in SIGNALS.items() if name not in left_out},
+        cell_signals={name: signal for name, signal in CELL_SIGNALS.items() if name not in left_out},
+    )
     return lambda query: [hit.passage for hit in searcher.search(query, K)]
-
-
-def _ours_without(signal: str, corpus: Corpus, embedder: Embedder) -> Search:
-    return _ours(corpus, embedder, {name: kept for name, kept in SIGNALS.items() if name != signal})
 
 
 def _minilm(corpus: Corpus, embedder: Embedder) -> Search:

@@ -12,7 +12,7 @@ from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.lexical import Lexical, Mask
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.rank import Found, Question, best_first, fuse
-from lorebook_daemon.index.signals import SIGNALS, Scores, Signal
+from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS, Scores, Signal
 from lorebook_daemon.index.tokens import definition_term
 from lorebook_daemon.index.vectors import Vectors
 
@@ -41,12 +41,13 @@ class Searcher:
     embedder: Embedder | None
     fetch: Callable[[Sequence[int]], Mapping[int, Passage]]
     signals: Mapping[str, Signal] = field(default_factory=lambda: SIGNALS)
+    cell_signals: Mapping[str, Signal] = field(default_factory=lambda: CELL_SIGNALS)
 
     def search(self, query: str, k: int, kind: Kind | None = None) -> list[Hit]:
         """Return at most `k` passages, best first; all of one `kind` where that is given.
 
         BM25Plus and embeddings give 50 passages each, passages that define a name asked for join them, the two
-        lists are fused, and the signals of names and files move code among code.
+        lists are fused, the signals of names and files move code among code, and cells lift their neighbours.
         """
         question = Question.read(query)
         among = None if kind is None else self.lexical.of_kind(kind)
@@ -62,6 +63,8 @@ class Searcher:
         shares = {key: self._share_of_meaning(question, passage) for key, passage in pool.items()}
         fused = fuse(by_words, by_meaning, shares)
         scores = self._code_in_order(question, passages, np.array([fused[key] for key in ids]))
+        for signal in self.cell_signals.values():
+            scores = signal(question, passages, scores)
 
         # Ranks say nothing of how good the best is; without it the roots of one question could not be merged.
         scores *= max(by_words.confidence, by_meaning.confidence) / (scores.max() or 1.0)

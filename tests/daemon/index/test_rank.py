@@ -5,9 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorebook_daemon.index.passage import Passage
+from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.rank import Found, Question, best_first, fuse
-from lorebook_daemon.index.signals import SIGNALS, definition, path_words, side_files, spread, together
+from lorebook_daemon.index.signals import (
+    CELL_SIGNALS,
+    SIGNALS,
+    definition,
+    neighbours,
+    path_words,
+    side_files,
+    spread,
+    together,
+)
 
 rankings = st.lists(st.integers(0, 30), unique=True, max_size=20)
 
@@ -108,16 +117,35 @@ def test_top_shows_several_files():
     assert best_first(scores).tolist() == [0, 2, 1]
 
 
-@pytest.mark.parametrize("name", SIGNALS)
+def cells(*indexes, path="a.ipynb"):
+    return [Passage(path, 1, 1, "text", "notebook", cell=Cell(str(index), index, "code")) for index in indexes]
+
+
+def test_cell_between_found_cells_rises():
+    found = [*cells(3, 4, 5, 9), *cells(10, path="b.ipynb"), *passages("a.py")]
+    scores = neighbours(Question.read("any"), found, np.array([0.6, 0.5, 0.6, 0.5, 0.5, 0.7]))
+    assert scores[1] > scores[3] == scores[4]
+    assert scores[5] == 0.7
+
+
+def test_parts_of_one_cell_do_not_raise_each_other():
+    one, two = (
+        neighbours(Question.read("any"), cells(3, 3), equal(2)),
+        neighbours(Question.read("a"), cells(3), equal(1)),
+    )
+    assert one.tolist() == [two[0]] * 2
+
+
+@pytest.mark.parametrize("signal", [*SIGNALS.values(), *CELL_SIGNALS.values()])
 @given(
     st.lists(st.sampled_from(["a.py", "tests/b.py", "c/d.ipynb", "notes.md"]), min_size=1, max_size=8),
     st.text(max_size=30),
     st.integers(0, 99),
 )
-def test_every_signal_keeps_scores_in_place(name, paths, text, seed):
+def test_every_signal_keeps_scores_in_place(signal, paths, text, seed):
     scores = np.random.default_rng(seed).random(len(paths))
     before = scores.copy()
-    after = SIGNALS[name](Question.read(text), passages(*paths), scores)
+    after = signal(Question.read(text), passages(*paths), scores)
     assert after.shape == scores.shape
     assert (after >= 0).all()
     np.testing.assert_array_equal(scores, before)
