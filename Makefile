@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python install dev demo test models pytest lint format type imports dist lock tree clean
+.PHONY: help python install dev demo test bench models pytest lint format type imports dist lock tree clean
 
 help: ## what can be typed
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | sort
@@ -42,6 +42,9 @@ type: dev ## mypy, strict
 
 imports: dev ## which room may import which
 	@$(BIN)/lint-imports
+
+bench: dev models ## the benchmarks, each a process of its own: ratios within one run
+	@$(BIN)/python -m benchmarks
 
 dist: dev ## source archive and wheel in dist/, checked
 	@rm -rf dist
