@@ -11,8 +11,8 @@ from pathlib import Path
 from lorebook_api.home import find_home
 from lorebook_daemon.answer.prompts import passage_text
 from lorebook_daemon.answer.retrieved import RootHit
+from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.index.split import read_passages
-from lorebook_daemon.models.process import EngineProcess
 from lorebook_daemon.models.shelf import LocalModel, resolve
 from lorebook_daemon.settings import Settings
 

@@ -10,8 +10,8 @@ import time
 
 from benchmarks.engine import chosen_model, running
 from lorebook_api.schema import Sampling
-from lorebook_daemon.models.engine import Finished, Message, Prompt
-from lorebook_daemon.models.threads import physical_cores
+from lorebook_daemon.engine.protocol import Finished, Message, Prompt
+from lorebook_daemon.engine.threads import physical_cores
 
 TOKENS = 96
 ROUNDS = 3

@@ -24,9 +24,9 @@ from lorebook_daemon.app.queue import Queue
 from lorebook_daemon.app.roots import Indexes, Roots
 from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.server import Server
+from lorebook_daemon.engine.protocol import Message, Prompt, Token
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.search import Hit
-from lorebook_daemon.models.engine import Message, Prompt, Token
 from lorebook_daemon.models.shelf import LocalModel
 from lorebook_daemon.settings import Settings
 

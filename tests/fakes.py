@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lorebook_api.schema import AdapterUse, Sampling, Usage
-from lorebook_daemon.models.engine import Finished, Prompt, PromptSize, Token
+from lorebook_daemon.engine.protocol import Finished, Prompt, PromptSize, Token
 
 _WORD = re.compile(r"\w+")
 

@@ -40,6 +40,9 @@ class Settings:
     """Show tracebacks."""
 
 
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
 def load_settings(home: Home, **flags: Any) -> Settings:
     """Return the settings for `home`; a flag that is None was not given.
 
@@ -68,7 +71,16 @@ def load_settings(home: Home, **flags: Any) -> Settings:
 def _typed(name: str, default: Any, value: Any) -> Any:
     """Return `value` with the type of the setting's default; raises BadRequest where it has another."""
     if isinstance(default, bool):
-        truths = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+        truths = {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }
         if str(value).lower() in truths:
             return truths[str(value).lower()]
         raise BadRequest(f"{name} is {value!r}; it takes true or false.")

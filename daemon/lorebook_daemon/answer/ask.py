@@ -14,7 +14,7 @@ from lorebook_daemon.answer.prompts import answer_prompt, stated_prompt, ungroun
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever
 from lorebook_daemon.answer.sentences import without_marks
 from lorebook_daemon.answer.verify import verify
-from lorebook_daemon.models.engine import Engine, Finished, Prompt, Token
+from lorebook_daemon.engine.protocol import Engine, Finished, Prompt, Token
 from lorebook_daemon.settings import Settings
 
 Emit = Callable[[str, Any], Awaitable[None]]

@@ -9,7 +9,7 @@ from lorebook_api.errors import TooLong
 from lorebook_api.schema import Context, Cut
 from lorebook_daemon.answer.prompts import answer_prompt, passage_text
 from lorebook_daemon.answer.retrieved import RootHit
-from lorebook_daemon.models.engine import Engine
+from lorebook_daemon.engine.protocol import Engine
 
 
 @dataclass(frozen=True)

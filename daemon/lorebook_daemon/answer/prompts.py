@@ -7,7 +7,7 @@ the answer, does it support this sentence. A passage's label depends on where it
 from __future__ import annotations
 
 from lorebook_daemon.answer.retrieved import RootHit
-from lorebook_daemon.models.engine import Message, Prompt
+from lorebook_daemon.engine.protocol import Message, Prompt
 
 SYSTEM = (
     "You help a person with their own notebooks and code. You are given sources from their files. "

@@ -12,7 +12,7 @@ from lorebook_daemon.answer.assemble import Sheet
 from lorebook_daemon.answer.attribute import Lines, supporting_lines, unbacked_numbers
 from lorebook_daemon.answer.prompts import supported_prompt
 from lorebook_daemon.answer.sentences import Sentence, sentences
-from lorebook_daemon.models.engine import Engine
+from lorebook_daemon.engine.protocol import Engine
 
 CITED = 0.5
 """Support from which a sentence gets its citation."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
 from lorebook_api.schema import Progress
-from lorebook_daemon.models.engine import Engine
+from lorebook_daemon.engine.protocol import Engine
 from lorebook_daemon.models.shelf import LocalModel
 
 Report = Callable[[Progress], None]

@@ -16,7 +16,7 @@ from lorebook_daemon.app.lifecycle import RuntimeFile
 from lorebook_daemon.app.queue import Queue
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.running import Running
-from lorebook_daemon.models.engine import Engine
+from lorebook_daemon.engine.protocol import Engine
 from lorebook_daemon.models.shelf import LocalModel
 from lorebook_daemon.settings import Settings
 

@@ -152,8 +152,8 @@ def _daemon(patient: Patient) -> Check:
 
 
 def _engine(patient: Patient) -> Check:
+    from lorebook_daemon.engine.probe import Probe
     from lorebook_daemon.models.choose import recall_speeds
-    from lorebook_daemon.models.probe import Probe
 
     try:
         crashed = Probe(patient.home).fast_settings_crash
@@ -182,7 +182,7 @@ def _memory(patient: Patient) -> Check:
 
 
 def _threads(_: Patient) -> Check:
-    from lorebook_daemon.models.threads import physical_cores
+    from lorebook_daemon.engine.threads import physical_cores
 
     return Check("ok", f"{physical_cores()} physical cores may be used")
 

@@ -1,1 +1,1 @@
-"""The models: where GGUF files come from, and the engine that runs one in a child process."""
+"""The models: the GGUF files that there are, where they come from, and which of them suits this machine."""

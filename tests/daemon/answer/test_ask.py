@@ -15,8 +15,8 @@ from lorebook_api.schema import Answer, AskRequest
 from lorebook_daemon.answer.ask import NOT_FOUND, ask
 from lorebook_daemon.answer.prompts import SYSTEM, answer_prompt, passage_text
 from lorebook_daemon.answer.retrieved import Retrieved, RootHit
+from lorebook_daemon.engine.protocol import Prompt
 from lorebook_daemon.index.passage import Cell, Passage
-from lorebook_daemon.models.engine import Prompt
 from lorebook_daemon.settings import Settings
 
 VALVE = Passage("src/valve.py", 10, 12, "# valves\nThe B valve opens at 4 bar.\nVALVES = 3", "code", "python")

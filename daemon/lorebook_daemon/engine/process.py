@@ -17,8 +17,8 @@ from typing import Any
 from lorebook_api.errors import EngineDied, LorebookError, NotFound, from_body
 from lorebook_api.home import Home
 from lorebook_api.schema import AdapterUse, Progress, Sampling, Usage
-from lorebook_daemon.models.engine import Finished, Prompt, PromptSize, Token
-from lorebook_daemon.models.probe import Probe
+from lorebook_daemon.engine.probe import Probe
+from lorebook_daemon.engine.protocol import Finished, Prompt, PromptSize, Token
 from lorebook_daemon.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -201,7 +201,7 @@ class EngineProcess:
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "lorebook_daemon.models.child", json.dumps(options)),
+            *("-m", "lorebook_daemon.engine.child", json.dumps(options)),
             stdin=PIPE,
             stdout=PIPE,
             limit=1 << 26,

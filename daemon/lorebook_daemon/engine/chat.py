@@ -11,7 +11,7 @@ from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from lorebook_api.errors import EngineFailed
-from lorebook_daemon.models.engine import Prompt
+from lorebook_daemon.engine.protocol import Prompt
 
 _PLAIN = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n\n{% endfor %}assistant:"
 """For models whose file carries no chat template."""

@@ -1,4 +1,4 @@
-"""The engine's child process: `python -m lorebook_daemon.models.child OPTIONS`, one JSON document a line on both pipes.
+"""The engine's child process: `python -m lorebook_daemon.engine.child OPTIONS`, one JSON document a line on both pipes.
 
 llama.cpp can crash the process it runs in, so it runs in one that may be lost. Commands come on standard input:
 `{"id", "op": "count" | "generate" | "judge", …}` one after another, and `{"op": "cancel", "id"}` at any time. Answers:
@@ -24,13 +24,13 @@ import numpy.typing as npt
 
 from lorebook_api.errors import BadRequest, LorebookError
 from lorebook_api.schema import Sampling, Usage
-from lorebook_daemon.models.chat import ChatTemplate, PromptTokens
-from lorebook_daemon.models.engine import Message, Prompt
-from lorebook_daemon.models.llama import Llama, Piece
-from lorebook_daemon.models.reader import Reader
-from lorebook_daemon.models.sampler import sampler_chain
-from lorebook_daemon.models.textstream import TextStream
-from lorebook_daemon.models.threads import FreeCores
+from lorebook_daemon.engine.chat import ChatTemplate, PromptTokens
+from lorebook_daemon.engine.llama import Llama, Piece
+from lorebook_daemon.engine.protocol import Message, Prompt
+from lorebook_daemon.engine.reader import Reader
+from lorebook_daemon.engine.sampler import sampler_chain
+from lorebook_daemon.engine.textstream import TextStream
+from lorebook_daemon.engine.threads import FreeCores
 
 _YES, _NO = ("Yes", "yes", " Yes", "YES"), ("No", "no", " No", "NO")
 _WARM_UP = 48

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorebook_daemon.models.blocks import Blocks, block_key
+from lorebook_daemon.engine.blocks import Blocks, block_key
 
 tokens = st.lists(st.integers(0, 5), max_size=4)
 adapters = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([0.5, 1.0])), max_size=2).map(tuple)

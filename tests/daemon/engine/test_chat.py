@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorebook_api.errors import EngineFailed
-from lorebook_daemon.models.chat import ChatTemplate
-from lorebook_daemon.models.engine import Message, Prompt
+from lorebook_daemon.engine.chat import ChatTemplate
+from lorebook_daemon.engine.protocol import Message, Prompt
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"

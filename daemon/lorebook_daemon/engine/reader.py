@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lorebook_api.errors import TooLong
-from lorebook_daemon.models.blocks import AdapterKey, Blocks, block_key
-from lorebook_daemon.models.chat import PromptTokens
-from lorebook_daemon.models.llama import SEQUENCES, Llama, NoSlot, Piece
+from lorebook_daemon.engine.blocks import AdapterKey, Blocks, block_key
+from lorebook_daemon.engine.chat import PromptTokens
+from lorebook_daemon.engine.llama import SEQUENCES, Llama, NoSlot, Piece
 
 _HEAD, _SCRATCH, _ANSWER = 0, 1, 2
 _JUDGES = range(3, SEQUENCES)

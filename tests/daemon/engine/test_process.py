@@ -19,9 +19,9 @@ import pytest
 from lorebook_api.errors import EngineDied, NotFound, TooLong, Unusable
 from lorebook_api.home import Home
 from lorebook_api.schema import AdapterUse, Sampling
-from lorebook_daemon.models.engine import Engine, Finished, Message, Prompt, Token
-from lorebook_daemon.models.probe import Probe
-from lorebook_daemon.models.process import EngineProcess
+from lorebook_daemon.engine.probe import Probe
+from lorebook_daemon.engine.process import EngineProcess
+from lorebook_daemon.engine.protocol import Engine, Finished, Message, Prompt, Token
 from lorebook_daemon.settings import Settings
 
 pytestmark = pytest.mark.model
@@ -269,7 +269,7 @@ def test_fast_settings_that_crash_give_way_to_safe_ones(
         f'exec "{sys.executable}" "$@"\n'
     )
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr("lorebook_daemon.models.process.sys.executable", str(script))
+    monkeypatch.setattr("lorebook_daemon.engine.process.sys.executable", str(script))
 
     async def run() -> None:
         assert not Probe(home).fast_settings_crash
