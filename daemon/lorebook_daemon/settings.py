@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import tomllib
 from dataclasses import dataclass
@@ -90,6 +91,6 @@ def _typed(name: str, default: Any, value: Any) -> Any:
         number = type(default)(value)
     except (TypeError, ValueError) as error:
         raise BadRequest(f"{name} is {value!r}; it takes a {type(default).__name__}.") from error
-    if isinstance(number, int | float) and number < 0:
-        raise BadRequest(f"{name} is {value!r}; it cannot be below 0.")
+    if isinstance(number, int | float) and not (math.isfinite(number) and number >= 0):
+        raise BadRequest(f"{name} is {value!r}; it takes a number from 0 on.")
     return number
