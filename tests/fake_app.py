@@ -48,7 +48,7 @@ class FakeIndex:
     def retrieval(self):
         return "hybrid" if self.shelf.vectors.get(self.root) else "lexical"
 
-    def search(self, query, k, kind):
+    def search(self, query, k, kind, *, spread):
         wanted = set(fakes.words(query))
         hits = [
             Hit(n, Passage(path, 1, 1, text, "doc"), len(wanted & set(fakes.words(text))) / max(1, len(wanted)))

@@ -38,8 +38,8 @@ class Hit(Protocol):
 class Index(Protocol):
     """An opened index; its methods may be called from any thread."""
 
-    def search(self, query: str, k: int, kind: Kind | None) -> Sequence[Hit]:
-        """Return the best passages, best first."""
+    def search(self, query: str, k: int, kind: Kind | None, *, spread: bool) -> Sequence[Hit]:
+        """Return the best passages, best first; `spread` lets a file have few of the first places."""
         ...
 
     def refresh(self) -> None:
@@ -84,9 +84,10 @@ class Opened:
     retrieval: Literal["hybrid", "lexical"]
     notices: tuple[str, ...]
 
-    async def search(self, query: str, k: int, kind: Kind | None = None) -> tuple[RootHit, ...]:
+    async def search(self, query: str, k: int, kind: Kind | None = None, *, spread: bool = True) -> tuple[RootHit, ...]:
         """Return the best `k` passages of all roots, best first."""
-        found = await asyncio.gather(*(asyncio.to_thread(index.search, query, k, kind) for _, index in self.indexes))
+        searches = (asyncio.to_thread(index.search, query, k, kind, spread=spread) for _, index in self.indexes)
+        found = await asyncio.gather(*searches)
         hits = [
             RootHit(str(root), hit.passage, hit.score)
             for (root, _), of_root in zip(self.indexes, found, strict=True)
@@ -95,8 +96,8 @@ class Opened:
         return tuple(sorted(hits, key=lambda hit: -hit.score)[:k])
 
     async def retrieve(self, query: str, k: int) -> Retrieved:
-        """Return the passages to answer from, and what the person should know about them."""
-        return Retrieved(await self.search(query, k), self.retrieval, self.notices)
+        """Return the passages to answer from: who asks for a fact is not served by a second file's passages."""
+        return Retrieved(await self.search(query, k, spread=False), self.retrieval, self.notices)
 
 
 class Roots:

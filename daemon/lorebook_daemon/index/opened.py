@@ -54,9 +54,9 @@ class OpenIndex:
             raise
         return index
 
-    def search(self, query: str, k: int, kind: Kind | None = None) -> list[Hit]:
+    def search(self, query: str, k: int, kind: Kind | None = None, *, spread: bool = True) -> list[Hit]:
         """Return at most `k` passages, best first, from the state that the last indexer committed."""
-        return self._read(lambda searcher: searcher.search(query, k, kind))
+        return self._read(lambda searcher: searcher.search(query, k, kind, spread=spread))
 
     def refresh(self) -> None:
         """Follow the last commit, as `search` does by itself; a fraction of a millisecond where nothing moved."""

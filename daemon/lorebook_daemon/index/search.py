@@ -12,7 +12,7 @@ from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.lexical import Lexical, Mask
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.rank import Found, Question, best_first, fuse
-from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS, Scores, Signal
+from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS, SPREAD, Scores, Signal
 from lorebook_daemon.index.tokens import definition_term
 from lorebook_daemon.index.vectors import Vectors
 
@@ -43,11 +43,12 @@ class Searcher:
     signals: Mapping[str, Signal] = field(default_factory=lambda: SIGNALS)
     cell_signals: Mapping[str, Signal] = field(default_factory=lambda: CELL_SIGNALS)
 
-    def search(self, query: str, k: int, kind: Kind | None = None) -> list[Hit]:
+    def search(self, query: str, k: int, kind: Kind | None = None, *, spread: bool = True) -> list[Hit]:
         """Return at most `k` passages, best first; all of one `kind` where that is given.
 
         BM25Plus and embeddings give 50 passages each, passages that define a name asked for join them, the two
         lists are fused, the signals of names and files move code among code, and cells lift their neighbours.
+        Without `spread` one file may take all of the first places.
         """
         question = Question.read(query)
         among = None if kind is None else self.lexical.of_kind(kind)
@@ -62,7 +63,8 @@ class Searcher:
 
         shares = {key: self._share_of_meaning(question, passage) for key, passage in pool.items()}
         fused = fuse(by_words, by_meaning, shares)
-        scores = self._code_in_order(question, passages, np.array([fused[key] for key in ids]))
+        signals = [signal for name, signal in self.signals.items() if spread or name != SPREAD]
+        scores = _code_in_order(question, passages, np.array([fused[key] for key in ids]), signals)
         for signal in self.cell_signals.values():
             scores = signal(question, passages, scores)
 
@@ -90,21 +92,24 @@ class Searcher:
         ids, _ = self.lexical.top([definition_term(name) for name in question.asked], DEFINERS, among)
         return [int(key) for key in ids]
 
-    def _code_in_order(self, question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
-        """Return the scores after the signals have moved code among code.
-
-        The code passages share out the scores that they had: names of files say which module is meant, but not
-        whether a module, a notebook or a note answers, and code with a fitting name would bury the cell that does.
-        """
-        code = np.array([place for place, passage in enumerate(passages) if passage.kind == "code"], np.int64)
-        moved = scores[code]
-        for signal in self.signals.values() if len(code) else ():
-            moved = signal(question, [passages[place] for place in code.tolist()], moved)
-        ordered = scores.copy()
-        ordered[code[best_first(moved)]] = np.sort(scores[code])[::-1]
-        return ordered
-
     def _share_of_meaning(self, question: Question, passage: Passage) -> float:
         if self.vectors is None or self.embedder is None:
             return 0.0
         return MEANING_OF_A_NAME if question.identifier else MEANING[passage.kind]
+
+
+def _code_in_order(
+    question: Question, passages: Sequence[Passage], scores: Scores, signals: Sequence[Signal]
+) -> Scores:
+    """Return the scores after the signals have moved code among code.
+
+    The code passages share out the scores that they had: names of files say which module is meant, but not
+    whether a module, a notebook or a note answers, and code with a fitting name would bury the cell that does.
+    """
+    code = np.array([place for place, passage in enumerate(passages) if passage.kind == "code"], np.int64)
+    moved = scores[code]
+    for signal in signals if len(code) else ():
+        moved = signal(question, [passages[place] for place in code.tolist()], moved)
+    ordered = scores.copy()
+    ordered[code[best_first(moved)]] = np.sort(scores[code])[::-1]
+    return ordered

@@ -33,6 +33,9 @@ ENTRY = 0.5
 NEXT_IN_FILE = 0.5
 NEXT_CELL = 0.3  # 0.2 to 0.5 are equally good on the sample questions
 
+SPREAD = "spread"
+"""The signal that serves who looks for files, and costs who asks for a fact a place."""
+
 _SIDE = re.compile(
     r"(^|/)(tests?|__tests__|testing|specs?|examples?|samples?|docs?_?src|docs|benchmarks?|_?compat|legacy|deprecated"
     r"|vendor|third_party|node_modules)/|(^|/)(test_[^/]*|conftest\.py)$|[._-](test|tests|spec)\.\w+$|Tests?\.\w+$"
@@ -110,7 +113,7 @@ SIGNALS: dict[str, Signal] = {
     "path words": path_words,
     "together": together,
     "side files": side_files,
-    "spread": spread,
+    SPREAD: spread,
 }
 """The signals of code by name, in the order in which they are applied; an ablation leaves some out."""
 

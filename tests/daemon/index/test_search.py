@@ -102,3 +102,21 @@ def test_definition_comes_in_where_the_lists_miss_it():
 def test_a_signal_can_be_left_out():
     first = searcher(signals={}, meaning=False).search("Cart", 1)[0]
     assert first.passage.path != "shop/cart.py"
+
+
+def test_without_spread_one_file_may_have_all_the_first_places():
+    shop = [
+        Passage(
+            "shop/fare.py",
+            10 * n,
+            10 * n + 1,
+            f"fare = base_{n}  # the fare of zone {n}\nfare += toll",
+            "code",
+            "python",
+        )
+        for n in range(1, 5)
+    ]
+    other = Passage("shop/map.py", 1, 1, "zone = 4  # fare", "code", "python")
+    found = searcher([*shop, other], meaning=False)
+    assert "shop/map.py" in [hit.passage.path for hit in found.search("fare of the zone", 4)]
+    assert {hit.passage.path for hit in found.search("fare of the zone", 4, spread=False)} == {"shop/fare.py"}
