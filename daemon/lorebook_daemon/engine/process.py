@@ -201,7 +201,8 @@ class EngineProcess:
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "lorebook_daemon.engine.child", json.dumps(options)),
+            # -P: `lorebook serve` may stand in a folder whose queue.py is not the standard library's.
+            *("-P", "-m", "lorebook_daemon.engine.child", json.dumps(options)),
             stdin=PIPE,
             stdout=PIPE,
             limit=1 << 26,

@@ -79,7 +79,8 @@ class Indexer:
         embedder = str(self._embedder_folder or "")
         job = Job(str(root), str(folder), self._max_file_mb, full, embedder_folder=embedder)
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "lorebook_daemon.index.worker", json.dumps(asdict(job))),
+            # -P: `lorebook serve` may stand in a folder whose queue.py is not the standard library's.
+            *(sys.executable, "-P", "-m", "lorebook_daemon.index.worker", json.dumps(asdict(job))),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
