@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lorebook_api.schema import Answer, AskRequest, Progress, Timings, Usage
-from lorebook_daemon.answer.assemble import Assembled, Sheet, assemble
-from lorebook_daemon.answer.prompts import answer_prompt, stated_prompt, ungrounded_prompt
+from lorebook_daemon.answer.assemble import assemble
+from lorebook_daemon.answer.prompts import answer_prompt, ungrounded_prompt
+from lorebook_daemon.answer.reading import Emit, Read, chosen, probability, read
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever
 from lorebook_daemon.answer.sentences import without_marks
 from lorebook_daemon.answer.verify import verify
 from lorebook_daemon.engine.protocol import Engine, Finished, Prompt, Token
 from lorebook_daemon.settings import Settings
 
-Emit = Callable[[str, Any], Awaitable[None]]
-"""Takes an event's name (`progress`, `sources`, `token`) and its body."""
-
-STATED = 0.0
-"""logit(Yes) - logit(No) from which a passage is taken to state the answer."""
-
-_USED = 3
-"""Passages that the answer is written from at the most: a small model is distracted by more."""
+# Measured with the default model, Qwen2.5-Coder-1.5B, on samples/questions.jsonl: see benchmarks/README.md.
+STATED = -0.75  # score of the best passage below which the answer is taken to stand nowhere
+CLEAR = 0.6  # from here on the answer is shown while it is written; between the two it is in doubt
+IN_DOUBT = 0.75  # support that an answer in doubt needs to be shown at all, once it was checked
 
 NOT_FOUND = "I did not find the answer to this in your files."
 
@@ -53,34 +50,34 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
     clock.retrieve_ms = clock.now()
     assembled = await assemble(request.question, retrieved.hits, engine, settings.context_budget, request.max_tokens)
     await emit("sources", [hit.source() for hit in retrieved.hits])
-    used = await _read(request, assembled, engine, emit)
-    blank = _answer(request, engine, retrieved)
+    done = await read(request.question, assembled.sheets, engine, request.adapters, emit)
+    used = chosen(done) if done and done[0].score >= STATED else ()
+    context = assembled.context(used, [one.sheet for one in done])
+    blank = _answer(request, engine, retrieved, done)
     if not used:
-        return replace(blank, timings=clock.timings(), context=assembled.context(()))
+        return replace(blank, context=context, timings=clock.timings())
+    clear = done[0].score >= CLEAR
     prompt = answer_prompt(request.question, tuple(sheet.text for sheet in used))
-    raw, usage = await _generate(prompt, request, engine, emit, clock)
+    raw, usage = await _generate(prompt, request, engine, emit if clear else _nobody, clock)
+    await emit("progress", Progress("checking the answer"))
     verified = await verify(request.question, without_marks(raw).strip(), used, engine, request.adapters)
+    told = replace(blank, context=context, usage=usage, timings=clock.timings())
+    if not clear and verified.grounded < IN_DOUBT:
+        return told
+    if not clear:
+        await emit("token", {"text": verified.text})
     return replace(
-        blank,
+        told,
         answer=verified.text,
         abstained=False,
         grounded=verified.grounded,
         citations=verified.citations,
         claims=verified.claims,
-        usage=usage,
-        timings=clock.timings(),
-        context=assembled.context(used),
     )
 
 
-async def _read(request: AskRequest, assembled: Assembled, engine: Engine, emit: Emit) -> tuple[Sheet, ...]:
-    """Have the model read each passage, and return those that state the answer, the surest first."""
-    scores: list[float] = []
-    for i, sheet in enumerate(assembled.sheets):
-        await emit("progress", Progress("reading passages", i, len(assembled.sheets)))
-        scores += await engine.judge([stated_prompt(request.question, sheet.text)], request.adapters)
-    ranked = sorted(zip(scores, assembled.sheets, strict=True), key=lambda pair: -pair[0])
-    return tuple(sheet for score, sheet in ranked[:_USED] if score >= STATED)
+async def _nobody(event: str, body: Any) -> None:
+    """Show nothing: the answer is in doubt."""
 
 
 async def _generate(
@@ -103,11 +100,11 @@ async def _generate(
 async def _ungrounded(request: AskRequest, engine: Engine, emit: Emit, clock: _Clock) -> Answer:
     """Answer from the model alone: nothing is cited, and nothing is checked."""
     text, usage = await _generate(ungrounded_prompt(request.question), request, engine, emit, clock)
-    blank = _answer(request, engine, Retrieved((), "lexical"))
+    blank = _answer(request, engine, Retrieved((), "lexical"), ())
     return replace(blank, answer=text.strip(), abstained=False, retrieval="none", usage=usage, timings=clock.timings())
 
 
-def _answer(request: AskRequest, engine: Engine, retrieved: Retrieved) -> Answer:
+def _answer(request: AskRequest, engine: Engine, retrieved: Retrieved, done: Sequence[Read]) -> Answer:
     """Return the answer that nothing was found, which is what stands until something is."""
     return Answer(
         answer=NOT_FOUND,
@@ -115,7 +112,7 @@ def _answer(request: AskRequest, engine: Engine, retrieved: Retrieved) -> Answer
         grounded=0.0,
         citations=(),
         claims=(),
-        sources=tuple(hit.source() for hit in retrieved.hits),
+        sources=tuple(replace(one.sheet.hit.source(), score=round(probability(one.score), 4)) for one in done),
         model=engine.model,
         adapters=request.adapters,
         retrieval=retrieved.retrieval,

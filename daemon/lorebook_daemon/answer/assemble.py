@@ -30,10 +30,12 @@ class Assembled:
     budget: int
     cut: tuple[Cut, ...]
 
-    def context(self, used: Sequence[Sheet]) -> Context:
-        """Return the account for an answer that was written from `used`."""
+    def context(self, used: Sequence[Sheet], read: Sequence[Sheet]) -> Context:
+        """Return the account for an answer that was written from `used`, after the model had read `read`."""
         left = tuple(
-            _cut(sheet.hit, sheet.tokens, "does not state the answer") for sheet in self.sheets if sheet not in used
+            _cut(sheet.hit, sheet.tokens, "holds less of the answer" if sheet in read else "not read: others held it")
+            for sheet in self.sheets
+            if sheet not in used
         )
         return Context(self.budget, self.rest + sum(sheet.tokens for sheet in used), (*self.cut, *left))
 

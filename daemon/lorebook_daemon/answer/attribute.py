@@ -1,4 +1,4 @@
-"""Finds the lines of a passage that a sentence rests on, and what of it stands nowhere in them."""
+"""Finds the lines of a passage that a sentence rests on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lorebook_daemon.answer.numbers import values
+
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,_]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _LONGEST = 8
 """Lines that one quote may have."""
+
+_NUMBER_WEIGHT = 3.0
+"""How much more than a word of its rarity a number says of where a sentence came from."""
 
 _LINE_PRICE = 0.1
 """What a further line must add, as a share of all that the sentence and the passage have in common."""
@@ -37,10 +41,8 @@ class Lines:
 def terms(text: str) -> list[str]:
     """Return the words of a text in lower case; identifiers come apart at `_` and camelCase, numbers stay whole."""
     split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-    numbers = [normal for match in _NUMBER.finditer(text) if (normal := _normal(match[0]))]
-    return numbers + [
-        lower for word in _WORD.findall(split) if not (lower := word.lower()).isdigit() and lower not in _EMPTY
-    ]
+    found = [lower for word in _WORD.findall(split) if not (lower := word.lower()).isdigit() and lower not in _EMPTY]
+    return found + [f"{value:g}" for value in values(text)]
 
 
 def supporting_lines(sentence: str, text: str) -> Lines:
@@ -51,8 +53,8 @@ def supporting_lines(sentence: str, text: str) -> Lines:
     lines = [set(terms(line)) for line in text.split("\n")]
     wanted = set(terms(sentence))
     frequency = Counter(word for line in lines for word in line)
-    weight = {word: math.log(1 + len(lines) / frequency[word]) for word in wanted if frequency[word]}
-    total = sum(weight.values()) + math.log(1 + len(lines)) * sum(not frequency[word] for word in wanted)
+    rarity = {word: _weight(word) * math.log(1 + len(lines) / max(1, frequency[word])) for word in wanted}
+    weight = {word: rarity[word] for word in wanted if frequency[word]}
     if not weight:
         return Lines(0, len(lines) - 1, 0.0)
     best = max(
@@ -63,49 +65,14 @@ def supporting_lines(sentence: str, text: str) -> Lines:
     start = -best[2]
     end = start - best[1] - 1
     overlap = sum(weight[word] for word in weight if any(word in line for line in lines[start : end + 1]))
-    return Lines(start, end, overlap / total)
+    return Lines(start, end, overlap / sum(rarity.values()))
+
+
+def _weight(word: str) -> float:
+    return _NUMBER_WEIGHT if word[0].isdigit() else 1.0
 
 
 def _value(lines: Sequence[set[str]], weight: dict[str, float]) -> float:
     """Return what a run of lines holds, less a small price for each line beyond the first."""
     held = sum(value for word, value in weight.items() if any(word in line for line in lines))
     return round(held - _LINE_PRICE * sum(weight.values()) * (len(lines) - 1), 9)
-
-
-def unbacked_numbers(sentence: str, *backing: str) -> list[str]:
-    """Return the sentence's numbers that stand in none of the texts, however written (1,200 or 1200.0 or 12e2).
-
-    A number rounded from a longer one stands there too: 0.93 in 0.9312, 93% in 0.9312.
-    """
-    known = [
-        value for text in backing for match in _NUMBER.finditer(text) if (value := _value_of(match[0])) is not None
-    ]
-    missing = []
-    for match in _NUMBER.finditer(sentence):
-        value = _value_of(match[0])
-        if value is None:
-            continue
-        places = len(match[0].partition(".")[2])
-        percent = sentence[match.end() : match.end() + 1] == "%"
-        if not any(_same(value, other, places) or (percent and _same(value, other * 100, places)) for other in known):
-            missing.append(match[0])
-    return missing
-
-
-def _same(value: float, other: float, places: int) -> bool:
-    """Whether `value`, written with so many decimals, is `other` or `other` rounded to them."""
-    return math.isclose(value, other, rel_tol=1e-9) or (
-        places > 0 and math.isclose(value, round(other, places), rel_tol=1e-9)
-    )
-
-
-def _value_of(number: str) -> float | None:
-    try:
-        return float(number.replace(",", "").replace("_", ""))
-    except ValueError:
-        return None
-
-
-def _normal(number: str) -> str:
-    value = _value_of(number)
-    return "" if value is None else f"{value:g}"

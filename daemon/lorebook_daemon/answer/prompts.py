@@ -20,7 +20,9 @@ _ANSWER = (
     "Give names, numbers and reasons exactly as they stand there."
 )
 
-_STATED = "\nQuestion: {question}\n\nIs the answer to this question stated in the source above? Answer Yes or No."
+_STATED = (
+    "\nCan the following question be answered from the source above alone?\nQuestion: {question}\nAnswer Yes or No."
+)
 
 _SUPPORTED = (
     "\nQuestion: {question}\nProposed answer: {claim}\n\nDoes the source above support this answer? Answer Yes or No."
@@ -49,12 +51,12 @@ def answer_prompt(question: str, passages: tuple[str, ...]) -> Prompt:
 
 
 def stated_prompt(question: str, passage: str) -> Prompt:
-    """Ask whether a passage states the answer (AUROC 0.94 with a 1.5B model, measured over real notebook cells)."""
+    """Ask whether a passage states the answer."""
     return _prompt(_STATED.format(question=_plain(question)), (passage,))
 
 
 def supported_prompt(question: str, claim: str, passage: str) -> Prompt:
-    """Ask whether a passage supports a sentence as an answer (AUROC 0.92, 1.5B, against a changed number)."""
+    """Ask whether a passage supports a sentence as an answer."""
     return _prompt(_SUPPORTED.format(question=_plain(question), claim=_plain(claim)), (passage,))
 
 

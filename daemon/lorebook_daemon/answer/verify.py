@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lorebook_api.schema import AdapterUse, Citation, Claim
 from lorebook_daemon.answer.assemble import Sheet
-from lorebook_daemon.answer.attribute import Lines, supporting_lines, unbacked_numbers
+from lorebook_daemon.answer.attribute import Lines, supporting_lines
+from lorebook_daemon.answer.numbers import unbacked_numbers
 from lorebook_daemon.answer.prompts import supported_prompt
+from lorebook_daemon.answer.reading import probability
 from lorebook_daemon.answer.sentences import Sentence, sentences
 from lorebook_daemon.engine.protocol import Engine
 
 CITED = 0.5
 """Support from which a sentence gets its citation."""
 
-_CENTRE, _SCALE = 0.0, 1.0
-"""Turn logit(Yes) - logit(No) into a probability."""
-
 _UNBACKED = 0.2
 """The most support that a sentence can have whose number stands in no source: models overlook a changed number."""
+
+# Support is a probability of two things that say little alone: what the model thinks, and what words the lines share
+# with the sentence. The constants are measured with the default model on samples/questions.jsonl: see
+# benchmarks/README.md.
+_MODEL_CENTRE, _MODEL_SCALE = -0.15, 0.5
+_SHARED_CENTRE, _SHARED_WEIGHT = 0.4, 3.0
 
 
 @dataclass(frozen=True)
@@ -62,15 +66,10 @@ def _best(question: str, sentence: Sentence, sheets: Sequence[Sheet], scores: Se
     backings = []
     for sheet, score in zip(sheets, scores, strict=True):
         lines = supporting_lines(sentence.text, sheet.hit.passage.text)
-        support = probability(score)
+        leaning = (score - _MODEL_CENTRE) / _MODEL_SCALE
+        support = probability(leaning + _SHARED_WEIGHT * (lines.overlap - _SHARED_CENTRE))
         backings.append(_Backing(sheet, lines, min(support, _UNBACKED) if missing else support))
-    # Several passages may be judged alike; the one whose lines share most with the sentence is the one it came from.
-    return max(backings, key=lambda backing: backing.support + backing.lines.overlap)
-
-
-def probability(score: float) -> float:
-    """Return a probability for logit(Yes) - logit(No)."""
-    return 1 / (1 + math.exp(-(max(-50.0, min(50.0, score)) - _CENTRE) / _SCALE))
+    return max(backings, key=lambda backing: (backing.support, backing.lines.overlap))
 
 
 def _marked(text: str, found: Sequence[Sentence], backings: Sequence[_Backing]) -> Verified:

@@ -19,7 +19,7 @@ from lorebook_api.schema import (
     SearchResponse,
     SearchResult,
 )
-from lorebook_daemon.answer import ask as answering
+from lorebook_daemon.answer import reading
 from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.app.checks import check_ask, check_search, served_or
 from lorebook_daemon.app.events import Emit, EventStream, reporter
@@ -70,7 +70,7 @@ async def _ask(parts: Parts, request: AskRequest, emit: Emit) -> None:
     emit("answer", _timed(replace(answer, request_id=request.request_id), waited_ms))
 
 
-def _sender(emit: Emit) -> answering.Emit:
+def _sender(emit: Emit) -> reading.Emit:
     async def send(event: str, data: Any) -> None:
         emit(event, {"sources": data} if event == "sources" else data)
 

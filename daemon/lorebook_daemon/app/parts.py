@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lorebook_api.schema import Answer, AskRequest, ModelInfo
-from lorebook_daemon.answer.ask import Emit
+from lorebook_daemon.answer.reading import Emit
 from lorebook_daemon.answer.retrieved import Retriever
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.engines import Engines, Report

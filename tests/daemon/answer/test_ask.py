@@ -88,10 +88,10 @@ def test_only_passages_that_state_the_answer_are_used_and_the_rest_is_listed() -
     (prompt,) = engine.prompts
     assert [OTHER.text in p or CELL.text in p for p in prompt.passages] == [False]
     assert {(cut.path, cut.why) for cut in answer.context.cut} == {
-        ("notes.md", "does not state the answer"),
-        ("run.ipynb", "does not state the answer"),
+        ("notes.md", "holds less of the answer"),
+        ("run.ipynb", "not read: others held it"),
     }
-    assert len(answer.sources) == 3
+    assert [source.path for source in answer.sources] == ["src/valve.py", "notes.md"]
 
 
 def test_a_cell_is_cited_as_a_cell() -> None:
@@ -161,3 +161,46 @@ def test_the_system_prompt_stands_first_and_the_instruction_last() -> None:
     assert prompt.messages[0].content == SYSTEM
     assert "Why?" in prompt.messages[-1].content
     assert passage_text(RootHit("/a", VALVE, 0.1)) == passage_text(RootHit("/b", VALVE, 0.9))
+
+
+def test_the_best_passage_stands_last_and_nearly_as_good_ones_before_it() -> None:
+    class Graded(Sceptic):
+        async def judge(self, prompts, adapters=()):
+            scores = {OTHER.text: 0.9, VALVE.text: 1.0, CELL.text: 0.2}
+            stated = [next((s for text, s in scores.items() if text in p.passages[0]), 0.0) for p in prompts]
+            return [9.0 if "Proposed answer" in fakes.asked(p) else s for p, s in zip(prompts, stated, strict=True)]
+
+    shelf = Shelf(OTHER, VALVE, CELL)
+    shelf.hits = tuple(replace(hit, score=1.0) for hit in shelf.hits)
+    engine = Graded("")
+    answer, _ = run(engine, shelf)
+    (prompt,) = engine.prompts
+    assert [OTHER.text in p for p in prompt.passages] == [True, False]
+    assert VALVE.text in prompt.passages[-1]
+    assert [source.path for source in answer.sources] == ["src/valve.py", "notes.md", "run.ipynb"]
+    assert sorted((source.score for source in answer.sources), reverse=True) == [s.score for s in answer.sources]
+
+
+class Doubter(Sceptic):
+    """Finds every passage doubtful; supports claims as strongly as it is told to."""
+
+    def __init__(self, support: float, **options: Any) -> None:
+        super().__init__("", **options)
+        self.support = support
+
+    async def judge(self, prompts, adapters=()):
+        return [self.support if "Proposed answer" in fakes.asked(p) else 0.0 for p in prompts]
+
+
+def test_an_answer_in_doubt_is_shown_only_after_its_check() -> None:
+    answer, events = run(Doubter(3.0), Shelf(VALVE))
+    assert not answer.abstained
+    assert [body["text"] for event, body in events if event == "token"] == [answer.answer]
+
+
+def test_an_answer_in_doubt_that_is_not_supported_is_not_shown() -> None:
+    answer, events = run(Doubter(-3.0), Shelf(VALVE))
+    assert answer.abstained
+    assert answer.answer == NOT_FOUND
+    assert "token" not in [event for event, _ in events]
+    assert answer.usage.completion_tokens > 0

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorebook_daemon.answer.attribute import supporting_lines, unbacked_numbers
+from lorebook_daemon.answer.attribute import supporting_lines
 
 TEXT = """def settle(readings, limit=12):
     # Twelve equal readings in a row mean that the sensor is stuck.
@@ -41,18 +41,3 @@ def test_lines_stay_within_the_passage(sentence: str, text: str) -> None:
 def test_a_sentence_that_shares_nothing_points_at_the_whole_passage() -> None:
     found = supporting_lines("Bananas.", TEXT)
     assert (found.start, found.end, found.overlap) == (0, 9, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("sentence", "missing"),
-    [
-        ("It is 2.94 cm and 12 rows.", []),
-        ("It is 2.95 cm.", ["2.95"]),
-        ("r2 was 0.93, that is 93.1%.", []),
-        ("r2 was 0.94.", ["0.94"]),
-        ("It took 1,200 rows.", ["1,200"]),
-        ("No numbers, but BH-01 and q4_k.", []),
-    ],
-)
-def test_numbers_that_stand_nowhere(sentence: str, missing: list[str]) -> None:
-    assert unbacked_numbers(sentence, TEXT, "BH-01") == missing
