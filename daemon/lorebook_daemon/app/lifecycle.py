@@ -50,7 +50,6 @@ def sole(home: Home, patience_s: float = 10.0) -> Iterator[None]:
 
 
 def _acquire(lock: BaseFileLock, home: Home, deadline: float) -> None:
-    hint = "Use that one, or end it first: `lorebook stop`."
     while not lock.is_locked:
         try:
             lock.acquire(timeout=0.2)
@@ -58,9 +57,10 @@ def _acquire(lock: BaseFileLock, home: Home, deadline: float) -> None:
             first = _read(home.daemon_file)
             if first:
                 at = f"at {first.get('url')} (process {first.get('pid')})"
+                hint = "Use that one, or end it first: `lorebook stop`."
                 raise Conflict(f"A daemon runs already {at}.", hint) from error
             if time.monotonic() > deadline:
-                raise Conflict("A daemon is starting or ending already.", hint) from error
+                raise Conflict("A daemon is starting or ending.", "Wait a moment, then try again.") from error
         except OSError as error:
             raise StorageFailed(f"{home.runtime} cannot be locked ({error.strerror or error}).") from error
 

@@ -119,7 +119,7 @@ class Roots:
         await self._prepare(report)
         notices = [notice for root in roots for notice in await self._freshen(root, report)]
         opened = tuple([(root, await self._reopened(root)) for root in roots])
-        notices += [f"{root} holds nothing that can be indexed." for root, index in opened if not index.info().passages]
+        notices += [_empty(root) for root, index in opened if not index.info().passages]
         lacking = self._indexes.lacking()
         notices += [lacking] if lacking else [notice for root, index in opened for notice in _short_of(root, index)]
         by_meaning = all(index.retrieval == "hybrid" for _, index in opened if index.info().passages)
@@ -219,6 +219,10 @@ class Roots:
             raise Cancelled(f"The index of {root} went away while it was read.", "Try again.")
         await asyncio.to_thread(index.refresh)
         return index
+
+
+def _empty(root: Path) -> str:
+    return f"{root} holds nothing that can be indexed. What was left out, and why: lorebook index {root}"
 
 
 def _short_of(root: Path, index: Index) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Self
 from rich.live import Live
 from rich.text import Text
 
-from lorebook_api.schema import Answer, AskRequest, Citation, Cut, Source
+from lorebook_api.schema import Answer, AskRequest, Citation, Cut
 from lorebook_daemon.cli.passages import place_of, show_lines
 from lorebook_daemon.cli.screen import Screen, printable
 
@@ -48,11 +48,12 @@ def show_answer(screen: Screen, answer: Answer, request: AskRequest) -> None:
     """Write the answer, its citations, what is not supported, and one line on how it was made."""
     for notice in answer.notices:
         screen.say(notice)
-    for why, places in _left_out(answer.context.cut).items():
-        screen.say(f"left out, {why}: {', '.join(places)}")
+    if not answer.abstained:
+        for why, places in _left_out(answer.context.cut).items():
+            screen.say(f"left out, {why}: {', '.join(places)}")
     screen.write(printable(answer.answer.strip()))
     if answer.abstained:
-        _show_nearest(screen, answer.sources, request.roots)
+        _show_nearest(screen, answer, request.roots)
     else:
         _show_citations(screen, answer.citations, request.roots)
         if request.grounding:
@@ -69,12 +70,15 @@ def _left_out(cuts: Sequence[Cut]) -> dict[str, list[str]]:
     return places
 
 
-def _show_nearest(screen: Screen, sources: Sequence[Source], roots: Sequence[str]) -> None:
-    if not sources:
+def _show_nearest(screen: Screen, answer: Answer, roots: Sequence[str]) -> None:
+    """Write where the sources stand, and of those that were left out, why."""
+    if not answer.sources:
         return
-    screen.write("\nNo file holds the answer. The nearest passages:")
-    for source in sources:
-        screen.write(Text("  ").append_text(place_of(source, roots)))
+    whys = {(cut.path, cut.start_line, cut.end_line): f"  {cut.why}" for cut in answer.context.cut}
+    screen.write("\nThe nearest passages:")
+    for source in answer.sources:
+        why = whys.get((source.path, source.start_line, source.end_line), "")
+        screen.write(Text("  ").append_text(place_of(source, roots)).append(printable(why), style="dim"))
 
 
 def _show_citations(screen: Screen, citations: Sequence[Citation], roots: Sequence[str]) -> None:

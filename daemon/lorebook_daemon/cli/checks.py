@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lorebook_api.discovery import find_daemon
-from lorebook_api.errors import LorebookError
+from lorebook_api.errors import LorebookError, NotFound
 from lorebook_api.home import Home
 from lorebook_api.version import VERSION
+from lorebook_daemon.settings import load_settings
 
 LEAST_FREE = 2_000_000_000
 """Bytes of disk under which a model may not fit."""
@@ -113,8 +114,11 @@ def _folders(patient: Patient) -> Check:
 def _model(patient: Patient) -> Check:
     from lorebook_daemon.models.catalogue import CATALOGUE  # the daemon's packages are an extra
     from lorebook_daemon.models.choose import choose_here
-    from lorebook_daemon.models.shelf import local_models
+    from lorebook_daemon.models.shelf import AUTO, local_models
 
+    named = load_settings(patient.home).model
+    if named != AUTO:
+        return _named_model(patient, named)
     chosen = choose_here(patient.home)
     hint = f"lorebook models pull {chosen}"
     known = {name for name, model in CATALOGUE.items() if model.purpose == "answer"}
@@ -125,6 +129,22 @@ def _model(patient: Patient) -> Check:
         return Check("warn", f"{', '.join(here)} is here, {chosen} would suit this machine", hint)
     size = CATALOGUE[chosen].size / 1e6
     return _to_bring(patient, f"{chosen} is not here; the first question brings {size:.0f} MB", hint)
+
+
+def _named_model(patient: Patient, name: str) -> Check:
+    """Look for the model that config.toml or LOREBOOK_MODEL names."""
+    from lorebook_daemon.models.catalogue import find_known
+    from lorebook_daemon.models.shelf import resolve
+
+    try:
+        model = resolve(name, patient.home)
+    except NotFound:
+        known = find_known(name)
+        if known is None:
+            raise
+        detail = f"{known.name} is not here; the first question brings {known.size / 1e6:.0f} MB"
+        return _to_bring(patient, detail, f"lorebook models pull {known.name}")
+    return Check("ok", f"{model.name} ({model.origin}: {model.path})")
 
 
 def _embedder(patient: Patient) -> Check:
@@ -138,7 +158,8 @@ def _embedder(patient: Patient) -> Check:
 
 
 def _to_bring(patient: Patient, detail: str, hint: str) -> Check:
-    return Check("fail" if patient.offline else "warn", detail, hint)
+    offline = patient.offline or load_settings(patient.home).offline
+    return Check("fail" if offline else "warn", detail, hint)
 
 
 def _daemon(patient: Patient) -> Check:

@@ -39,11 +39,14 @@ def serve(roots: tuple[str, ...], model: str | None, port: int | None, socket_pa
     folders = find_roots(roots) if roots else ()
     try:
         from lorebook_daemon.app.serve import serve as serve_app  # the daemon's own packages are an extra
+        from lorebook_daemon.models.shelf import check_name
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("lorebook"):
             raise
         message = f"the daemon's packages are not installed ({error.name} is missing)."
         raise DaemonUnavailable(message, "Type: pip install 'lorebook[daemon]'") from error
+    if model:
+        check_name(settings.model, home)
     asyncio.run(serve_app(settings, home.make(), folders, socket_path.absolute() if socket_path else None))
 
 

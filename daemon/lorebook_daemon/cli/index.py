@@ -80,6 +80,10 @@ def _show(screen: Screen, report: IndexReport) -> None:
         f"  {report.files} files, {report.passages} passages: {report.added} added, {report.changed} changed, "
         f"{report.removed} removed, {len(report.skipped)} skipped, {report.seconds:.1f} s"
     )
+    for notice in report.notices:
+        screen.say(notice)
+    if not report.passages:
+        screen.write("  nothing here can be asked about: is it the right folder?", style="yellow")
     for skipped in report.skipped[:SKIPPED_SHOWN]:
         screen.write(printable(f"  skipped {skipped.path}: {skipped.why}"), style="dim")
     if len(report.skipped) > SKIPPED_SHOWN:

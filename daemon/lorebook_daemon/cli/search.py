@@ -55,6 +55,5 @@ def search(
         show_lines(screen, result.text, LINES_SHOWN)
     if not response.results:
         screen.write("Nothing found.")
-    screen.write(
-        f"{len(response.results)} passages, {response.took_ms:.0f} ms, {response.retrieval} search", style="dim"
-    )
+    count = "1 passage" if len(response.results) == 1 else f"{len(response.results)} passages"
+    screen.write(f"{count}, {response.took_ms:.0f} ms, {response.retrieval} search", style="dim")

@@ -160,7 +160,8 @@ class _Update:
                 continue
             store.put_file(stat, digest, why, passages)
             self.tally.stirred = True
-            self.tally.added += row is None
+            # A new file that cannot be read is told of as skipped, and is not among the files either.
+            self.tally.added += row is None and why is None
             self.tally.changed += row is not None and row.sha256 != digest
         self.report(Progress("reading files", len(fresh), len(fresh)))
 

@@ -82,7 +82,7 @@ def walk(root: Path, max_file_mb: int) -> Iterator[FileStat | Skipped]:
 
     Files that no loader reads, what ignore files leave out, and lorebook's own files are not mentioned. Links are not
     followed: what they lead to is indexed where it lies, if it lies below the root. Raises NotFound for a root that
-    is not there and BadRequest for one that is no folder.
+    is not there or cannot be read, and BadRequest for one that is no folder.
     """
     top = check_root(root)
     home = find_home()
@@ -95,7 +95,9 @@ def walk(root: Path, max_file_mb: int) -> Iterator[FileStat | Skipped]:
             with os.scandir(folder.file) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            yield Skipped(_shown(folder.path) or ".", f"the folder cannot be read: {error.strerror}")
+            if not folder.path:  # to go on would empty the index of a folder that is only out of reach for now
+                raise NotFound(f"{root} cannot be read ({error.strerror}).", "Check your rights to it.") from error
+            yield Skipped(_shown(folder.path), f"the folder cannot be read: {error.strerror}")
             continue
         for item in _sift(folder, entries, bounds):
             if isinstance(item, _Folder):

@@ -216,7 +216,7 @@ def _walk(reader: _Reader) -> tuple[dict[str, Any], int, int]:
 def _check_magic(reader: _Reader) -> None:
     magic = reader.take(4)
     if magic != b"GGUF":
-        raise _Malformed(f"it begins with {magic!r}")
+        raise _Malformed(f"it begins with {magic.decode('ascii', 'replace')!r} instead of 'GGUF'")
     version = reader.number("I")
     if version not in (2, 3):
         raise _Malformed(f"version {version}; versions 2 and 3 in little-endian order can be read")

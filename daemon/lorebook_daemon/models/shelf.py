@@ -18,6 +18,7 @@ from lorebook_daemon.models.found import found_elsewhere, model_name
 from lorebook_daemon.models.gguf_header import read_header
 
 AUTO = "auto"
+_LIKE = 0.6
 _OWNERS = {"huggingface": "the Hugging Face cache", "ollama": "Ollama", "lmstudio": "LM Studio"}
 
 
@@ -62,6 +63,15 @@ def resolve(name_or_path: str, home: Home) -> LocalModel:
         if model.name.casefold() == wanted:
             return _checked(model)
     raise _not_found(name_or_path, known, home)
+
+
+def check_name(name_or_path: str, home: Home) -> None:
+    """Raise what `resolve` raises, but not for a model that is only still to be brought."""
+    try:
+        resolve(name_or_path, home)
+    except NotFound:
+        if find_known(name_or_path) is None:
+            raise
 
 
 def local_models(home: Home) -> list[LocalModel]:
@@ -187,13 +197,22 @@ def _checked(model: LocalModel) -> LocalModel:
 def _not_found(name: str, known: KnownModel | None, home: Home) -> NotFound:
     if known is not None:
         return missing(known)
-    if name.lower().endswith(".gguf"):
-        return NotFound(f"There is no file at {Path(name).expanduser().absolute()}.", "See `lorebook models list`.")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return NotFound(f"{path.absolute()} is a folder.", "Name a GGUF file in it, or see `lorebook models list`.")
+    if path.suffix.lower() == ".gguf" or name.startswith((".", "~")) or path.is_absolute():
+        return NotFound(f"There is no file at {path.absolute()}.", "See `lorebook models list`.")
     names = {model.name for model in local_models(home)} | {known.name for known in CATALOGUE.values()}
     names -= {known.name for known in CATALOGUE.values() if known.purpose == "embed"}
-    near = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.4)
+    likest = sorted(names, key=lambda other: (-_likeness(name, other), other))[:3]
+    near = [other for other in likest if _likeness(name, other) >= _LIKE]
     guess = f" Did you mean {' or '.join(near)}?" if near else ""
     return NotFound(f"There is no model {name}.{guess}", "See `lorebook models list`.")
+
+
+def _likeness(typed: str, name: str) -> float:
+    """Return how like (0 to 1) what was typed is to a name's start: names are long, and seldom typed to their end."""
+    return difflib.SequenceMatcher(None, typed.casefold(), name[: len(typed)].casefold()).ratio()
 
 
 def _remove_rest(name: str, known: KnownModel | None, home: Home) -> Removed:

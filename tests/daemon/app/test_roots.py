@@ -173,7 +173,7 @@ def test_an_empty_root_is_said(scene, tmp_path):
 
     async def acts(scene):
         opened = await scene.roots.open([root], nobody)
-        assert f"{root} holds nothing that can be indexed." in opened.notices
+        assert any(notice.startswith(f"{root} holds nothing that can be indexed.") for notice in opened.notices)
         assert await opened.search("anything", 5) == ()
         await scene.roots.open([root], nobody)
         assert len(scene.indexes.runs) == 1

@@ -84,6 +84,14 @@ def test_what_was_cut_is_told(run: Run, fake: FakeDaemon) -> None:
     ]
 
 
+def test_of_what_no_answer_was_found_in_each_place_is_told_once(run: Run, fake: FakeDaemon) -> None:
+    cut = Context(100, 90, (Cut("clean.ipynb", 1, 4, 120, "no room"),))
+    fake.scripts.ask = fake_daemon.answering(replace(ABSTAINED, context=cut), ())
+    result = run("ask", "why?")
+    assert "  clean.ipynb · cell 5 [In 7] lines 1-4  no room" in result.stdout.splitlines()
+    assert "left out" not in result.stderr
+
+
 def test_control_characters_do_not_reach_the_terminal(run: Run, fake: FakeDaemon) -> None:
     evil = "\x1b]0;owned\x07\x9b2J\u202e"
     citation = replace(fake_daemon.CITATION, quote=evil, path=evil)

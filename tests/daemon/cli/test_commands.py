@@ -39,7 +39,7 @@ def test_search(run: Run, fake: FakeDaemon, folder: Path) -> None:
         "    def fare(km):",
         "        return km",
         "    ",
-        "1 passages, 3 ms, hybrid search",
+        "1 passage, 3 ms, hybrid search",
     ]
     sent = fake.of("/api/search")[0].body
     assert sent == {"query": "fare per km", "roots": [str(folder)], "k": 2, "kind": "code"}
@@ -59,6 +59,13 @@ def test_index(run: Run, fake: FakeDaemon, folder: Path) -> None:
     ]
     assert "reading files" in result.stderr
     assert fake.of("/api/index")[0].body == {"roots": [str(folder)], "full": True}
+
+
+def test_an_index_of_nothing_says_so_and_what_was_mended(run: Run, fake: FakeDaemon) -> None:
+    report = replace(fake_daemon.REPORT, files=0, passages=0, skipped=(), notices=("The index was damaged.",))
+    fake.scripts.index = [("report", report.__dict__), ("done", {})]
+    result = run("index")
+    assert "nothing here can be asked about" in result.stdout and "The index was damaged." in result.stderr
 
 
 def test_index_counts_what_it_does_not_list(run: Run, fake: FakeDaemon) -> None:
@@ -144,6 +151,12 @@ def test_serve_says_which_package_is_missing(run: Run, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "fastapi", None)
     result = run("serve")
     assert result.exit_code == 1 and "pip install 'lorebook[daemon]'" in result.stderr
+
+
+def test_serve_refuses_a_model_that_nobody_knows(run: Run, home: Home) -> None:
+    result = run("serve", "--model", "zebra")
+    assert result.exit_code == 1 and result.stderr.startswith("lorebook: There is no model zebra.")
+    assert not home.daemon_file.exists()
 
 
 def test_serve_refuses_a_bad_setting_in_one_line(run: Run, home: Home) -> None:

@@ -35,6 +35,16 @@ def test_without_models_it_is_ready_online_and_not_offline(run: Run, monkeypatch
         assert offline["state"] == "fail" and offline["next"].startswith("lorebook models pull ")
 
 
+def test_the_model_that_the_settings_name_is_looked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOREBOOK_MODEL", "smollm2-135m-instruct-q4_1")
+    found = examine(run)["model"]
+    assert found["state"] == "warn" and found["next"] == "lorebook models pull smollm2-135m-instruct-q4_1"
+    monkeypatch.setenv("LOREBOOK_OFFLINE", "1")
+    assert examine(run)["model"]["state"] == "fail"
+    monkeypatch.setenv("LOREBOOK_MODEL", "zebra")
+    assert "no model zebra" in examine(run)["model"]["detail"]
+
+
 def test_the_running_daemon_is_shown(run: Run, home: Home) -> None:
     assert "not running" in examine(run)["daemon"]["detail"]
     with FakeDaemon(home.runtime) as fake:

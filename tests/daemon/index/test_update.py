@@ -173,7 +173,7 @@ def test_files_that_cannot_be_read_are_named_once_and_remembered(root, folder):
     assert set(why) == {"binary.py", "broken.ipynb", "huge.csv"}
     assert why["binary.py"] == "binary"
     assert "100 MB" in why["huge.csv"]
-    assert report.files == 3
+    assert report.files == report.added == 3
     assert "café" in texts(folder)["latin.py"]
     assert is_stale(root, folder) == 0
     assert {each.path for each in bring_up(root, folder).skipped} == set(why)

@@ -234,7 +234,7 @@ def test_a_folder_that_cannot_be_read_is_skipped(tmp_path):
     (tmp_path / "shut").chmod(0)
     try:
         assert taken(tmp_path) == ["b.py"]
-        assert "cannot be read" in skipped(tmp_path)["shut"]
+        assert "cannot be read" in skipped(tmp_path)["shut/"]
     finally:
         (tmp_path / "shut").chmod(0o700)
 
@@ -251,6 +251,8 @@ def test_a_folder_that_cannot_be_listed_is_skipped(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     assert taken(tmp_path) == ["b.py"]
     assert skipped(tmp_path) == {"shut/": "the folder cannot be read: Permission denied"}
+    with pytest.raises(NotFound, match="shut cannot be read"):
+        taken(tmp_path / "shut")
 
 
 def test_many_files_and_deep_folders_are_walked_quickly(tmp_path):

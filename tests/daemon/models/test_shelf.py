@@ -9,7 +9,7 @@ import fake_models
 from lorebook_api.errors import BadRequest, Conflict, NotFound, Unusable
 from lorebook_api.home import Home
 from lorebook_daemon.models.catalogue import CATALOGUE, answering
-from lorebook_daemon.models.shelf import LocalModel, add, list_models, local_models, remove, resolve
+from lorebook_daemon.models.shelf import LocalModel, add, check_name, list_models, local_models, remove, resolve
 
 DATA = fake_models.gguf()
 LARGE, SMALL = (model.name for model in answering())
@@ -63,6 +63,16 @@ def test_an_unknown_name_is_answered_with_near_ones(home: Home) -> None:
     with pytest.raises(NotFound, match=r"no model tinny\. Did you mean tiny") as caught:
         resolve("tinny", home)
     assert "lorebook models list" in caught.value.hint
+    with pytest.raises(NotFound, match=f"Did you mean .*{LARGE}"):
+        resolve("Qwen2.5", home)
+    with pytest.raises(NotFound, match=r"no model zebra\. See"):
+        resolve("zebra", home)
+
+
+def test_a_name_is_good_where_its_model_is_only_still_to_be_brought(home: Home) -> None:
+    check_name(LARGE, home)
+    with pytest.raises(NotFound, match="no model zebra"):
+        check_name("zebra", home)
 
 
 def test_a_known_model_that_is_not_here_says_how_to_bring_it(home: Home) -> None:
@@ -74,6 +84,10 @@ def test_a_known_model_that_is_not_here_says_how_to_bring_it(home: Home) -> None
 def test_a_path_that_is_not_there_and_an_embedder(home: Home) -> None:
     with pytest.raises(NotFound, match="no file at"):
         resolve("nowhere/x.gguf", home)
+    with pytest.raises(NotFound, match="no file at"):
+        resolve("./nowhere", home)
+    with pytest.raises(NotFound, match="is a folder"):
+        resolve(str(home.models), home)
     with pytest.raises(BadRequest, match="writes no answers"):
         resolve("minilm", home)
 
