@@ -42,15 +42,35 @@ def open_http(daemon: Daemon, read_seconds: float | None = 10.0) -> httpx.Client
 
     Proxies of the environment are left out (the daemon is on this machine), and no certificates are loaded.
     """
-    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    socket = daemon.url.removeprefix("unix:") if daemon.url.startswith("unix:") else None
     return httpx.Client(
-        base_url="http://localhost" if socket else daemon.url,
-        headers={"Authorization": f"Bearer {daemon.token}"},
-        timeout=httpx.Timeout(HEALTH_SECONDS, read=read_seconds),
-        transport=httpx.HTTPTransport(verify=bare, uds=socket),
-        trust_env=False,
+        **_options(daemon, read_seconds),
+        transport=httpx.HTTPTransport(verify=_no_certificates(), uds=_socket_of(daemon)),
     )
+
+
+def open_async_http(daemon: Daemon, read_seconds: float | None = 10.0) -> httpx.AsyncClient:
+    """Return what `open_http` returns, for an event loop."""
+    return httpx.AsyncClient(
+        **_options(daemon, read_seconds),
+        transport=httpx.AsyncHTTPTransport(verify=_no_certificates(), uds=_socket_of(daemon)),
+    )
+
+
+def _options(daemon: Daemon, read_seconds: float | None) -> dict[str, Any]:
+    return {
+        "base_url": "http://localhost" if _socket_of(daemon) else daemon.url,
+        "headers": {"Authorization": f"Bearer {daemon.token}"},
+        "timeout": httpx.Timeout(HEALTH_SECONDS, read=read_seconds),
+        "trust_env": False,
+    }
+
+
+def _socket_of(daemon: Daemon) -> str | None:
+    return daemon.url.removeprefix("unix:") if daemon.url.startswith("unix:") else None
+
+
+def _no_certificates() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def read_runtime_file(home: Home) -> Daemon | None:
