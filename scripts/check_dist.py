@@ -1,4 +1,4 @@
-"""Checks what `make dist` made: the wheel holds exactly the packages' files, the source archive can make it again."""
+"""Checks what `make dist` made: the wheel holds exactly our files, the source archive can make it again."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from scripts.places import ROOT
 
 
 def list_sources(root: Path) -> set[str]:
-    """Return the files of the packages that pyproject.toml names, as they should stand in the wheel."""
+    """Return the files of the packages and shared folders that pyproject.toml names, as the wheel should hold them."""
     tables = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = tables["tool"]["hatch"]["build"]["targets"]["wheel"]
+    placed = {package: Path(package).name for package in wheel["packages"]} | wheel["shared-data"]
     found: set[str] = set()
-    for package in tables["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
-        folder = root / package
+    for source, place in placed.items():
+        folder = root / source
         files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-        found |= {path.relative_to(folder.parent).as_posix() for path in files}
+        found |= {f"{place}/{path.relative_to(folder).as_posix()}" for path in files}
     return found
 
 
 def list_wheel(wheel: Path) -> set[str]:
-    """Return the files in the wheel, without its own metadata."""
+    """Return the files in the wheel, without its own metadata, shared ones where they will be installed."""
     with zipfile.ZipFile(wheel) as file:
-        return {name for name in file.namelist() if ".dist-info/" not in name}
+        return {name.rpartition(".data/data/")[2] for name in file.namelist() if ".dist-info/" not in name}
 
 
 def find_faults(root: Path, dist: Path) -> list[str]:
@@ -37,7 +39,7 @@ def find_faults(root: Path, dist: Path) -> list[str]:
     with tarfile.open(archives[0]) as file:
         names = {name.partition("/")[2] for name in file.getnames()}
     faults = [f"The wheel lacks {name}." for name in sorted(sources - packed)]
-    faults += [f"The wheel holds {name}, which no package has." for name in sorted(packed - sources)]
+    faults += [f"The wheel holds {name}, which is none of ours." for name in sorted(packed - sources)]
     needed = ("pyproject.toml", "README.md", "LICENSE", "constraints.txt", "Makefile", "scripts/install.py")
     return faults + [f"The source archive lacks {name}." for name in needed if name not in names]
 
@@ -49,7 +51,7 @@ def main() -> int:
     for fault in faults:
         print(fault, file=sys.stderr)
     if not faults:
-        print("The wheel holds all packages; the source archive is whole.")
+        print("The wheel holds all of ours; the source archive is whole.")
     return 1 if faults else 0
 
 

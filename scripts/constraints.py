@@ -33,7 +33,7 @@ def resolve() -> dict[str, Any]:
         groups = [part for name in GROUPS for part in ("--group", f"{ROOT / 'pyproject.toml'}:{name}")]
         subprocess.run(
             [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed",
-             "--report", report, f"{ROOT}[daemon]", "pip", *groups],
+             "--report", report, f"{ROOT}[all]", "pip", *groups],
             check=True,
         )  # fmt: skip
         loaded: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from scripts.places import ROOT
 
-MAPPED = ("daemon/lorebook_api", "daemon/lorebook_daemon", "widgets/lorebook", "benchmarks", "scripts")
+MAPPED = (
+    *("daemon/lorebook_api", "daemon/lorebook_daemon", "extension/lorebook_extension", "widgets/lorebook"),
+    *("benchmarks", "scripts"),
+)
 BEGIN, END = "<!-- tree: written by `make tree` -->\n```\n", "```\n<!-- end of tree -->"
 
 
