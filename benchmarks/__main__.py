@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("first_token", "throughput", "indexing", "retrieval", "answers")
+NAMES = ("first_token", "throughput", "indexing", "retrieval", "answers", "injection")
 
 
 def main() -> int:
