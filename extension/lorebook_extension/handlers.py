@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import authorized
@@ -13,7 +14,7 @@ from jupyter_server.utils import url_path_join
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, authenticated
 
-from lorebook_api.errors import DaemonUnavailable, Forbidden, LorebookError, NotFound
+from lorebook_api.errors import DaemonUnavailable, Forbidden, LorebookError
 from lorebook_extension.door import Door
 from lorebook_extension.route import Request, find_target, pick_answer_headers, pick_request_headers
 
@@ -129,9 +130,8 @@ class ForwardHandler(APIHandler):
 def _describe(status: int, cause: BaseException | None) -> LorebookError:
     """Return what Jupyter or tornado refused as one of our errors."""
     told = cause.log_message if isinstance(cause, HTTPError) else None
-    hints = {403: "Log in to Jupyter and reload the page.", 405: "", 404: ""}
-    kind = {403: Forbidden, 404: NotFound}.get(status, LorebookError)
-    message = told or f"Jupyter answered HTTP {status}."
-    error = kind(message, hints.get(status, "See the log of Jupyter Server."))
+    if status == HTTPStatus.FORBIDDEN:
+        return Forbidden(told or "Jupyter did not let this request in.", "Log in to Jupyter and reload the page.")
+    error = LorebookError(told or f"Jupyter answered HTTP {status}.", "See the log of Jupyter Server.")
     error.status = status
     return error

@@ -26,7 +26,7 @@ BASE = "/user/ada/"
 LOGIN = "jupyters-own-token"
 CONFIG = {
     "IdentityProvider": {"token": LOGIN},
-    "LorebookApp": {"start_daemon": False, "silence_seconds": 1.0},
+    "LorebookApp": {"start_daemon": False, "silence_seconds": 3.0},
     "ServerApp": {
         "allow_root": True,
         "base_url": BASE,
