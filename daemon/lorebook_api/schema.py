@@ -142,6 +142,10 @@ class Cut:
     end_line: int
     tokens: int
     why: str
+    cell_id: str | None = None
+    cell_index: int | None = None
+    execution_count: int | None = None
+    root: str = ""
 
 
 @dataclass(frozen=True)

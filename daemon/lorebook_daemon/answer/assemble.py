@@ -32,8 +32,9 @@ class Assembled:
 
     def context(self, used: Sequence[Sheet], read: Sequence[Sheet]) -> Context:
         """Return the account for an answer that was written from `used`, after the model had read `read`."""
+        beside = "holds less of the answer than others" if used else "does not state the answer"
         left = tuple(
-            _cut(sheet.hit, sheet.tokens, "holds less of the answer" if sheet in read else "not read: others held it")
+            _cut(sheet.hit, sheet.tokens, beside if sheet in read else "not read: the answer was found before")
             for sheet in self.sheets
             if sheet not in used
         )
@@ -66,4 +67,15 @@ async def assemble(question: str, hits: Sequence[RootHit], engine: Engine, budge
 
 
 def _cut(hit: RootHit, tokens: int, why: str) -> Cut:
-    return Cut(hit.passage.path, hit.passage.start_line, hit.passage.end_line, tokens, why)
+    source = hit.source()
+    return Cut(
+        path=source.path,
+        start_line=source.start_line,
+        end_line=source.end_line,
+        tokens=tokens,
+        why=why,
+        cell_id=source.cell_id,
+        cell_index=source.cell_index,
+        execution_count=source.execution_count,
+        root=source.root,
+    )

@@ -9,6 +9,7 @@ from typing import Self
 from rich.live import Live
 from rich.text import Text
 
+from lorebook_api.place import name_place
 from lorebook_api.schema import Answer, AskRequest, Citation, Cut
 from lorebook_daemon.cli.passages import place_of, show_lines
 from lorebook_daemon.cli.screen import Screen, printable
@@ -66,7 +67,7 @@ def _left_out(cuts: Sequence[Cut]) -> dict[str, list[str]]:
     """Return where what was left out stands, by the reason."""
     places: dict[str, list[str]] = {}
     for cut in cuts:
-        places.setdefault(cut.why, []).append(f"{cut.path}:{cut.start_line}-{cut.end_line}")
+        places.setdefault(cut.why, []).append(name_place(cut))
     return places
 
 
@@ -74,10 +75,10 @@ def _show_nearest(screen: Screen, answer: Answer, roots: Sequence[str]) -> None:
     """Write where the sources stand, and of those that were left out, why."""
     if not answer.sources:
         return
-    whys = {(cut.path, cut.start_line, cut.end_line): f"  {cut.why}" for cut in answer.context.cut}
+    whys = {name_place(cut, cut.root): f"  {cut.why}" for cut in answer.context.cut}
     screen.write("\nThe nearest passages:")
     for source in answer.sources:
-        why = whys.get((source.path, source.start_line, source.end_line), "")
+        why = whys.get(name_place(source, source.root), "")
         screen.write(Text("  ").append_text(place_of(source, roots)).append(printable(why), style="dim"))
 
 

@@ -88,8 +88,8 @@ def test_only_passages_that_state_the_answer_are_used_and_the_rest_is_listed() -
     (prompt,) = engine.prompts
     assert [OTHER.text in p or CELL.text in p for p in prompt.passages] == [False]
     assert {(cut.path, cut.why) for cut in answer.context.cut} == {
-        ("notes.md", "holds less of the answer"),
-        ("run.ipynb", "not read: others held it"),
+        ("notes.md", "holds less of the answer than others"),
+        ("run.ipynb", "not read: the answer was found before"),
     }
     assert [source.path for source in answer.sources] == ["src/valve.py", "notes.md"]
 

@@ -79,13 +79,13 @@ def test_what_was_cut_is_told(run: Run, fake: FakeDaemon) -> None:
     cut = Context(100, 90, cuts)
     fake.scripts.ask = fake_daemon.answering(replace(ANSWER, context=cut))
     assert run("ask", "why?").stderr.splitlines()[-2:] == [
-        "left out, no room: a.py:1-9, c.py:4-4",
+        "left out, no room: a.py:1-9, c.py:4",
         "left out, off the point: b.py:2-3",
     ]
 
 
 def test_of_what_no_answer_was_found_in_each_place_is_told_once(run: Run, fake: FakeDaemon) -> None:
-    cut = Context(100, 90, (Cut("clean.ipynb", 1, 4, 120, "no room"),))
+    cut = Context(100, 90, (Cut("clean.ipynb", 1, 4, 120, "no room", cell_index=5, execution_count=7, root="/data"),))
     fake.scripts.ask = fake_daemon.answering(replace(ABSTAINED, context=cut), ())
     result = run("ask", "why?")
     assert "  clean.ipynb · cell 5 [In 7] lines 1-4  no room" in result.stdout.splitlines()
