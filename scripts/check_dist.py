@@ -15,7 +15,7 @@ def list_sources(root: Path) -> set[str]:
     """Return the files of the packages and shared folders that pyproject.toml names, as the wheel should hold them."""
     tables = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     wheel = tables["tool"]["hatch"]["build"]["targets"]["wheel"]
-    placed = {package: Path(package).name for package in wheel["packages"]} | wheel["shared-data"]
+    placed = {package: Path(package).name for package in wheel["packages"]} | wheel.get("shared-data", {})
     found: set[str] = set()
     for source, place in placed.items():
         folder = root / source

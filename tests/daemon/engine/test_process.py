@@ -265,7 +265,7 @@ def test_fast_settings_that_crash_give_way_to_safe_ones(
     script = tmp_path / "python"
     tries = tmp_path / "tries"
     script.write_text(
-        f'#!/bin/sh\necho "$3" >> "{tries}"\ncase "$3" in *\'"extra_bufts": true\'*) kill -SEGV $$ ;; esac\n'
+        f'#!/bin/sh\necho "$*" >> "{tries}"\ncase "$*" in *\'"extra_bufts": true\'*) kill -SEGV $$ ;; esac\n'
         f'exec "{sys.executable}" "$@"\n'
     )
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
