@@ -123,7 +123,7 @@ class TestDist:
         dist = self.make(tree, ["lorebook_api/secret.txt"])
         assert check_dist.find_faults(tree, dist) == [
             "The wheel lacks lorebook_api/__init__.py.",
-            "The wheel holds lorebook_api/secret.txt, which no package has.",
+            "The wheel holds lorebook_api/secret.txt, which is none of ours.",
         ]
 
     def test_nothing_made_is_a_fault(self, tree):
