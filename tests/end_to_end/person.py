@@ -108,9 +108,18 @@ class Person:
             process = psutil.Process(daemon.pid)
             family = [*process.children(recursive=True), process]
             process.terminate()
-            _, alive = psutil.wait_procs(family, timeout=10)
-            for left in alive:
+            with suppress(AssertionError):
+                until(lambda: all(map(is_over, family)), within_s=10)
+            for left in family:
                 left.kill()
+
+
+def is_over(process: psutil.Process) -> bool:
+    """Return whether a process has ended; one that its parent has not looked after yet counts as ended."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def until(holds: Callable[[], Any], within_s: float = PATIENCE_S) -> Any:

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from end_to_end.contract import check_answer, check_index
-from end_to_end.person import until
+from end_to_end.person import is_over, until
 
 pytestmark = [pytest.mark.model, pytest.mark.daemon]
 
@@ -78,7 +78,7 @@ def test_a_daemon_killed_while_it_indexes_costs_that_command_alone(person):
     psutil.Process(killed.pid).kill()
     complaint = person.hear(run, code=1).err.splitlines()[-1]
     assert f"(pid {killed.pid})" in complaint and "Try again" in complaint
-    until(lambda: not worker.is_running(), within_s=10)
+    until(lambda: is_over(worker), within_s=10)
     assert person.daemon() == killed  # the runtime file is stale now
 
     words = ("ask", "Where does the zebra299 live?", "--root", str(root), "--max-tokens", "20", "-k", "2", "--json")

@@ -32,7 +32,7 @@ class StreamedText:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._live.stop()
         if kind is not None and self._text and self._screen.out.is_terminal:
-            self._screen.write(printable(self._text))
+            self._screen.write_prose(printable(self._text))
 
     def add(self, piece: str) -> None:
         """Append a piece of text; what is taller than the terminal shows its end."""
@@ -52,7 +52,7 @@ def show_answer(screen: Screen, answer: Answer, request: AskRequest) -> None:
     if not answer.abstained:
         for why, places in _left_out(answer.context.cut).items():
             screen.say(f"left out, {why}: {', '.join(places)}")
-    screen.write(printable(answer.answer.strip()))
+    screen.write_prose(printable(answer.answer.strip()))
     if answer.abstained:
         _show_nearest(screen, answer, request.roots)
     else:

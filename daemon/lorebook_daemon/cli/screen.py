@@ -32,6 +32,10 @@ class Screen:
         """Write a line to stdout, unwrapped; style and links show on a terminal only."""
         self.out.print(text, style=style, soft_wrap=True)
 
+    def write_prose(self, text: str) -> None:
+        """Write text to stdout; a terminal gets it broken between words, anything else as it is."""
+        self.out.print(text, soft_wrap=not self.out.is_terminal)
+
     def say(self, text: str) -> None:
         """Write a dim line to stderr."""
         self.err.print(printable(text), style="dim", soft_wrap=True)
@@ -61,8 +65,17 @@ class Bars:
             return
         self._bars.start()
         if what not in self._tasks:
+            self._end_others()
             self._tasks[what] = self._bars.add_task(what, total=None)
         self._bars.update(self._tasks[what], completed=progress.done, total=progress.total or None)
+
+    def _end_others(self) -> None:
+        """Fill the bars of the work before this; one whose end was not known goes, it would seem to go on."""
+        for task in self._bars.tasks:
+            if task.total is None:
+                self._bars.remove_task(self._tasks.pop(task.description))
+            else:
+                self._bars.update(task.id, completed=task.total)
 
     def _say(self, what: str, progress: Progress) -> None:
         """Write a line at the start and at each quarter of long work."""
