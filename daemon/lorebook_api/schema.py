@@ -275,3 +275,5 @@ class Status:
     queue: int
     roots: tuple[RootInfo, ...]
     memory_mb: float
+    indexing: tuple[str, ...] = ()
+    """Roots that are being read or embedded now."""

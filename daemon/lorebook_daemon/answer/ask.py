@@ -21,7 +21,8 @@ from lorebook_daemon.settings import Settings
 # Measured with the default model, Qwen2.5-Coder-1.5B, on samples/questions.jsonl: see benchmarks/README.md.
 STATED = -0.75  # score of the best passage below which the answer is taken to stand nowhere
 CLEAR = 0.6  # from here on the answer is shown while it is written; between the two it is in doubt
-IN_DOUBT = 0.75  # support that an answer in doubt needs to be shown at all, once it was checked
+IN_DOUBT = 0.75  # support that an answer in doubt needs to be given at all, once it was checked
+REFUTED = 0.2  # up to this support even an answer that was shown is taken back
 
 NOT_FOUND = "I did not find the answer to this in your files."
 
@@ -62,7 +63,7 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
     await emit("progress", Progress("checking the answer"))
     verified = await verify(request.question, without_marks(raw).strip(), used, engine, request.adapters)
     told = replace(blank, context=context, usage=usage, timings=clock.timings())
-    if not clear and verified.grounded < IN_DOUBT:
+    if verified.grounded <= (REFUTED if clear else IN_DOUBT):
         return told
     if not clear:
         await emit("token", {"text": verified.text})

@@ -79,6 +79,7 @@ async def _status(parts: Parts) -> Status:
         queue=parts.queue.depth,
         roots=await asyncio.to_thread(parts.roots.infos),
         memory_mb=round(_memory_bytes() / _MEGABYTE, 1),
+        indexing=parts.roots.running(),
     )
 
 

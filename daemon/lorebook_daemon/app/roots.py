@@ -17,8 +17,8 @@ from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.indexing import Events, IndexRun
 from lorebook_daemon.index.passage import Passage
 
-SOON = 64
-"""With fewer vectors than this to make, a search waits for them (about a second) instead of doing without."""
+SOON = 256
+"""With at most so many vectors to make, a search waits for them (some seconds, with a bar) rather than do without."""
 
 
 class Hit(Protocol):
@@ -113,6 +113,10 @@ class Roots:
     def infos(self) -> tuple[RootInfo, ...]:
         """Return what each open index holds."""
         return tuple(index.info() for index in self._opened.values())
+
+    def running(self) -> tuple[str, ...]:
+        """Return the roots that are being indexed now."""
+        return tuple(str(root) for root in self._runs)
 
     async def open(self, roots: Sequence[Path], report: Report) -> Opened:
         """Bring each root up to date and open it; raises what the indexer failed with."""

@@ -74,6 +74,8 @@ def _show_status(screen: Screen, state: Status) -> None:
     screen.write(printable(f"model   {state.model or 'none loaded'} ({state.engine})"))
     screen.write(f"queue   {state.queue}")
     screen.write(f"memory  {state.memory_mb:.0f} MB")
+    for busy in state.indexing:
+        screen.write(printable(f"indexing {busy} (ends with: lorebook stop)"))
     if not state.roots:
         screen.write("no folder is indexed yet: lorebook index DIR", style="dim")
         return

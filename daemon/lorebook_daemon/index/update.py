@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 Report = Callable[[Progress], None]
 
 _SETTLED_NS = 20_000_000  # file systems tell times apart by 10 ms or better
+_MANY = 20_000  # files; a home folder or a whole disk has more, a project seldom
 _REBUILD_SHARE = 0.5  # from here on, building the word index anew costs less than mending it
 
 
@@ -151,8 +152,9 @@ class _Update:
         self.tally.stirred |= bool(gone)
 
     def _read(self, store: Store, fresh: tuple[FileStat, ...], known: Mapping[str, FileRow]) -> None:
+        what = _reading(len(fresh))
         for done, stat in enumerate(fresh):
-            self.report(Progress("reading files", done, len(fresh)))
+            self.report(Progress(what, done, len(fresh)))
             row = known.get(stat.path)
             digest, passages, why = _read_file(stat, b"" if row is None or self.full else row.sha256)
             if row is not None and row.sha256 == digest and not self.full:
@@ -163,7 +165,7 @@ class _Update:
             # A new file that cannot be read is told of as skipped, and is not among the files either.
             self.tally.added += row is None and why is None
             self.tally.changed += row is not None and row.sha256 != digest
-        self.report(Progress("reading files", len(fresh), len(fresh)))
+        self.report(Progress(what, len(fresh), len(fresh)))
 
     def _index_words(self, store: Store, before: set[int], last_id: int) -> None:
         """Write the word index anew where passages changed or the file cannot be read."""
@@ -215,6 +217,11 @@ class _Update:
             seconds=round(time.perf_counter() - self.began, 3),
             notices=tuple(self.tally.notices),
         )
+
+
+def _reading(count: int) -> str:
+    """Return what is being done, with a word on so many files that the folder may not be the one that was meant."""
+    return "reading files" if count < _MANY else f"reading {count:,} files (--root names a smaller folder)"
 
 
 def derived_names(meta: Meta) -> list[str]:

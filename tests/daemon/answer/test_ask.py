@@ -110,9 +110,10 @@ def test_a_sentence_that_is_not_supported_gets_no_mark() -> None:
 
 
 def test_a_number_that_stands_nowhere_is_not_supported_whatever_the_model_says() -> None:
-    answer, _ = run(Sceptic("B valve", "bar", answer="The B valve opens at 5 bar."), Shelf(VALVE))
-    assert answer.citations == ()
-    assert answer.grounded <= 0.2
+    engine = Sceptic("B valve", "bar", answer="The B valve opens at 4 bar. It closes at 5 bar.")
+    answer, _ = run(engine, Shelf(VALVE))
+    assert [claim.citations for claim in answer.claims] == [(1,), ()]
+    assert answer.claims[1].support <= 0.2
 
 
 @pytest.mark.parametrize("shelf", [Shelf(), Shelf(OTHER, CELL)])
@@ -204,3 +205,10 @@ def test_an_answer_in_doubt_that_is_not_supported_is_not_shown() -> None:
     assert answer.answer == NOT_FOUND
     assert "token" not in [event for event, _ in events]
     assert answer.usage.completion_tokens > 0
+
+
+def test_an_answer_that_nothing_backs_is_taken_back_even_after_it_was_shown() -> None:
+    answer, events = run(Sceptic("B valve", "bar", answer="The B valve opens at 5 bar."), Shelf(VALVE))
+    assert [event for event, _ in events].count("token") > 1
+    assert answer.abstained
+    assert answer.answer == NOT_FOUND

@@ -103,7 +103,7 @@ def test_vectors_that_an_end_cut_off_are_made_later(scene, notes):
 
 
 def test_partly_made_vectors_are_said(scene, notes):
-    scene.indexes.committed[notes] = {f"{n}.txt": "x" for n in range(300)}
+    scene.indexes.committed[notes] = {f"{n}.txt": "x" for n in range(600)}
     scene.indexes.vectors[notes] = 120
     for name, text in scene.indexes.committed[notes].items():
         (notes / name).write_text(text)
@@ -114,7 +114,7 @@ def test_partly_made_vectors_are_said(scene, notes):
     async def acts(scene):
         opened = await scene.roots.open([notes], nobody)
         assert opened.retrieval == "hybrid"
-        assert opened.notices == (f"Search by meaning covers 120 of 300 passages of {notes} so far.",)
+        assert opened.notices == (f"Search by meaning covers 120 of 600 passages of {notes} so far.",)
 
     scene.play(acts)
 
@@ -253,7 +253,9 @@ def test_closing_ends_what_runs(scene, notes):
     async def acts(scene):
         opening = asyncio.create_task(scene.roots.open([notes], nobody))
         await eventually(lambda: bool(scene.indexes.runs))
+        assert scene.roots.running() == (str(notes),)
         await scene.roots.close()
+        assert scene.roots.running() == ()
         (result,) = await asyncio.gather(opening, return_exceptions=True)
         assert type(result).__name__ == "Cancelled"
         assert scene.indexes.ended_early == 1

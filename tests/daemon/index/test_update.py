@@ -207,6 +207,15 @@ def test_half_a_character_is_kept_out_of_the_database(root, folder):
     assert OpenIndex.open(folder, None).search("alpha", 1)
 
 
+def test_many_files_are_counted_before_they_are_read(root, folder, monkeypatch):
+    said = []
+    bring_up(root, folder, report=lambda progress: said.append(progress.what))
+    assert "reading files" in said
+    monkeypatch.setattr("lorebook_daemon.index.update._MANY", 2)
+    bring_up(root, folder, full=True, report=lambda progress: said.append(progress.what))
+    assert "reading 2 files (--root names a smaller folder)" in said
+
+
 def test_the_limit_may_change(root, folder):
     (root / "big.csv").write_text("a,b\n" + "1,2\n" * 300_000)
     assert bring_up(root, folder, max_file_mb=1).files == 2

@@ -15,6 +15,9 @@ from lorebook_daemon.index.passage import Cell, Unit, Unreadable
 from lorebook_daemon.index.split_lines import CELL_LIMIT
 
 _CELL_MAGIC = re.compile(r"^\s*%%(\w+)")
+_OUR_OWN = re.compile(r"^\s*%{1,2}(?:ask|teach|lore)\b|\blorebook\.(?:ask|chat|search)\(", re.MULTILINE)
+"""Cells that ask lorebook: a question is no source for its own answer, and a shown answer none for the next."""
+
 _MAGIC_LANGUAGES = {
     "bash": "bash",
     "sh": "bash",
@@ -37,8 +40,8 @@ def load_notebook(path: Path, data: bytes) -> list[Unit]:
     """Return a unit for each cell that has text; one too long gives two, its source and its outputs.
 
     Context is the Markdown headings above the cell. Lines count in the cell: its source, then its outputs as
-    text. Cells without an id of their own are called `cell-` and their index. Older formats are upgraded. Raises
-    Unreadable for what is no notebook or has no cells.
+    text. Cells without an id of their own are called `cell-` and their index. Cells that ask lorebook are left
+    out. Older formats are upgraded. Raises Unreadable for what is no notebook or has no cells.
     """
     notebook = _notebook(decode(data))
     language = _language(notebook)
@@ -120,6 +123,8 @@ def _cell(cell: Any, index: int) -> Cell:
 
 
 def _units(where: Cell, source: str, cell: Any, context: tuple[str, ...], kernel: str) -> list[Unit]:
+    if where.type == "code" and _OUR_OWN.search(source):
+        return []
     if where.type != "code":
         return [Unit(source, "notebook", context=context, cell=where)] if source.strip() else []
     outputs = with_newlines("\n".join(output_lines(cell.get("outputs"))))

@@ -222,3 +222,19 @@ def test_what_nbformat_writes_is_read():
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A"), nbformat.v4.new_code_cell("x")])
     units = load_notebook(HERE, nbformat.writes(notebook).encode())
     assert [unit.cell.id for unit in units] == [cell["id"] for cell in notebook["cells"]]
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("%ask why does it fail?", False),
+        ("%%ask --root .\nwhy does it fail?", False),
+        ("%%teach --name lab\nWhy?\n\nBecause.", False),
+        ("import lorebook\nlorebook.ask('why?')", False),
+        ("answer = ask(question)", True),
+        ("# lorebook is asked below\nx = 1", True),
+    ],
+)
+def test_cells_that_ask_lorebook_are_no_sources(source, kept):
+    units = load_notebook(HERE, book(code(source, [stream("It fails because of 5.")])))
+    assert bool(units) == kept
