@@ -169,7 +169,18 @@ class FakeDaemon:
     def status(self) -> Status:
         roots = (RootInfo("/data", 3, 17, 17, "2026-01-01T00:00:00+00:00"),)
         return Status(
-            self.version, os.getpid(), "2026-01-01", self.url, 60.0, 3600.0, "echo-1b", "ready", self.queue, roots, 99.5
+            self.version,
+            os.getpid(),
+            "2026-01-01",
+            self.url,
+            60.0,
+            3600.0,
+            "echo-1b",
+            "ready",
+            self.queue,
+            roots,
+            99.5,
+            ("/photos",),
         )
 
 
