@@ -29,3 +29,12 @@ def tiny_model() -> Path:
     if not path.is_file():
         pytest.fail(f"{path} is not there; `make test` brings it, or: lorebook models pull {path.stem}")
     return path
+
+
+@pytest.fixture(scope="session")
+def minilm_folder() -> Path:
+    """Return the folder of the real embedder, which `make test` brings."""
+    folder = _REAL_HOME.models / "minilm"
+    if not (folder / "model.onnx").is_file():
+        pytest.fail(f"{folder} holds no embedder; `make test` brings it, or: lorebook models pull minilm")
+    return folder

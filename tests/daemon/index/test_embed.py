@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 
 from lorebook_api.errors import Unusable
-from lorebook_api.home import find_home
 from lorebook_daemon.index.embed import EMBEDDERS, MiniLM, passage_text
 from lorebook_daemon.index.passage import Passage
-
-FOLDER = find_home().models / "minilm"  # the real one: each test is given a home of its own
 
 
 def test_what_is_embedded_names_the_file_and_what_encloses():
@@ -30,10 +27,8 @@ def test_file_that_is_no_model_is_unusable(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def minilm():
-    if not (FOLDER / "model.onnx").is_file():
-        pytest.skip(f"{FOLDER} holds no embedder; this brings it: lorebook models pull minilm")
-    return MiniLM(FOLDER)
+def minilm(minilm_folder):
+    return MiniLM(minilm_folder)
 
 
 @pytest.mark.embedder
