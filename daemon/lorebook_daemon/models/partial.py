@@ -77,7 +77,7 @@ class Partial:
             self.path.unlink()
             raise Unusable(
                 f"{self._final.name} came with other bytes than it should have (SHA-256 differs) and was removed.",
-                "Bring it again with `lorebook models pull`.",
+                "Bring it again: the command that brought it starts anew.",
             )
         with self.storage():
             os.fsync(self._stream.fileno())

@@ -80,7 +80,7 @@ def _bring(known: KnownModel, home: Home, report: Report, offline: bool) -> Loca
     if known.whole(home.models):
         return here
     if offline:
-        raise NotFound(missing(known).message, "It cannot be brought with `offline` set; unset it once and ask again.")
+        raise NotFound(missing(known).message, "It is not brought while LOREBOOK_OFFLINE, or `offline` in config.toml, is set: unset it, then try again.")
     home.make()
     with _alone(known, home, report) as work:
         for file in known.files:
