@@ -80,7 +80,7 @@ def _bring(known: KnownModel, home: Home, report: Report, offline: bool) -> Loca
     if known.whole(home.models):
         return here
     if offline:
-        hint = "It is not brought while LOREBOOK_OFFLINE, or `offline` in config.toml, is set: unset it, then try again."
+        hint = "It is not brought while LOREBOOK_OFFLINE, or `offline` in config.toml, is set: unset it and try again."
         raise NotFound(missing(known).message, hint)
     home.make()
     with _alone(known, home, report) as work:
