@@ -114,8 +114,8 @@ def test_a_hang_up_leaves_an_indexing_that_others_wait_for(bench, notes):
     async def scene():
         async with served(bench) as http:
             async with http.stream("POST", "/api/index", json={"roots": [str(notes)]}) as response:
-                async for _ in response.aiter_lines():
-                    break
+                lines = response.aiter_lines()
+                await anext(lines)  # kept: an iterator that is let go of hangs up by itself
                 asking = asyncio.create_task(asked(http, notes))
                 await eventually(lambda: len(bench.parts.running) == 2)
                 await asyncio.sleep(0.05)
