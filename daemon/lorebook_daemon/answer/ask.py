@@ -59,10 +59,10 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
         return replace(blank, context=context, timings=clock.timings())
     clear = done[0].score >= CLEAR
     prompt = answer_prompt(request.question, tuple(sheet.text for sheet in used))
-    raw, usage = await _generate(prompt, request, engine, emit if clear else _nobody, clock)
+    raw, end = await _generate(prompt, request, engine, emit if clear else _nobody, clock)
     await emit("progress", Progress("checking the answer"))
     verified = await verify(request.question, without_marks(raw).strip(), used, engine, request.adapters)
-    told = replace(blank, context=context, usage=usage, timings=clock.timings())
+    told = replace(blank, context=context, usage=end.usage, timings=clock.timings())
     if verified.grounded <= (REFUTED if clear else IN_DOUBT):
         return told
     if not clear:
@@ -74,6 +74,7 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
         grounded=verified.grounded,
         citations=verified.citations,
         claims=verified.claims,
+        notices=(*told.notices, *_cut_short(end, request)),
     )
 
 
@@ -83,9 +84,9 @@ async def _nobody(event: str, body: Any) -> None:
 
 async def _generate(
     prompt: Prompt, request: AskRequest, engine: Engine, emit: Emit, clock: _Clock
-) -> tuple[str, Usage]:
-    """Stream the answer's text; return it whole, with the tokens it took."""
-    text, usage = "", Usage()
+) -> tuple[str, Finished]:
+    """Stream the answer's text; return it whole, and how it ended."""
+    text, end = "", Finished("stop", Usage(), 0.0, 0.0)
     generation = engine.generate(prompt, request.sampling, request.max_tokens, request.adapters)
     async with contextlib.aclosing(generation) as pieces:
         async for piece in pieces:
@@ -94,15 +95,30 @@ async def _generate(
                 text += piece.text
                 await emit("token", {"text": piece.text})
             elif isinstance(piece, Finished):
-                usage = piece.usage
-    return text, usage
+                end = piece
+    return text, end
+
+
+def _cut_short(end: Finished, request: AskRequest) -> tuple[str, ...]:
+    """Return what to say of an answer that reached the bound on its length."""
+    if end.reason == "stop":
+        return ()
+    return (f"The answer was cut at {request.max_tokens} tokens; a larger --max-tokens lets it go on.",)
 
 
 async def _ungrounded(request: AskRequest, engine: Engine, emit: Emit, clock: _Clock) -> Answer:
     """Answer from the model alone: nothing is cited, and nothing is checked."""
-    text, usage = await _generate(ungrounded_prompt(request.question), request, engine, emit, clock)
+    text, end = await _generate(ungrounded_prompt(request.question), request, engine, emit, clock)
     blank = _answer(request, engine, Retrieved((), "lexical"), ())
-    return replace(blank, answer=text.strip(), abstained=False, retrieval="none", usage=usage, timings=clock.timings())
+    return replace(
+        blank,
+        answer=text.strip(),
+        abstained=False,
+        retrieval="none",
+        usage=end.usage,
+        timings=clock.timings(),
+        notices=_cut_short(end, request),
+    )
 
 
 def _answer(request: AskRequest, engine: Engine, retrieved: Retrieved, done: Sequence[Read]) -> Answer:

@@ -46,13 +46,18 @@ async def assemble(question: str, hits: Sequence[RootHit], engine: Engine, budge
 
     Raises TooLong where the question does not fit by itself.
     """
+    if max_tokens >= engine.n_ctx:
+        raise TooLong(
+            f"an answer of {max_tokens} tokens leaves no room in a context of {engine.n_ctx}.",
+            "Ask for a shorter one (--max-tokens), or set LOREBOOK_N_CTX higher.",
+        )
     budget = min(budget, engine.n_ctx - max_tokens)
     texts = [passage_text(hit) for hit in hits]
     (size,) = await engine.count([answer_prompt(question, tuple(texts))])
     if size.rest > budget:
         raise TooLong(
             f"the question takes {size.rest} tokens, and the prompt may take {max(budget, 0)}.",
-            "Shorten it, or set LOREBOOK_CONTEXT_BUDGET and LOREBOOK_N_CTX higher.",
+            "Shorten it, lower --max-tokens, or set LOREBOOK_CONTEXT_BUDGET and LOREBOOK_N_CTX higher.",
         )
     sheets: list[Sheet] = []
     cut: list[Cut] = []

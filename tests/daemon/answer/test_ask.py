@@ -212,3 +212,17 @@ def test_an_answer_that_nothing_backs_is_taken_back_even_after_it_was_shown() ->
     assert [event for event, _ in events].count("token") > 1
     assert answer.abstained
     assert answer.answer == NOT_FOUND
+
+
+@pytest.mark.parametrize("grounding", [True, False])
+def test_an_answer_that_reached_its_bound_says_so(grounding: bool) -> None:
+    engine = Sceptic("B valve", "valve", answer="The B valve opens at 4 bar and more words follow here.")
+    answer, _ = run(engine, Shelf(VALVE), max_tokens=7, grounding=grounding)
+    assert answer.notices[-1] == "The answer was cut at 7 tokens; a larger --max-tokens lets it go on."
+    whole, _ = run(engine, Shelf(VALVE), max_tokens=50, grounding=grounding)
+    assert not any("cut" in notice for notice in whole.notices)
+
+
+def test_an_answer_longer_than_the_context_is_refused() -> None:
+    with pytest.raises(TooLong, match="no room"):
+        run(Sceptic("B valve", n_ctx=512), Shelf(VALVE), max_tokens=600)
