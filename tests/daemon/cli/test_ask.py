@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import signal
@@ -163,13 +164,19 @@ def environment(home: Path) -> dict[str, str]:
 def test_an_interrupt_cancels_the_request_in_the_daemon(fake: FakeDaemon, folder: Path, tmp_path: Path) -> None:
     fake.scripts.ask = [("token", {"text": "half"}), 30, ("answer", asdict(ANSWER))]
     words = [sys.executable, "-m", "lorebook_daemon", "ask", "why?", "--root", str(folder)]
-    child = subprocess.Popen(words, env=environment(tmp_path / "home"), stdout=-1, stderr=-1, text=True)
-    deadline = time.monotonic() + 20
-    while not fake.of("/api/ask") and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.3)
-    child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=20)
+    # A suite that runs in a shell's background hands SIGINT down as ignored.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    home = tmp_path / "home"
+    with subprocess.Popen(words, env=environment(home), stdout=-1, stderr=-1, text=True, preexec_fn=heed) as child:
+        deadline = time.monotonic() + 20
+        while not fake.of("/api/ask") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        try:
+            out, err = child.communicate(timeout=20)
+        finally:
+            child.kill()
     assert child.returncode == 130
     assert fake.of("/api/cancel")[0].body == {"request_id": fake.of("/api/ask")[0].body["request_id"]}
     assert out == "" and err == "stopped\n"

@@ -66,7 +66,11 @@ def start(job):
 
 
 def children():
-    return [child for child in psutil.Process().children() if "lorebook_daemon.index.worker" in child.cmdline()]
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or one that ended just now
+            found += [child] if "lorebook_daemon.index.worker" in child.cmdline() else []
+    return found
 
 
 # the child
