@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lorebook_api.errors import TooLong
 from lorebook_api.schema import Context, Cut
+from lorebook_daemon.answer.planted import planted_lines
 from lorebook_daemon.answer.prompts import answer_prompt, passage_text
 from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.engine.protocol import Engine
@@ -66,9 +67,18 @@ async def assemble(question: str, hits: Sequence[RootHit], engine: Engine, budge
         if tokens <= left:
             sheets.append(Sheet(hit, text, tokens))
             left -= tokens
+            cut += _withheld(hit)
         else:
             cut.append(_cut(hit, tokens, f"over the budget of {budget} tokens"))
     return Assembled(tuple(sheets), size.rest, budget, tuple(cut))
+
+
+def _withheld(hit: RootHit) -> list[Cut]:
+    """Return the lines of a passage that are not shown to the model, since they speak to it."""
+    passage = hit.passage
+    whole = _cut(hit, 0, "it speaks to a language model")
+    lines = [passage.start_line + i for i in planted_lines(passage.text)]
+    return [replace(whole, start_line=line, end_line=line) for line in lines]
 
 
 def _cut(hit: RootHit, tokens: int, why: str) -> Cut:

@@ -6,6 +6,7 @@ the answer, does it support this sentence. A passage's label depends on where it
 
 from __future__ import annotations
 
+from lorebook_daemon.answer.planted import without_planted
 from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.engine.protocol import Message, Prompt
 
@@ -30,14 +31,17 @@ _SUPPORTED = (
 
 
 def passage_text(hit: RootHit) -> str:
-    """Return a passage as the model reads it: fenced, labelled with where it stands, unable to close its fence."""
+    """Return a passage as the model reads it: fenced, and labelled with where it stands.
+
+    It cannot close its fence, and lines that speak to a language model are left out.
+    """
     passage = hit.passage
     place = f"{passage.path} lines {passage.start_line}-{passage.end_line}"
     if passage.cell:
         ran = f" [In {passage.cell.execution_count}]" if passage.cell.execution_count else ""
         place = f"{passage.path} cell {passage.cell.index}{ran}"
-    context = "".join(f"{line}\n" for line in passage.context)
-    return f"<source {_fenced(place)}>\n{_fenced(context)}{_fenced(passage.text)}\n</source>\n"
+    text = without_planted("\n".join((*passage.context, passage.text)))
+    return f"<source {_fenced(place)}>\n{_fenced(text)}\n</source>\n"
 
 
 def _fenced(text: str) -> str:
