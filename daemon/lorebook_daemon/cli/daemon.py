@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from lorebook_api.client import Client
 from lorebook_api.discovery import find_daemon, stop_daemon
@@ -79,11 +78,8 @@ def _show_status(screen: Screen, state: Status) -> None:
     if not state.roots:
         screen.write("no folder is indexed yet: lorebook index DIR", style="dim")
         return
-    table = Table("root", "files", "passages", "vectors", "updated", box=None, pad_edge=False)
-    for root in state.roots:
-        counts = (str(root.files), str(root.passages), str(root.vectors))
-        table.add_row(printable(root.root), *counts, printable(root.updated))
-    screen.out.print(table)
+    rows = [(str(r.files), str(r.passages), str(r.vectors), r.updated, r.root) for r in state.roots]
+    screen.table(("files", "passages", "vectors", "updated", "root"), rows)
 
 
 @click.command(short_help="Stop the daemon.", epilog=examples("lorebook stop"))

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from lorebook_api.errors import NotFound
 from lorebook_api.schema import ModelInfo, Progress
@@ -40,11 +39,12 @@ def list_models(as_json: bool, start: bool) -> None:
     if as_json:
         click.echo(json.dumps({"models": [asdict(model) for model in known]}, indent=2))
         return
-    table = Table("", "name", "size", "from", "path", box=None, pad_edge=False)
-    for model in known:
-        size = f"{model.size / 1e6:.0f} MB" if model.size else ""
-        table.add_row(_state(model), printable(model.name), size, printable(model.origin), printable(model.path))
-    screen.out.print(table, soft_wrap=not screen.out.is_terminal)
+    rows = [(_state(model), model.name, _size(model), model.origin, model.path) for model in known]
+    screen.table(("state", "name", "size", "from", "path"), rows)
+
+
+def _size(model: ModelInfo) -> str:
+    return f"{model.size / 1e6:.0f} MB" if model.size else ""
 
 
 def _state(model: ModelInfo) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
@@ -35,6 +37,14 @@ class Screen:
     def write_prose(self, text: str) -> None:
         """Write text to stdout; a terminal gets it broken between words, anything else as it is."""
         self.out.print(text, soft_wrap=not self.out.is_terminal)
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Write columns as wide as their text: a name that was cut short could not be typed."""
+        lines = [tuple(head), *(tuple(map(printable, row)) for row in rows)]
+        widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True))
+            self.write("  ".join(padded).rstrip(), style="bold" if line is lines[0] else "")
 
     def say(self, text: str) -> None:
         """Write a dim line to stderr."""

@@ -1,20 +1,18 @@
-import io
+import pytest
 
-from rich.console import Console
-
-from lorebook_api.schema import Progress
-from lorebook_daemon.cli.screen import Bars, Screen
+from lorebook_daemon.cli.screen import Screen, printable
 
 
-def test_work_that_is_over_does_not_seem_to_go_on():
-    screen = Screen()
-    screen.err = Console(file=io.StringIO(), force_terminal=True, width=80)
-    with Bars(screen) as bars:
-        bars.show(Progress("looking for changes"))
-        bars.show(Progress("reading files", 9, 10))
-        bars.show(Progress("indexing words"))
-        shown = {task.description: task.finished for task in bars._bars.tasks}
-        assert shown == {"reading files": True, "indexing words": False}
-        bars.show(Progress("looking for changes"))
-        assert [task.description for task in bars._bars.tasks] == ["reading files", "looking for changes"]
-    assert not bars._bars.tasks
+def test_a_table_cuts_no_name_short(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    long = "qwen2.5-coder-1.5b-instruct-q4_k_m"
+    Screen().table(("name", "size"), [(long, "1 MB"), ("漢字", "2 MB")])
+    assert capsys.readouterr().out.splitlines() == [
+        "name" + " " * (len(long) - 4) + "  size",
+        f"{long}  1 MB",
+        "漢字" + " " * (len(long) - 4) + "  2 MB",
+    ]
+
+
+def test_a_file_s_text_cannot_move_the_cursor() -> None:
+    assert printable("a\x1b[2Jb\r\nc\td") == "a\N{REPLACEMENT CHARACTER}[2Jb\nc\td"
