@@ -22,7 +22,7 @@ class Prompt:
     """A conversation that ends with a user's turn, and the passages that stand at the start of that turn.
 
     Each passage is read by itself after everything before it, so that its KV can be kept and used again in
-    any order and beside any others (DESIGN: KV blocks). No content can act as a control token.
+    any order and beside any others. No content can act as a control token.
     """
 
     messages: tuple[Message, ...]

@@ -3,7 +3,7 @@
 A prompt is a head, passages, and a tail. In `blocks` mode each passage is read by itself right after the head, and its
 KV is kept and moved to wherever the passage stands next time: passages cost nothing again in any order. In `prefix`
 mode the prompt is one run of tokens, of which the longest equal beginning is kept. Models with recurrent state, which
-cannot be moved, are read in `prefix` mode. Source: DESIGN, facts 5 and 6; cf. Prompt Cache, arXiv:2311.04934.
+cannot be moved, are read in `prefix` mode. Cf. Prompt Cache, arXiv:2311.04934.
 """
 
 from __future__ import annotations
