@@ -14,7 +14,7 @@ from lorebook_daemon.answer.prompts import answer_prompt, ungrounded_prompt
 from lorebook_daemon.answer.reading import Emit, Read, chosen, probability, read
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever
 from lorebook_daemon.answer.sentences import without_marks
-from lorebook_daemon.answer.verify import verify
+from lorebook_daemon.answer.verify import UNBACKED, verify
 from lorebook_daemon.engine.protocol import Engine, Finished, Prompt, Token
 from lorebook_daemon.settings import Settings
 
@@ -22,7 +22,7 @@ from lorebook_daemon.settings import Settings
 STATED = -0.75  # score of the best passage below which the answer is taken to stand nowhere
 CLEAR = 0.6  # from here on the answer is shown while it is written; between the two it is in doubt
 IN_DOUBT = 0.75  # support that an answer in doubt needs to be given at all, once it was checked
-REFUTED = 0.2  # up to this support even an answer that was shown is taken back
+REFUTED = UNBACKED  # up to this support even an answer that was shown is taken back
 
 NOT_FOUND = "I did not find the answer to this in your files."
 

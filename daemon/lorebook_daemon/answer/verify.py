@@ -18,7 +18,7 @@ from lorebook_daemon.engine.protocol import Engine
 CITED = 0.5
 """Support from which a sentence gets its citation."""
 
-_UNBACKED = 0.2
+UNBACKED = 0.2
 """The most support that a sentence can have whose number stands in no source: models overlook a changed number."""
 
 # Support is a probability of two things that say little alone: what the model thinks, and what words the lines share
@@ -68,7 +68,7 @@ def _best(question: str, sentence: Sentence, sheets: Sequence[Sheet], scores: Se
         lines = supporting_lines(sentence.text, sheet.hit.passage.text)
         leaning = (score - _MODEL_CENTRE) / _MODEL_SCALE
         support = probability(leaning + _SHARED_WEIGHT * (lines.overlap - _SHARED_CENTRE))
-        backings.append(_Backing(sheet, lines, min(support, _UNBACKED) if missing else support))
+        backings.append(_Backing(sheet, lines, min(support, UNBACKED) if missing else support))
     return max(backings, key=lambda backing: (backing.support, backing.lines.overlap))
 
 
@@ -86,8 +86,7 @@ def _marked(text: str, found: Sequence[Sentence], backings: Sequence[_Backing]) 
                 best[n] = backing
             cited = (n,)
         claims.append(Claim(sentence.text, cited, round(backing.support, 3)))
-        mark = "".join(f" [{n}]" for n in cited)
-        parts.append(_with_mark(text[at : sentence.end], mark))
+        parts.append(_with_marks(text[at : sentence.end], cited))
         at = sentence.end
     parts.append(text[at:])
     citations = tuple(_citation(n, backing) for n, backing in sorted(best.items()))
@@ -95,17 +94,16 @@ def _marked(text: str, found: Sequence[Sentence], backings: Sequence[_Backing]) 
     return Verified("".join(parts), tuple(claims), citations, round(grounded, 3))
 
 
-def _with_mark(part: str, mark: str) -> str:
-    """Return a part of the answer with its mark: before a final full stop's end, below a block of code."""
-    if not mark:
-        return part
-    return f"{part}\n{mark.strip()}" if part.rstrip().endswith(("```", "~~~")) else f"{part}{mark}"
+def _with_marks(part: str, cited: Sequence[int]) -> str:
+    """Return a part of the answer with its marks: behind a sentence, below a block of code."""
+    before = "\n" if part.rstrip().endswith(("```", "~~~")) else " "
+    return part + "".join(f"{before}[{n}]" for n in cited)
 
 
 def _citation(n: int, backing: _Backing) -> Citation:
     passage = backing.sheet.hit.passage
+    source = backing.sheet.hit.source()
     quote = "\n".join(passage.text.split("\n")[backing.lines.start : backing.lines.end + 1])
-    cell = passage.cell
     return Citation(
         n=n,
         path=passage.path,
@@ -114,8 +112,8 @@ def _citation(n: int, backing: _Backing) -> Citation:
         quote=quote,
         sha256=hashlib.sha256(quote.encode("utf-8", "surrogatepass")).hexdigest(),
         support=round(backing.support, 3),
-        cell_id=cell.id if cell else None,
-        cell_index=cell.index if cell else None,
-        execution_count=cell.execution_count if cell else None,
-        root=backing.sheet.hit.root,
+        cell_id=source.cell_id,
+        cell_index=source.cell_index,
+        execution_count=source.execution_count,
+        root=source.root,
     )

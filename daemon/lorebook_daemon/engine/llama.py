@@ -20,7 +20,7 @@ from lorebook_api.errors import Cancelled, EngineFailed, Unusable
 SEQUENCES = 8
 """Sequences that the context holds at a time."""
 
-_BATCH = 512
+BATCH = 512
 """Tokens decoded in one call; a longer text is decoded in several."""
 
 _log: deque[str] = deque(maxlen=20)
@@ -70,7 +70,7 @@ class Llama:
         self.n_ctx = min(n_ctx, llama_cpp.llama_model_n_ctx_train(self._model))
         self._ctx = self._context(threads)
         self._memory = llama_cpp.llama_get_memory(self._ctx)
-        self._batch = llama_cpp.llama_batch_init(_BATCH, 0, 1)
+        self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
         self._adapters: dict[tuple[Path, int], ctypes.c_void_p] = {}
         self._abort = llama_cpp.ggml_abort_callback(lambda _data: self._stop)
 
@@ -96,7 +96,7 @@ class Llama:
     def _context(self, threads: int) -> ctypes.c_void_p:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = self.n_ctx
-        params.n_batch = params.n_ubatch = _BATCH
+        params.n_batch = params.n_ubatch = BATCH
         params.n_seq_max = SEQUENCES
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
@@ -121,11 +121,6 @@ class Llama:
     def can_shift(self) -> bool:
         """Whether KV can be moved to other positions; recurrent state cannot."""
         return bool(llama_cpp.llama_memory_can_shift(self._memory))
-
-    @property
-    def begins_with_bos(self) -> bool:
-        """Whether the model wants its begin-of-text token first."""
-        return bool(llama_cpp.llama_vocab_get_add_bos(self.vocab))
 
     @property
     def bos(self) -> int:
@@ -197,8 +192,8 @@ class Llama:
         if watched:
             llama_cpp.llama_set_abort_callback(self._ctx, self._abort, None)
         try:
-            for start in range(0, len(flat), _BATCH):
-                rows = self._decode_batch(flat[start : start + _BATCH])
+            for start in range(0, len(flat), BATCH):
+                rows = self._decode_batch(flat[start : start + BATCH])
         finally:
             if watched:
                 llama_cpp.llama_set_abort_callback(self._ctx, llama_cpp.ggml_abort_callback(), None)

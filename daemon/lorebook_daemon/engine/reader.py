@@ -15,7 +15,7 @@ from typing import Literal
 from lorebook_api.errors import TooLong
 from lorebook_daemon.engine.blocks import AdapterKey, Blocks, block_key
 from lorebook_daemon.engine.chat import PromptTokens
-from lorebook_daemon.engine.llama import SEQUENCES, Llama, NoSlot, Piece
+from lorebook_daemon.engine.llama import BATCH, SEQUENCES, Llama, NoSlot, Piece
 
 _HEAD, _SCRATCH, _ANSWER = 0, 1, 2
 _JUDGES = range(3, SEQUENCES)
@@ -62,7 +62,7 @@ class Reader:
         return self._with_room([prompt], adapters, (_ANSWER,))[0]
 
     def read_many(self, prompts: Sequence[PromptTokens], adapters: AdapterKey) -> list[Reading]:
-        """Read up to `len(side_by_side)` prompts and decode their ends in one batch. Raises TooLong, Cancelled."""
+        """Read up to `side_by_side` prompts and decode their ends in one batch. Raises TooLong, Cancelled."""
         return self._with_room(prompts, adapters, tuple(_JUDGES[: len(prompts)]))
 
     side_by_side = len(_JUDGES)
@@ -134,7 +134,7 @@ class Reader:
         """Decode the ends so that all last tokens fall into the last batch, where their logits stay readable."""
         early = [Piece(p.sequence, p.position, p.tokens[:-1]) for p in pieces if len(p.tokens) > 1]
         last = [Piece(p.sequence, p.position + len(p.tokens) - 1, p.tokens[-1:], logits=True) for p in pieces]
-        if sum(len(p.tokens) for p in pieces) <= 512:
+        if sum(len(p.tokens) for p in pieces) <= BATCH:
             return self._llama.decode(pieces)
         self._llama.decode(early)
         return self._llama.decode(last)

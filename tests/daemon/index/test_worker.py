@@ -23,15 +23,6 @@ from lorebook_daemon.index.worker import ORPHANED, Job, Lines
 
 
 @pytest.fixture
-def root(tmp_path):
-    place = tmp_path / "root"
-    place.mkdir()
-    (place / "a.py").write_text("def alpha():\n    return 1\n")
-    (place / "b.md").write_text("# Beta\n\nSome words on beta.\n")
-    return place
-
-
-@pytest.fixture
 def big(tmp_path):
     """A root that takes a second or more."""
     place = tmp_path / "big"
