@@ -29,8 +29,16 @@ class Sampling:
     top_p: float = 0.95
     min_p: float = 0.05
     repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """Token, and what is added to its logit."""
+    grammar: str = ""
+    """GBNF that the answer must follow, from its rule `root`."""
+    top_logprobs: int | None = None
+    """How many likely tokens to tell at each place beside the one drawn; None tells no log-probabilities."""
 
 
 @dataclass(frozen=True)
