@@ -258,6 +258,39 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class AdapterInfo:
+    """A LoRA adapter: what its file says of itself, and what the daemon does with it."""
+
+    name: str
+    path: str
+    size: int
+    damaged: str = ""
+    """Why the file cannot be used; the fields after this one are empty then."""
+    architecture: str = ""
+    """Of the models that it is for, as llama.cpp calls it."""
+    ranks: tuple[int, ...] = ()
+    alpha: float = 0.0
+    """It acts with alpha ÷ rank times its scale; 0 means with its scale alone."""
+    targets: tuple[str, ...] = ()
+    """The kinds of weights that it changes, such as `attn_q`."""
+    layers: tuple[int, ...] = ()
+    ignored: tuple[str, ...] = ()
+    """What the file holds and the engine passes over: changes to norms."""
+    invocation: tuple[int, ...] = ()
+    """The tokens from which on it acts (aLoRA, arXiv:2504.12397); empty for one that always acts."""
+    task: str = ""
+    prompt_prefix: str = ""
+    base: str = ""
+    """The name of the model that it was trained on, where the file says so."""
+    base_sha256: str = ""
+    """Of that model's GGUF file, where the adapter's file says so."""
+    loaded: bool = False
+    """Whether the engine has it in memory."""
+    scale: float = 0.0
+    """How strongly it acts in requests that name no adapters."""
+
+
+@dataclass(frozen=True)
 class RootInfo:
     """An index that the daemon knows."""
 

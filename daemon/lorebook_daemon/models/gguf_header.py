@@ -8,8 +8,10 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 from __future__ import annotations
 
+import math
 import os
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,10 +25,26 @@ _MAX_KEY = 65_535
 _MAX_TEXT = 16 * 2**20
 _MAX_ITEMS = 16 * 2**20
 _MAX_DIMENSIONS = 4
+_MAX_KEPT = 1024
 
 _STRING, _ARRAY = 8, 9
 # Value types other than strings and arrays, by their number in the file.
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+# The types' names (gguf.md), where they are told to a person.
+_TYPES = {
+    0: "uint8",
+    1: "int8",
+    2: "uint16",
+    3: "int16",
+    4: "uint32",
+    5: "int32",
+    6: "float32",
+    7: "bool",
+    8: "string",
+    10: "uint64",
+    11: "int64",
+    12: "float64",
+}
 
 # Tensor types by number: weights in a block, bytes of a block (ggml.h).
 _BLOCKS = {
@@ -109,6 +127,52 @@ class GGUFHeader:
     """Bytes of the file."""
 
 
+@dataclass(frozen=True)
+class Field:
+    """A value in the header; of a list of more than 1024 numbers, or of texts, only the type is kept."""
+
+    type: str
+    """As the format calls it, such as `float32`, `string` or `list of uint32`."""
+    value: Any
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor, as the header describes it."""
+
+    name: str
+    shape: tuple[int, ...]
+    """Weights along each dimension, the one that lies together in memory first: (inputs, outputs) of a matrix."""
+    kind: int
+    """Its packing, by ggml's number."""
+    offset: int
+    """Where its bytes begin, counted from the first tensor's."""
+
+    @property
+    def block(self) -> tuple[int, int] | None:
+        """Weights and bytes of a block of its packing; None for a packing newer than this table."""
+        return _BLOCKS.get(self.kind)
+
+    @property
+    def end(self) -> int:
+        """Where its bytes end; where its packing is not known, where they begin: the engine says if it can read it."""
+        weights, size = self.block or (1, 0)
+        return self.offset + -(-math.prod(self.shape) // weights) * size
+
+
+@dataclass(frozen=True)
+class GGUFContents:
+    """All of the header: what describes the file, its fields by name, its tensors in order."""
+
+    header: GGUFHeader
+    fields: Mapping[str, Field]
+    tensors: tuple[Tensor, ...]
+
+    def text(self, key: str) -> str:
+        """Return a field's text, empty where there is none."""
+        return _text(self.fields, key)
+
+
 class _Malformed(Exception):
     """The bytes are not what a header has at this place."""
 
@@ -119,6 +183,11 @@ class _CutShort(Exception):
 
 def read_header(path: Path) -> GGUFHeader:
     """Return the header of the GGUF file at `path`; raises Unusable for anything but a whole GGUF file."""
+    return read_contents(path).header
+
+
+def read_contents(path: Path) -> GGUFContents:
+    """Return all of the header of the GGUF file at `path`; raises Unusable for anything but a whole GGUF file."""
     hint = "Bring it again, or name another file."
     try:
         size = path.stat().st_size
@@ -132,13 +201,13 @@ def read_header(path: Path) -> GGUFHeader:
         raise Unusable(f"{path.name} is cut short: its {size / 1e6:.0f} MB end inside the header.", hint) from error
     if end > size:
         raise Unusable(f"{path.name} is cut short: {size / 1e6:.0f} of {end / 1e6:.0f} MB.", hint)
-    return _describe(fields, tensors, size)
+    return GGUFContents(_describe(fields, len(tensors), size), fields, tensors)
 
 
-def _describe(fields: dict[str, Any], tensors: int, size: int) -> GGUFHeader:
+def _describe(fields: Mapping[str, Field], tensors: int, size: int) -> GGUFHeader:
     architecture = _text(fields, "general.architecture")
-    context = fields.get(f"{architecture}.context_length", 0)
-    file_type = fields.get("general.file_type")
+    context = _value(fields, f"{architecture}.context_length")
+    file_type = _value(fields, "general.file_type")
     return GGUFHeader(
         kind=_text(fields, "general.type") or "model",
         architecture=architecture,
@@ -151,8 +220,12 @@ def _describe(fields: dict[str, Any], tensors: int, size: int) -> GGUFHeader:
     )
 
 
-def _text(fields: dict[str, Any], key: str) -> str:
-    value = fields.get(key, "")
+def _value(fields: Mapping[str, Field], key: str) -> Any:
+    return fields[key].value if key in fields else None
+
+
+def _text(fields: Mapping[str, Field], key: str) -> str:
+    value = _value(fields, key)
     return value if isinstance(value, str) else ""
 
 
@@ -197,20 +270,24 @@ class _Reader:
         return self.take(self.count("Q", limit, "bytes in one string")).decode("utf-8", errors="replace")
 
 
-def _walk(reader: _Reader) -> tuple[dict[str, Any], int, int]:
-    """Return the single-valued fields, the number of tensors, and where the last tensor's bytes end."""
+def _walk(reader: _Reader) -> tuple[dict[str, Field], tuple[Tensor, ...], int]:
+    """Return the fields, the tensors, and where the last tensor's bytes end."""
     _check_magic(reader)
-    tensors = reader.count("Q", _MAX_TENSORS, "tensors")
-    fields: dict[str, Any] = {}
+    count = reader.count("Q", _MAX_TENSORS, "tensors")
+    fields: dict[str, Field] = {}
     for _ in range(reader.count("Q", _MAX_FIELDS, "fields")):
         key = reader.text(_MAX_KEY)
-        fields[key] = _value(reader)
-    ends = [_tensor_end(reader) for _ in range(tensors)]
-    alignment = fields.get("general.alignment", 32)
-    if not isinstance(alignment, int) or not 0 < alignment <= 2**20:
-        raise _Malformed(f"it aligns tensors to {alignment!r} bytes")
-    start = -(-reader.position // alignment) * alignment
-    return fields, tensors, start + max(ends) if ends else reader.position
+        if key in fields:
+            raise _Malformed(f"it has the field {key[:80]!r} twice")
+        fields[key] = _field(reader)
+    tensors = tuple(_tensor(reader) for _ in range(count))
+    if len({tensor.name for tensor in tensors}) < count:
+        raise _Malformed("it has two tensors of one name")
+    alignment = fields.get("general.alignment", Field("uint32", 32))
+    if alignment.type != "uint32" or not 0 < alignment.value <= 2**20 or alignment.value & (alignment.value - 1):
+        raise _Malformed(f"it aligns tensors to {alignment.value!r} bytes")
+    start = -(-reader.position // alignment.value) * alignment.value
+    return fields, tensors, start + max(tensor.end for tensor in tensors) if tensors else reader.position
 
 
 def _check_magic(reader: _Reader) -> None:
@@ -222,41 +299,36 @@ def _check_magic(reader: _Reader) -> None:
         raise _Malformed(f"version {version}; versions 2 and 3 in little-endian order can be read")
 
 
-def _value(reader: _Reader) -> Any:
-    """Return the next field's value; arrays (vocabularies, merges) are passed over and come back as None."""
+def _field(reader: _Reader) -> Field:
     kind = reader.number("I")
     if kind == _STRING:
-        return reader.text(_MAX_TEXT)
+        return Field("string", reader.text(_MAX_TEXT))
     if kind in _SCALARS:
-        return reader.number(_SCALARS[kind])
+        return Field(_TYPES[kind], reader.number(_SCALARS[kind]))
     if kind != _ARRAY:
         raise _Malformed(f"a field has the unknown type {kind}")
-    _skip_array(reader)
-    return None
+    return _list(reader)
 
 
-def _skip_array(reader: _Reader) -> None:
+def _list(reader: _Reader) -> Field:
+    """Return a list; long ones (vocabularies, merges) are passed over, and their value is None."""
     kind = reader.number("I")
     length = reader.count("Q", _MAX_ITEMS, "items in one list")
-    if kind in _SCALARS:
-        reader.skip(length * struct.calcsize(f"<{_SCALARS[kind]}"))
-    elif kind == _STRING:
+    if kind not in _TYPES:
+        raise _Malformed(f"a list has items of type {kind}")
+    value = None
+    if kind == _STRING:
         for _ in range(length):
             reader.skip(reader.count("Q", _MAX_TEXT, "bytes in one string"))
+    elif length <= _MAX_KEPT:
+        value = tuple(reader.number(_SCALARS[kind]) for _ in range(length))
     else:
-        raise _Malformed(f"a list has items of type {kind}")
+        reader.skip(length * struct.calcsize(f"<{_SCALARS[kind]}"))
+    return Field(f"list of {_TYPES[kind]}", value)
 
 
-def _tensor_end(reader: _Reader) -> int:
-    """Return where the next tensor's bytes end, counted from the start of the tensor data."""
-    reader.skip(reader.count("Q", _MAX_KEY, "bytes in one name"))
-    weights = 1
-    for _ in range(reader.count("I", _MAX_DIMENSIONS, "dimensions of one tensor")):
-        weights *= int(reader.number("Q"))
-    kind = reader.number("I")
-    offset = int(reader.number("Q"))
-    if kind not in _BLOCKS:
-        # A packing newer than this table: at least its start must be there; the engine says whether it can read it.
-        return offset
-    per_block, block_size = _BLOCKS[kind]
-    return offset + -(-weights // per_block) * block_size
+def _tensor(reader: _Reader) -> Tensor:
+    name = reader.text(_MAX_KEY)
+    dimensions = reader.count("I", _MAX_DIMENSIONS, "dimensions of one tensor")
+    shape = tuple(int(reader.number("Q")) for _ in range(dimensions))
+    return Tensor(name, shape, int(reader.number("I")), int(reader.number("Q")))

@@ -1,0 +1,156 @@
+"""The LoRA adapters in lorebook's own folder: `models/adapters/NAME.gguf`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from filelock import FileLock
+
+from lorebook_api.errors import BadRequest, Conflict, NotFound, StorageFailed, Unusable
+from lorebook_api.home import Home
+from lorebook_api.schema import AdapterInfo
+from lorebook_daemon.models.adapter_file import read_adapter
+
+_SUFFIX = ".gguf"
+_NAME = re.compile(r"\w[\w.+-]{0,99}")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices."""
+_SEE = "See `lorebook adapters list`."
+
+
+def adapters_folder(home: Home) -> Path:
+    """Return the folder of the adapters' files; it may not be there yet."""
+    return home.models / "adapters"
+
+
+def adapter_names(home: Home) -> tuple[str, ...]:
+    """Return the adapters' names in order, without a look into their files."""
+    return tuple(sorted(_files(home)))
+
+
+def list_adapters(home: Home) -> tuple[AdapterInfo, ...]:
+    """Return the adapters in the order of their names; one that cannot be used says why in `damaged`."""
+    return tuple(_described(path, name) for name, path in sorted(_files(home).items()))
+
+
+def find_adapter(name: str, home: Home) -> AdapterInfo:
+    """Return the adapter that a name, in any case, or the path of a GGUF file means; it may be `damaged`.
+
+    Raises NotFound, which names the nearest ones.
+    """
+    path = _as_path(name)
+    if path is not None:
+        return _described(path, path.stem)
+    files = _files(home)
+    known = _known(name, files)
+    return _described(files[known], known)
+
+
+def import_adapter(path: Path, home: Home, name: str = "") -> AdapterInfo:
+    """Copy the adapter at `path` into the folder, under its file's name where none is given.
+
+    Raises NotFound, Unusable for what is no whole adapter, BadRequest for a bad name, Conflict where the name is
+    taken, StorageFailed. The file appears whole or not at all.
+    """
+    if not path.is_file():
+        raise NotFound(f"There is no file at {path}.", "Name a GGUF file: lorebook adapters import FILE")
+    read_adapter(path)
+    name = name or path.stem
+    _check_name(name)
+    folder = adapters_folder(home)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            return _copy(path, name, home)
+    except OSError as error:
+        hint = "Free some space, or set LOREBOOK_HOME."
+        raise StorageFailed(f"{path.name} cannot be copied to {folder} ({error.strerror or error}).", hint) from error
+
+
+def remove_adapter(name: str, home: Home) -> AdapterInfo:
+    """Delete an adapter of the folder and return what it was; raises NotFound, and Conflict where it cannot be."""
+    files = _files(home)
+    known = _known(name, files)
+    was = _described(files[known], known)
+    try:
+        files[known].unlink()
+    except OSError as error:
+        raise Conflict(f"{was.path} cannot be deleted ({error.strerror or error}).", "Is it open elsewhere?") from error
+    return was
+
+
+def _files(home: Home) -> dict[str, Path]:
+    """Return the adapters' files by name."""
+    folder = adapters_folder(home)
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    files: dict[str, Path] = {}
+    for path in paths:
+        if path.suffix.lower() == _SUFFIX and not path.name.startswith(".") and path.is_file():
+            files.setdefault(path.stem, path)
+    return files
+
+
+def _known(name: str, files: Mapping[str, Path]) -> str:
+    """Return the name as it is written in the folder; raises NotFound."""
+    if name in files:
+        return name
+    for other in files:
+        if other.casefold() == name.casefold():
+            return other
+    raise _not_found(name, tuple(files))
+
+
+def _described(path: Path, name: str) -> AdapterInfo:
+    try:
+        return read_adapter(path, name)
+    except Unusable as error:
+        return AdapterInfo(name, str(path), path.stat().st_size if path.is_file() else 0, damaged=error.message)
+
+
+def _as_path(name: str) -> Path | None:
+    """Return the file that `name` is the path of, None where it is no path; raises NotFound for one to nothing."""
+    if "\0" in name:
+        return None
+    path = Path(name).expanduser()
+    if path.suffix.lower() != _SUFFIX and not path.is_absolute():
+        return None
+    if not path.is_file():
+        raise NotFound(f"There is no adapter at {path.absolute()}.", _SEE)
+    return path.absolute()
+
+
+def _not_found(name: str, names: tuple[str, ...]) -> NotFound:
+    folded = {other.casefold(): other for other in names}
+    near = [folded[other] for other in difflib.get_close_matches(name.casefold(), folded)]
+    guess = f" Did you mean {' or '.join(near)}?" if near else ""
+    return NotFound(f"There is no adapter {name!r}.{guess}", _SEE)
+
+
+def _check_name(name: str) -> None:
+    """Raise BadRequest for what cannot be the name of a file everywhere, or could not be typed as NAME:SCALE."""
+    if not _NAME.fullmatch(name) or name.endswith(".") or _RESERVED.fullmatch(name):
+        raise BadRequest(
+            f"{name[:100]!r} cannot be an adapter's name.",
+            "Give one of letters, digits, '-', '_', '+' and '.': lorebook adapters import FILE --name NAME",
+        )
+
+
+def _copy(path: Path, name: str, home: Home) -> AdapterInfo:
+    """Copy to a name of its own first, look again at what was copied, then rename."""
+    taken = next((other for other in _files(home) if other.casefold() == name.casefold()), None)
+    if taken is not None:
+        hint = "Give it another name with --name, or delete the old one: lorebook adapters rm " + taken
+        raise Conflict(f"There is an adapter {taken} already.", hint)
+    folder = adapters_folder(home)
+    with tempfile.TemporaryDirectory(prefix=".", dir=folder) as place:
+        fresh = Path(place, path.name)
+        shutil.copyfile(path, fresh)
+        read_adapter(fresh)
+        target = folder / f"{name}{_SUFFIX}"
+        fresh.replace(target)
+    return read_adapter(target, name)
