@@ -76,7 +76,7 @@ async def _status(parts: Parts) -> Status:
         idle_stop_s=parts.settings.idle_stop_minutes * 60,
         model=parts.engines.model or parts.settings.model,
         engine=parts.engines.state,
-        queue=parts.queue.depth,
+        queue=parts.engines.depth,
         roots=await asyncio.to_thread(parts.roots.infos),
         memory_mb=round(_memory_bytes() / _MEGABYTE, 1),
         indexing=parts.roots.running(),

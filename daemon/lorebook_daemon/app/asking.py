@@ -14,7 +14,6 @@ from lorebook_api.schema import (
     Answer,
     AskRequest,
     CancelRequest,
-    Progress,
     SearchRequest,
     SearchResponse,
     SearchResult,
@@ -24,7 +23,6 @@ from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.app.checks import check_ask, check_search, served_or
 from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts
-from lorebook_daemon.app.queue import Priority
 from lorebook_daemon.app.roots import Opened
 
 _NOTHING = Opened((), "lexical", ())
@@ -61,10 +59,7 @@ async def _ask(parts: Parts, request: AskRequest, emit: Emit) -> None:
     if request.grounding:
         opened = await parts.roots.open(served_or(request.roots, parts.served), report)
     model = await parts.models.find(parts.settings.model if request.model == "auto" else request.model, report)
-    if parts.queue.depth:
-        report(Progress(f"waiting for {parts.queue.depth} before this"))
-    async with parts.queue.turn(Priority.ask, request.request_id):
-        engine = await parts.engines.get(model, report)
+    async with parts.engines.using(model, report) as engine:
         waited_ms = (time.perf_counter() - arrived) * 1000
         answer = await parts.answer(request, opened, engine, _sender(emit), parts.settings)
     emit("answer", _timed(replace(answer, request_id=request.request_id), waited_ms))

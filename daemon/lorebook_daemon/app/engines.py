@@ -1,11 +1,17 @@
-"""The one engine in memory: loaded when it is asked for, replaced when another model is."""
+"""The one engine in memory: shared by all who want its model; who wants another waits until those have left."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path
 from typing import Literal, Protocol
 
+from lorebook_api.errors import DaemonUnavailable
 from lorebook_api.schema import Progress
 from lorebook_daemon.engine.protocol import Engine
 from lorebook_daemon.models.shelf import LocalModel
@@ -22,49 +28,172 @@ class LoadedEngine(Engine, Protocol):
         ...
 
 
+@dataclass(eq=False)
+class _Place:
+    """A place in the line: what must be in memory for its turn to come, and the future by which it is called."""
+
+    model: LocalModel | None
+    """Whose engine is wanted; None where one is wanted gone."""
+    suits: Callable[[LocalModel | None], bool]
+    report: Report
+    called: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
 class Engines:
-    """Keeps one loaded engine; `load` brings a model up and ends its process itself where it is cancelled."""
+    """Keeps one loaded engine; `load` brings a model up and ends its process itself where it is cancelled.
+
+    First come, first served: once somebody waits for another model, later ones for the loaded one wait behind. Two
+    engines never live at the same time, since two may not fit into memory.
+    """
 
     def __init__(self, load: Callable[[LocalModel, Report], Awaitable[LoadedEngine]]) -> None:
         self._load = load
-        self._lock = asyncio.Lock()
-        self._model: LocalModel | None = None
+        self._line: deque[_Place] = deque()
+        self._inside: set[_Place] = set()
         self._engine: LoadedEngine | None = None
+        self._model: LocalModel | None = None
+        self._arriving: LocalModel | None = None
+        self._change: asyncio.Task[None] | None = None
         self._loading = False
+        self._closed = False
 
     @property
     def state(self) -> Literal["none", "loading", "ready"]:
         """Whether a model is in memory."""
-        if self._loading:
+        if self._arriving is not None:
             return "loading"
         return "none" if self._engine is None else "ready"
 
     @property
+    def current(self) -> LocalModel | None:
+        """The model in memory or on its way there, None where there is none."""
+        return self._arriving or self._model
+
+    @property
     def model(self) -> str:
         """The name of the model in memory or on its way there, empty where there is none."""
-        return "" if self._model is None else self._model.name
+        return "" if self.current is None else self.current.name
 
-    async def get(self, model: LocalModel, report: Report) -> LoadedEngine:
-        """Return the engine of `model`; another one is ended first, since two may not fit into memory."""
-        async with self._lock:
-            if self._engine is not None and self._model == model:
-                return self._engine
-            await self._drop()
-            self._model, self._loading = model, True
-            try:
-                self._engine = await self._load(model, report)
-            finally:
-                self._loading = False
-                if self._engine is None:
-                    self._model = None
-            return self._engine
+    @property
+    def depth(self) -> int:
+        """How many requests use the engine or wait for one."""
+        return len(self._inside) + len(self._line)
+
+    @asynccontextmanager
+    async def using(self, model: LocalModel, report: Report) -> AsyncIterator[LoadedEngine]:
+        """Hold the engine of `model`, beside others who use it, until the block is left; load it where need be.
+
+        Raises what loading raises, to each who waited for it; the next request tries again. Raises
+        DaemonUnavailable after `close`. A task that is cancelled while it waits leaves the line.
+        """
+        async with self._turn(_Place(model, lambda loaded: loaded == model, report)):
+            if self._engine is None:  # `close` came between the call and this
+                raise _ended()
+            yield self._engine
+
+    @asynccontextmanager
+    async def without(self, path: Path) -> AsyncIterator[None]:
+        """Have no engine of the file at `path` in memory for the block: wait for its users, then end it.
+
+        Other models' users may go on meanwhile, but nothing is loaded.
+        """
+        place = _Place(None, lambda loaded: loaded is None or loaded.path != path, lambda progress: None)
+        async with self._turn(place):
+            yield
 
     async def close(self) -> None:
-        """End the engine's process."""
-        async with self._lock:
+        """End the engine even under its users, and turn everybody away from now on: for the end of the daemon."""
+        self._closed = True
+        while self._line:
+            _refuse(self._line.popleft(), _ended())
+        if self._change is not None:
+            self._give_up_loading()
+            await asyncio.wait({self._change})
+        await self._drop()
+
+    @asynccontextmanager
+    async def _turn(self, place: _Place) -> AsyncIterator[None]:
+        if self._closed:
+            raise _ended()
+        ahead = (*self._inside, *self._line)
+        self._line.append(place)
+        try:
+            self._advance()
+            if not place.called.done() and any(other.model != place.model for other in ahead):
+                place.report(Progress(f"waiting for {len(ahead)} before this"))
+            await place.called
+            yield
+        finally:
+            self._leave(place)
+
+    def _leave(self, place: _Place) -> None:
+        if place in self._line:
+            self._line.remove(place)
+        self._inside.discard(place)
+        if place.called.done() and not place.called.cancelled():
+            place.called.exception()  # asyncio complains of a failure that nobody looked at
+        if self._loading and not self._first_for(self._arriving):
+            self._give_up_loading()
+        self._advance()
+
+    def _advance(self) -> None:
+        """Call those at the head of the line whom the engine suits; where it does not, replace it once it is free."""
+        while self._line and self._change is None and not any(place.model is None for place in self._inside):
+            place = self._line[0]
+            if place.called.done():  # cancelled, and its task has not run yet
+                self._line.popleft()
+            elif place.suits(self._model):
+                self._inside.add(self._line.popleft())
+                place.called.set_result(None)
+            elif self._inside:
+                return
+            else:
+                self._change = asyncio.create_task(self._replace(place.model))
+                self._change.add_done_callback(self._replaced)
+
+    async def _replace(self, model: LocalModel | None) -> None:
+        """End the engine in memory, then load `model` if the first in line still waits for it."""
+        self._arriving = model
+        try:
             await self._drop()
+            if model is not None and self._first_for(model):
+                self._loading = True
+                self._engine = await self._load(model, self._tell)
+                self._model = model
+        except Exception as error:  # whatever it is, those who wait are told: it is nobody else's to handle
+            for place in self._first_for(model):
+                _refuse(place, error)
+                self._line.remove(place)
+        finally:
+            self._arriving, self._loading = None, False
+
+    def _replaced(self, change: asyncio.Task[None]) -> None:
+        self._change = None
+        self._advance()
+
+    def _first_for(self, model: LocalModel | None) -> list[_Place]:
+        """Return those at the head of the line who wait for the same."""
+        return list(takewhile(lambda place: place.model == model, self._line))
+
+    def _tell(self, progress: Progress) -> None:
+        for place in self._first_for(self._arriving):
+            place.report(progress)
+
+    def _give_up_loading(self) -> None:
+        if self._loading and self._change is not None:
+            self._loading = False  # cancelled once only: a second time would cut its cleaning up short
+            self._change.cancel()
 
     async def _drop(self) -> None:
         engine, self._engine, self._model = self._engine, None, None
         if engine is not None:
             await engine.close()
+
+
+def _refuse(place: _Place, error: Exception) -> None:
+    if not place.called.done():
+        place.called.set_exception(error)
+
+
+def _ended() -> DaemonUnavailable:
+    return DaemonUnavailable("The daemon is ending.", "Ask again: it starts by itself.")

@@ -105,7 +105,7 @@ def test_an_engine_that_dies_is_told_in_the_stream(notes):
         for _ in range(2):
             events = events_of(client, "/api/ask", {"question": "q", "roots": [str(notes)]})
             assert events[-1][1]["error"]["code"] == 502
-    assert bench.parts.queue.depth == 0
+    assert bench.parts.engines.depth == 0
 
 
 BAD_ASKS = [

@@ -13,8 +13,8 @@ from lorebook_api.errors import DaemonUnavailable
 from lorebook_api.schema import AskRequest
 
 
-def ask_body(notes, request_id="q"):
-    return dataclasses.asdict(AskRequest("what was the rate?", (str(notes),), request_id=request_id))
+def ask_body(notes, request_id="q", model="auto"):
+    return dataclasses.asdict(AskRequest("what was the rate?", (str(notes),), model, request_id=request_id))
 
 
 @contextlib.asynccontextmanager
@@ -23,8 +23,8 @@ async def served(bench):
         yield http
 
 
-async def asked(http, notes, request_id="q"):
-    response = await http.post("/api/ask", json=ask_body(notes, request_id))
+async def asked(http, notes, request_id="q", model="auto"):
+    response = await http.post("/api/ask", json=ask_body(notes, request_id, model))
     return parse_events(response.text) if response.status_code == 200 else [("error", response.json())]
 
 
@@ -42,8 +42,8 @@ def test_a_hang_up_during_generation_ends_it_within_a_second(slow, notes):
                 async for line in response.aiter_lines():
                     if line == "event: token":
                         break
-                assert slow.parts.queue.depth == 1
-            await eventually(lambda: slow.engine.cancelled == 1 and slow.parts.queue.depth == 0)
+                assert slow.parts.engines.depth == 1
+            await eventually(lambda: slow.engine.cancelled == 1 and slow.parts.engines.depth == 0)
 
     asyncio.run(scene())
 
@@ -71,26 +71,70 @@ def test_cancel_by_id_ends_it_within_a_second_wherever_it_is(slow, notes, where)
                 events = await asking
             name, body = events[-1]
             assert (name, body["error"]["type"], body["error"]["code"]) == ("error", "cancelled", 499)
-            await eventually(lambda: slow.parts.queue.depth == 0)
+            await eventually(lambda: slow.parts.engines.depth == 0)
 
     asyncio.run(scene())
 
 
-def test_cancelled_in_the_queue_it_leaves_the_others_where_they_were(slow, notes):
+def test_two_asks_of_one_model_stream_at_the_same_time(slow, notes):
+    async def scene():
+        async with (
+            served(slow) as http,
+            http.stream("POST", "/api/ask", json=ask_body(notes, "a")) as one,
+            http.stream("POST", "/api/ask", json=ask_body(notes, "b")) as two,
+        ):
+            streams = [one.aiter_lines(), two.aiter_lines()]
+            heard = [[line async for line in _until_token(lines)] for lines in streams]
+            assert "waiting" not in str(heard)
+            assert slow.engine.running == slow.parts.engines.depth == 2
+            await http.post("/api/cancel", json={"request_id": "a"})
+            await eventually(lambda: slow.engine.cancelled == 1)
+            assert slow.engine.running == 1  # the other goes on
+
+    asyncio.run(scene())
+
+
+async def _until_token(lines):
+    """Yield the lines up to the first token; the rest stays in `lines`."""
+    line = ""
+    while line != "event: token":
+        line = await anext(lines)
+        yield line
+
+
+def test_two_asks_of_one_model_are_both_answered_whole(notes):
+    bench = Bench()
+    bench.engine = FakeEngine(pause_s=0.005, answer="word " * 20)
+
+    async def scene():
+        async with served(bench) as http:
+            both = await asyncio.gather(asked(http, notes, "a"), asked(http, notes, "b"))
+        assert [events[-1][1]["answer"] for events in both] == ["word " * 20] * 2
+        assert (bench.engine.together, bench.loads) == (2, ["tiny"])
+
+    asyncio.run(scene())
+
+
+def test_cancelled_while_it_waits_for_another_model_it_leaves_the_others_where_they_were(slow, notes):
     async def scene():
         async with served(slow) as http:
             asking = {}
-            for name in ("a", "b", "c"):
-                asking[name] = asyncio.create_task(asked(http, notes, name))
+            for name, model in (("a", "one"), ("b", "two"), ("c", "one"), ("d", "three")):
+                asking[name] = asyncio.create_task(asked(http, notes, name, model))
                 depth = len(asking)
-                await eventually(lambda depth=depth: slow.parts.queue.depth == depth)
+                await eventually(lambda depth=depth: slow.parts.engines.depth == depth)
+            await eventually(lambda: slow.engine.running == 1)
             await http.post("/api/cancel", json={"request_id": "b"})
-            assert (await asking["b"])[-1][1]["error"]["type"] == "cancelled"
-            assert slow.parts.queue.waiting == ("c",)
+            events = await asking["b"]
+            assert ("progress", {"what": "waiting for 1 before this", "done": 0, "total": 0}) in events
+            assert events[-1][1]["error"]["type"] == "cancelled"
+            await eventually(lambda: slow.engine.running == 2)  # c shares the model of a
             await http.post("/api/cancel", json={"request_id": "a"})
-            await eventually(lambda: len(slow.engine.prompts) == 2)
             await http.post("/api/cancel", json={"request_id": "c"})
+            await eventually(lambda: slow.loads == ["one", "three"])
+            await http.post("/api/cancel", json={"request_id": "d"})
             await asyncio.gather(*asking.values())
+            await eventually(lambda: slow.parts.engines.depth == 0)
 
     asyncio.run(scene())
 

@@ -12,15 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_app import eventually
-from fakes import FakeEngine
-from lorebook_api.errors import BadRequest, Conflict, EngineDied, StorageFailed
+from lorebook_api.errors import BadRequest, Conflict, StorageFailed
 from lorebook_daemon.app.activity import Activity, until_idle
 from lorebook_daemon.app.endpoint import listen
-from lorebook_daemon.app.engines import Engines
 from lorebook_daemon.app.lifecycle import RuntimeFile, announced, now, sole
 from lorebook_daemon.app.logs import logging_to
 from lorebook_daemon.app.threads import in_thread
-from lorebook_daemon.models.shelf import LocalModel
 
 TOLD = RuntimeFile("http://127.0.0.1:1", "token", os.getpid(), "0.1.0", now())
 
@@ -171,45 +168,6 @@ def test_the_log_file_gets_our_lines_and_no_debug(home):
     logging.getLogger("lorebook_daemon").info("too late")
     (line,) = home.log_file.read_text().splitlines()
     assert line.endswith("INFO lorebook_daemon.app.guard: GET /health 200 1 ms")
-
-
-def model(name):
-    return LocalModel(name, os.devnull, None, "lorebook")
-
-
-def test_engines_are_loaded_once_and_replaced():
-    async def scene():
-        made, states = [], []
-
-        async def load(model, report):
-            states.append((engines.state, engines.model, [engine.closed for engine in made]))
-            made.append(FakeEngine(model.name))
-            return made[-1]
-
-        engines = Engines(load)
-        assert (engines.state, engines.model) == ("none", "")
-        assert await engines.get(model("a"), print) is await engines.get(model("a"), print)
-        await engines.get(model("b"), print)
-        assert states == [("loading", "a", []), ("loading", "b", [True])]
-        assert (engines.state, engines.model) == ("ready", "b")
-        await engines.close()
-        assert [engine.closed for engine in made] == [True, True]
-        assert engines.state == "none"
-
-    asyncio.run(scene())
-
-
-def test_an_engine_that_does_not_load_leaves_none():
-    async def scene():
-        async def load(model, report):
-            raise EngineDied("it died")
-
-        engines = Engines(load)
-        with pytest.raises(EngineDied):
-            await engines.get(model("a"), print)
-        assert (engines.state, engines.model) == ("none", "")
-
-    asyncio.run(scene())
 
 
 def test_work_in_a_thread_reports_into_the_loop_and_stops_when_its_waiter_is_gone():
