@@ -6,8 +6,9 @@ import dataclasses
 import math
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from lorebook_api.errors import BadRequest
 from lorebook_api.home import Home
@@ -29,6 +30,12 @@ class Settings:
     """What is kept of the model's reading: each passage by itself, the longest equal prefix, or nothing."""
     kv_memory_mb: int = 1024
     """Memory for kept passages."""
+    engine: Literal["llama", "openai"] = "llama"
+    """What answers: llama.cpp on this machine, or the OpenAI-compatible server at `engine_url`."""
+    engine_url: str = ""
+    """Where that server is, with or without `/v1`: `http://localhost:8000`."""
+    engine_key: str = field(default="", repr=False)
+    """The key that it wants, if it wants one. Never shown, never logged."""
     max_file_mb: int = 20
     """Files above this are skipped, and listed as skipped."""
     idle_stop_minutes: float = 60.0
@@ -42,6 +49,7 @@ class Settings:
 
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_CHOICES = {"kv_reuse": ("blocks", "prefix", "off"), "engine": ("llama", "openai")}
 
 
 def load_settings(home: Home, **flags: Any) -> Settings:
@@ -85,8 +93,10 @@ def _typed(name: str, default: Any, value: Any) -> Any:
         if str(value).lower() in truths:
             return truths[str(value).lower()]
         raise BadRequest(f"{name} is {value!r}; it takes true or false.")
-    if name == "kv_reuse" and value not in ("blocks", "prefix", "off"):
-        raise BadRequest(f"kv_reuse is {value!r}; it takes blocks, prefix or off.")
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise BadRequest(f"{name} is {value!r}; it takes {', '.join(_CHOICES[name][:-1])} or {_CHOICES[name][-1]}.")
+    if name in _TEXTS:
+        return _TEXTS[name](value)
     try:
         number = type(default)(value)
     except (TypeError, ValueError) as error:
@@ -94,3 +104,32 @@ def _typed(name: str, default: Any, value: Any) -> Any:
     if isinstance(number, int | float) and not (math.isfinite(number) and number >= 0):
         raise BadRequest(f"{name} is {value!r}; it takes a number from 0 on.")
     return number
+
+
+def _url(value: Any) -> str:
+    """Return the address without its end; one that names a password would be shown in messages."""
+    text = str(value).strip()
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        whole = False
+    else:
+        if parts.username is not None or parts.password is not None:
+            raise BadRequest("engine_url holds a name or a password.", "Put the key into LOREBOOK_ENGINE_KEY.")
+    if text and (not whole or parts.query or parts.fragment):
+        raise BadRequest(f"engine_url is {text!r}; it takes an address.", "For example http://localhost:8000")
+    return text.rstrip("/").removesuffix("/v1")
+
+
+def _key(value: Any) -> str:
+    """Return the key; the message must not show it."""
+    text = str(value).strip()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise BadRequest(
+            "engine_key holds a character that no HTTP header takes.", "Copy it again: LOREBOOK_ENGINE_KEY"
+        )
+    return text
+
+
+_TEXTS = {"engine_url": _url, "engine_key": _key}

@@ -28,6 +28,16 @@ def test_flags_win_over_environment_over_file_over_defaults(home: Home, monkeypa
         ("OFFLINE", "perhaps"),
         ("KV_REUSE", "sometimes"),
         ("IDLE_STOP_MINUTES", "nan"),
+        ("ENGINE", "telepathy"),
+        ("ENGINE_URL", "localhost:8000"),
+        ("ENGINE_URL", "ftp://localhost"),
+        ("ENGINE_URL", "http://"),
+        ("ENGINE_URL", "http://host:99999"),
+        ("ENGINE_URL", "http://[::1"),
+        ("ENGINE_URL", "http://host/v1?key=1"),
+        ("ENGINE_URL", "http://me:secret@host"),
+        ("ENGINE_KEY", "one two"),
+        ("ENGINE_KEY", "schlüssel"),
     ],
 )
 def test_a_value_of_another_type_is_refused(home: Home, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -49,3 +59,26 @@ def test_switches_are_read_as_people_write_them(
 ) -> None:
     monkeypatch.setenv("LOREBOOK_OFFLINE", said)
     assert load_settings(home).offline is meant
+
+
+@pytest.mark.parametrize(
+    "said", ["http://host:8000", "http://host:8000/", "http://host:8000/v1", "http://host:8000/v1/"]
+)
+def test_the_engine_s_address_is_taken_with_and_without_its_end(
+    home: Home, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setenv("LOREBOOK_ENGINE_URL", said)
+    assert load_settings(home).engine_url == "http://host:8000"
+
+
+def test_the_key_is_never_shown(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOREBOOK_ENGINE_KEY", "sk-secret")
+    settings = load_settings(home)
+    assert settings.engine_key == "sk-secret"
+    assert "secret" not in f"{settings!r} {settings}"
+    for name, value in (("ENGINE_KEY", "sk-secret one"), ("ENGINE_URL", "http://me:sk-secret@host")):
+        monkeypatch.setenv(f"LOREBOOK_{name}", value)
+        with pytest.raises(BadRequest) as refused:
+            load_settings(home)
+        assert "secret" not in str(refused.value)
+        monkeypatch.delenv(f"LOREBOOK_{name}")
