@@ -28,8 +28,10 @@ class Settings:
     """Threads of the engine; 0 takes the free physical cores."""
     kv_reuse: Literal["blocks", "prefix", "off"] = "blocks"
     """What is kept of the model's reading: each passage by itself, the longest equal prefix, or nothing."""
-    kv_memory_mb: int = 1024
-    """Memory for kept passages."""
+    kv_memory_mb: int = 0
+    """Memory for kept passages; 0 takes an eighth of the machine's, at most 2048."""
+    kv_disk_mb: int = 0
+    """Disk for kept passages of all models; 0 takes a twentieth of what is free, at most 8192."""
     engine: Literal["llama", "openai"] = "llama"
     """What answers: llama.cpp on this machine, or the OpenAI-compatible server at `engine_url`."""
     engine_url: str = ""

@@ -17,6 +17,7 @@ from typing import Any
 from lorebook_api.errors import EngineDied, LorebookError, NotFound, from_body
 from lorebook_api.home import Home
 from lorebook_api.schema import AdapterUse, Progress, Sampling, Usage
+from lorebook_daemon.engine.kvplace import kv_bounds
 from lorebook_daemon.engine.probe import Probe
 from lorebook_daemon.engine.protocol import Finished, Prompt, PromptSize, Token
 from lorebook_daemon.settings import Settings
@@ -196,7 +197,7 @@ class EngineProcess:
             "n_ctx": settings.n_ctx,
             "threads": settings.threads,
             "kv_reuse": settings.kv_reuse,
-            "kv_memory_mb": settings.kv_memory_mb,
+            "kv_memory_mb": kv_bounds(settings, self._home).memory_mb,
             "extra_bufts": extra_bufts,
         }
         process = await asyncio.create_subprocess_exec(

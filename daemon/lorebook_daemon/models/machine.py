@@ -9,11 +9,15 @@ from pathlib import Path
 
 def machine_key() -> str:
     """Return this CPU and this version of the engine's library, in words."""
+    return f"{cpu_name()} | llama-cpp-python {engine_version()}"
+
+
+def engine_version() -> str:
+    """Return the version of llama-cpp-python, `none` where it is not installed."""
     try:
-        engine = importlib.metadata.version("llama-cpp-python")
+        return importlib.metadata.version("llama-cpp-python")
     except importlib.metadata.PackageNotFoundError:
-        engine = "none"
-    return f"{cpu_name()} | llama-cpp-python {engine}"
+        return "none"
 
 
 def cpu_name() -> str:

@@ -1,0 +1,60 @@
+"""Where the KV of passages is kept, and how much of it: what the settings leave open is chosen from the machine."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from lorebook_api.home import Home
+from lorebook_daemon.engine.diskblocks import kept_bytes
+from lorebook_daemon.models.identity import identity
+from lorebook_daemon.models.machine import engine_version
+from lorebook_daemon.settings import Settings
+
+_MEMORY_SHARE, _MEMORY_MOST_MB = 8, 2048
+_DISK_SHARE, _DISK_MOST_MB = 20, 8192
+
+
+@dataclass(frozen=True)
+class KvBounds:
+    """How much KV is kept at the most, in MB of 2**20 bytes: by one engine in memory, of all models on disk."""
+
+    memory_mb: int
+    disk_mb: int
+
+
+def kv_root(home: Home) -> Path:
+    """Return the folder of all models' blocks; it may not be there yet."""
+    return home.cache / "kv"
+
+
+def kv_folder(model: Path, home: Home) -> Path:
+    """Return the folder for the blocks of a GGUF file; llama.cpp's state is only good for the version that wrote it.
+
+    Blocking, the first time for some seconds (see `identity`). Raises Unusable where the file cannot be read.
+    """
+    return kv_root(home) / f"{identity(model, home)[:32]}-{engine_version()}"
+
+
+def kv_bounds(settings: Settings, home: Home) -> KvBounds:
+    """Return the bounds: what the settings say, and for 0 what suits this machine.
+
+    That is an eighth of the memory, at most 2 GB, and a twentieth of the free disk under the home's cache, at most
+    8 GB. With `kv_reuse` off nothing is kept.
+    """
+    if settings.kv_reuse == "off":
+        return KvBounds(0, 0)
+    return KvBounds(settings.kv_memory_mb or _memory_mb(), settings.kv_disk_mb or _disk_mb(home))
+
+
+def _memory_mb() -> int:
+    return min(_MEMORY_MOST_MB, (psutil.virtual_memory().total >> 20) // _MEMORY_SHARE)
+
+
+def _disk_mb(home: Home) -> int:
+    """Return what suits the disk; what is kept there now counts as free, so that the bound does not shrink with it."""
+    free = shutil.disk_usage(home.cache).free + kept_bytes(kv_root(home))
+    return min(_DISK_MOST_MB, (free >> 20) // _DISK_SHARE)
