@@ -107,6 +107,13 @@ def test_llama_cpp_knows_what_it_is(architecture: str, model: Running) -> None:
     assert llama_cpp.llama_model_is_hybrid(model.model) == (architecture in HYBRID)
 
 
+def test_only_attention_can_be_cut(architecture: str, model: Running) -> None:
+    model.answer(count=1)
+    assert llama_cpp.llama_memory_seq_rm(model.memory, 0, 10, -1) == (architecture in ATTENTION)
+    # llama.cpp claims of every memory that it can be moved: whoever asks this finds nothing out.
+    assert llama_cpp.llama_memory_can_shift(model.memory)
+
+
 def test_it_says_the_same_however_the_prompt_is_cut(model: Running) -> None:
     said = model.answer()
     assert len(set(said)) > 4
