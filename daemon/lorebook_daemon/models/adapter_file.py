@@ -38,9 +38,11 @@ _NAME_BYTES = 63
 """ggml's longest name of a tensor."""
 _NUMBERS = range(24, 29)
 """Packings that hold integers and 64-bit floats: nothing multiplies by them."""
+_EXPONENTS = {0: ("<u4", 0x7F800000), 1: ("<u2", 0x7C00), 30: ("<u2", 0x7F80)}
+"""Of the packings that hold floats (32 bits, 16 bits, bfloat16): how to read one, and the bits set in what is none."""
 _LAYER = re.compile(r"blk\.(\d+)\.(.+)")
 _SHARD = re.compile(r"-00001-of-(\d{5})\.gguf$", re.IGNORECASE)
-_EMBEDDING = "token_embd.weight"
+_EMBEDDING, _OUTPUT = "token_embd.weight", "output.weight"
 _NORM = "_norm.weight"
 """How the names of those tensors end that llama.cpp passes over."""
 
@@ -104,11 +106,33 @@ def check_fits(adapter: AdapterInfo, model: Path, sha256: str | None = None) -> 
         raise _misfit(adapter, model, f"it was trained on {adapter.base or 'another file'}")
     weights = _weights(model, base)
     for weight, pair in pairs.items():
-        if weight not in weights:
-            raise _misfit(adapter, model, f"it changes {weight}, which the model does not have")
-        wrong = _wrong_shape(weight, pair, weights)
+        wrong = _wrong(weight, pair, weights)
         if wrong:
             raise _misfit(adapter, model, wrong)
+    check_numbers(Path(adapter.path))
+
+
+def check_numbers(path: Path) -> None:
+    """Raise Unusable where a factor of the adapter holds what is no number: one of them spoils every answer."""
+    state = path.stat()
+    broken = _broken_tensor(path, state.st_mtime_ns, state.st_size)
+    if broken:
+        raise _damaged(path, f"{broken} holds what is no number")
+
+
+@lru_cache(maxsize=32)
+def _broken_tensor(path: Path, _changed: int, _size: int) -> str:
+    """Return the first tensor that holds infinity or NaN, empty where none does; integers' scales are not looked at."""
+    import numpy as np  # heavy, and not there where only the client is installed
+
+    contents = _contents(path)
+    for tensor in contents.tensors:
+        if tensor.kind in _EXPONENTS:
+            numbers, mask = _EXPONENTS[tensor.kind]
+            bits = np.fromfile(path, numbers, math.prod(tensor.shape), offset=contents.start + tensor.offset)
+            if np.any((bits & mask) == mask):
+                return tensor.name
+    return ""
 
 
 def _misfit(adapter: AdapterInfo, model: Path, why: str) -> Unusable:
@@ -211,8 +235,13 @@ def _pair(path: Path, weight: str, factors: Mapping[str, Tensor]) -> _Pair:
     return pair
 
 
-def _wrong_shape(weight: str, pair: _Pair, weights: Mapping[str, Tensor]) -> str:
+def _wrong(weight: str, pair: _Pair, weights: Mapping[str, Tensor]) -> str:
     """Return what is wrong between the factors and the weight that they change, empty where nothing is."""
+    if weight not in weights:
+        return f"it changes {weight}, which the model does not have"
+    if weight == _EMBEDDING and _OUTPUT not in weights:
+        # llama.cpp would take the embedding's factors for the output's, and end the process.
+        return f"it changes {weight}, which is the output's weight too in this model"
     shape: tuple[int, ...]
     if weight == _EMBEDDING:
         shape = (pair.b.shape[1], pair.a.shape[1])

@@ -14,7 +14,7 @@ from filelock import FileLock
 from lorebook_api.errors import BadRequest, Conflict, NotFound, StorageFailed, Unusable
 from lorebook_api.home import Home
 from lorebook_api.schema import AdapterInfo
-from lorebook_daemon.models.adapter_file import read_adapter
+from lorebook_daemon.models.adapter_file import check_numbers, read_adapter
 
 _SUFFIX = ".gguf"
 _NAME = re.compile(r"\w[\w.+-]{0,99}")
@@ -60,6 +60,7 @@ def import_adapter(path: Path, home: Home, name: str = "") -> AdapterInfo:
     if not path.is_file():
         raise NotFound(f"There is no file at {path}.", "Name a GGUF file: lorebook adapters import FILE")
     read_adapter(path)
+    check_numbers(path)
     name = name or path.stem
     _check_name(name)
     folder = adapters_folder(home)

@@ -167,6 +167,8 @@ class GGUFContents:
     header: GGUFHeader
     fields: Mapping[str, Field]
     tensors: tuple[Tensor, ...]
+    start: int
+    """Where the first tensor's bytes begin in the file."""
 
     def text(self, key: str) -> str:
         """Return a field's text, empty where there is none."""
@@ -192,16 +194,17 @@ def read_contents(path: Path) -> GGUFContents:
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
-            fields, tensors, end = _walk(_Reader(stream, size))
+            fields, tensors, start = _walk(_Reader(stream, size))
     except OSError as error:
         raise Unusable(f"{path} cannot be read ({error.strerror or error}).", "Check the path.") from error
     except _Malformed as error:
         raise Unusable(f"{path.name} is not a GGUF file that can be used: {error}.", hint) from error
     except _CutShort as error:
         raise Unusable(f"{path.name} is cut short: its {size / 1e6:.0f} MB end inside the header.", hint) from error
-    if end > size:
+    end = start + max((tensor.end for tensor in tensors), default=0)
+    if tensors and end > size:
         raise Unusable(f"{path.name} is cut short: {size / 1e6:.0f} of {end / 1e6:.0f} MB.", hint)
-    return GGUFContents(_describe(fields, len(tensors), size), fields, tensors)
+    return GGUFContents(_describe(fields, len(tensors), size), fields, tensors, start)
 
 
 def _describe(fields: Mapping[str, Field], tensors: int, size: int) -> GGUFHeader:
@@ -271,7 +274,7 @@ class _Reader:
 
 
 def _walk(reader: _Reader) -> tuple[dict[str, Field], tuple[Tensor, ...], int]:
-    """Return the fields, the tensors, and where the last tensor's bytes end."""
+    """Return the fields, the tensors, and where the first tensor's bytes begin."""
     _check_magic(reader)
     count = reader.count("Q", _MAX_TENSORS, "tensors")
     fields: dict[str, Field] = {}
@@ -286,8 +289,7 @@ def _walk(reader: _Reader) -> tuple[dict[str, Field], tuple[Tensor, ...], int]:
     alignment = fields.get("general.alignment", Field("uint32", 32))
     if alignment.type != "uint32" or not 0 < alignment.value <= 2**20 or alignment.value & (alignment.value - 1):
         raise _Malformed(f"it aligns tensors to {alignment.value!r} bytes")
-    start = -(-reader.position // alignment.value) * alignment.value
-    return fields, tensors, start + max(tensor.end for tensor in tensors) if tensors else reader.position
+    return fields, tensors, -(-reader.position // alignment.value) * alignment.value
 
 
 def _check_magic(reader: _Reader) -> None:
