@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import shutil
@@ -57,7 +58,7 @@ def import_adapter(path: Path, home: Home, name: str = "") -> AdapterInfo:
     Raises NotFound, Unusable for what is no whole adapter, BadRequest for a bad name, Conflict where the name is
     taken, StorageFailed. The file appears whole or not at all.
     """
-    if not path.is_file():
+    if not _is_file(path):
         raise NotFound(f"There is no file at {path}.", "Name a GGUF file: lorebook adapters import FILE")
     read_adapter(path)
     check_numbers(path)
@@ -115,14 +116,21 @@ def _described(path: Path, name: str) -> AdapterInfo:
 
 def _as_path(name: str) -> Path | None:
     """Return the file that `name` is the path of, None where it is no path; raises NotFound for one to nothing."""
-    if "\0" in name:
-        return None
-    path = Path(name).expanduser()
+    path = Path(name)
+    with contextlib.suppress(RuntimeError, ValueError):  # a user that nobody knows, a NUL
+        path = path.expanduser()
     if path.suffix.lower() != _SUFFIX and not path.is_absolute():
         return None
-    if not path.is_file():
+    if not _is_file(path):
         raise NotFound(f"There is no adapter at {path.absolute()}.", _SEE)
     return path.absolute()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be looked into
+        return False
 
 
 def _not_found(name: str, names: tuple[str, ...]) -> NotFound:
