@@ -20,7 +20,6 @@ from lorebook_daemon.app.engines import Engines
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.lifecycle import RuntimeFile
 from lorebook_daemon.app.parts import Models, Parts
-from lorebook_daemon.app.queue import Queue
 from lorebook_daemon.app.roots import Indexes, Roots
 from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.server import Server
@@ -168,6 +167,7 @@ class FakeModels:
             self.pull,
             lambda: [ModelInfo("tiny", "/models/tiny", 2, "lorebook", installed=True)],
             self._add,
+            lambda name: Path("/models") / name,
             self.removed.append,
         )
 
@@ -194,7 +194,6 @@ class Bench:
             credentials=Credentials(TOKEN, frozenset({HOST})),
             served=(),
             activity=activity,
-            queue=Queue(),
             running=Running(),
             engines=Engines(self._load),
             roots=Roots(self.indexes.parts(), activity),

@@ -54,6 +54,8 @@ class AskRequest:
     grounding: bool = True
     sampling: Sampling = field(default_factory=Sampling)
     request_id: str = ""
+    user: str = ""
+    """Who asks, where several share a daemon: each gets the same share of the engine."""
 
 
 @dataclass(frozen=True)

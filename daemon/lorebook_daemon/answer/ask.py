@@ -15,7 +15,7 @@ from lorebook_daemon.answer.reading import Emit, Read, chosen, probability, read
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever
 from lorebook_daemon.answer.sentences import without_marks
 from lorebook_daemon.answer.verify import UNBACKED, verify
-from lorebook_daemon.engine.protocol import Engine, Finished, Prompt, Token
+from lorebook_daemon.engine.protocol import Engine, Finished, Priority, Prompt, Token, Turn
 from lorebook_daemon.settings import Settings
 
 # Measured with the default model, Qwen2.5-Coder-1.5B, on samples/questions.jsonl: see benchmarks/README.md.
@@ -51,7 +51,7 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
     clock.retrieve_ms = clock.now()
     assembled = await assemble(request.question, retrieved.hits, engine, settings.context_budget, request.max_tokens)
     await emit("sources", [hit.source() for hit in retrieved.hits])
-    done = await read(request.question, assembled.sheets, engine, request.adapters, emit)
+    done = await read(request.question, assembled.sheets, engine, request.adapters, emit, _turn(request))
     used = chosen(done) if done and done[0].score >= STATED else ()
     context = assembled.context(used, [one.sheet for one in done])
     blank = _answer(request, engine, retrieved, done)
@@ -61,7 +61,9 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
     prompt = answer_prompt(request.question, tuple(sheet.text for sheet in used))
     raw, end = await _generate(prompt, request, engine, emit if clear else _nobody, clock)
     await emit("progress", Progress("checking the answer"))
-    verified = await verify(request.question, without_marks(raw).strip(), used, engine, request.adapters)
+    verified = await verify(
+        request.question, without_marks(raw).strip(), used, engine, request.adapters, _turn(request)
+    )
     told = replace(blank, context=context, usage=end.usage, timings=clock.timings())
     if verified.grounded <= (REFUTED if clear else IN_DOUBT):
         return told
@@ -78,6 +80,10 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
     )
 
 
+def _turn(request: AskRequest) -> Turn:
+    return Turn(Priority.ask, request.user)
+
+
 async def _nobody(event: str, body: Any) -> None:
     """Show nothing: the answer is in doubt."""
 
@@ -87,7 +93,7 @@ async def _generate(
 ) -> tuple[str, Finished]:
     """Stream the answer's text; return it whole, and how it ended."""
     text, end = "", Finished("stop", Usage(), 0.0, 0.0)
-    generation = engine.generate(prompt, request.sampling, request.max_tokens, request.adapters)
+    generation = engine.generate(prompt, request.sampling, request.max_tokens, request.adapters, _turn(request))
     async with contextlib.aclosing(generation) as pieces:
         async for piece in pieces:
             if isinstance(piece, Token):

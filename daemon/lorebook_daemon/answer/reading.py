@@ -10,7 +10,7 @@ from typing import Any
 from lorebook_api.schema import AdapterUse, Progress
 from lorebook_daemon.answer.assemble import Sheet
 from lorebook_daemon.answer.prompts import stated_prompt
-from lorebook_daemon.engine.protocol import Engine
+from lorebook_daemon.engine.protocol import Engine, Turn
 
 Emit = Callable[[str, Any], Awaitable[None]]
 """Takes an event's name (`progress`, `sources`, `token`) and its body."""
@@ -34,7 +34,7 @@ class Read:
 
 
 async def read(
-    question: str, sheets: Sequence[Sheet], engine: Engine, adapters: tuple[AdapterUse, ...], emit: Emit
+    question: str, sheets: Sequence[Sheet], engine: Engine, adapters: tuple[AdapterUse, ...], emit: Emit, turn: Turn
 ) -> list[Read]:
     """Have the model read the passages in turn, until one surely states the answer; return those read, best first."""
     top = max((sheet.hit.score for sheet in sheets), default=0.0) or 1.0
@@ -43,7 +43,7 @@ async def read(
         if i >= _FEWEST and max(one.score for one in done) >= SURE:
             break
         await emit("progress", Progress("reading passages", i, len(sheets)))
-        (leaning,) = await engine.judge([stated_prompt(question, sheet.text)], adapters)
+        (leaning,) = await engine.judge([stated_prompt(question, sheet.text)], adapters, turn)
         done.append(Read(sheet, leaning - (1 - sheet.hit.score / top)))
     return sorted(done, key=lambda one: -one.score)
 

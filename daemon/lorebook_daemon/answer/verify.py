@@ -13,7 +13,7 @@ from lorebook_daemon.answer.numbers import unbacked_numbers
 from lorebook_daemon.answer.prompts import supported_prompt
 from lorebook_daemon.answer.reading import probability
 from lorebook_daemon.answer.sentences import Sentence, sentences
-from lorebook_daemon.engine.protocol import Engine
+from lorebook_daemon.engine.protocol import Engine, Turn
 
 CITED = 0.5
 """Support from which a sentence gets its citation."""
@@ -48,12 +48,12 @@ class _Backing:
 
 
 async def verify(
-    question: str, text: str, sheets: Sequence[Sheet], engine: Engine, adapters: tuple[AdapterUse, ...]
+    question: str, text: str, sheets: Sequence[Sheet], engine: Engine, adapters: tuple[AdapterUse, ...], turn: Turn
 ) -> Verified:
     """Attribute every sentence of `text` to lines of the passages it was written from, and check it against them."""
     found = sentences(text)
     prompts = [supported_prompt(question, s.text, sheet.text) for s in found for sheet in sheets]
-    scores = await engine.judge(prompts, adapters)
+    scores = await engine.judge(prompts, adapters, turn)
     backings = [
         _best(question, sentence, sheets, scores[i * len(sheets) : (i + 1) * len(sheets)])
         for i, sentence in enumerate(found)

@@ -1,1 +1,1 @@
-"""The daemon's HTTP edge: routes, token, queue, life cycle."""
+"""The daemon's HTTP edge: routes, token, engines, life cycle."""

@@ -73,7 +73,7 @@ def _sender(emit: Emit) -> reading.Emit:
 
 
 def _timed(answer: Answer, waited_ms: float) -> Answer:
-    """Count the times from the request's arrival: roots, model and queue come before the answer's own clock."""
+    """Count the times from the request's arrival: roots, model and engine come before the answer's own clock."""
     timings = answer.timings
     ttft_ms = timings.ttft_ms + waited_ms if timings.ttft_ms else 0.0
     return replace(answer, timings=replace(timings, ttft_ms=ttft_ms, total_ms=timings.total_ms + waited_ms))

@@ -13,6 +13,25 @@ K_MOST = 100
 """Passages of one answer at the most."""
 
 _ID_LONGEST = 200
+_STOPS_MOST = 64
+_STOP_LONGEST = 256
+_GRAMMAR_LONGEST = 64 * 1024
+_TOKEN_MOST = 2**31 - 1
+_BIASES_MOST = 1024
+_BIAS_MOST = 100.0
+
+_SAMPLING_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0.0, 100.0),
+    "top_k": (0, 2**31 - 1),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+    "repeat_penalty": (0.01, 100.0),
+    "presence_penalty": (-2.0, 2.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "seed": (0, 2**32 - 1),
+    "top_logprobs": (0, 20),
+}
+"""What each number takes, both ends included; None, where a field may be None, is not looked at."""
 
 
 def check_ask(request: AskRequest) -> None:
@@ -21,12 +40,10 @@ def check_ask(request: AskRequest) -> None:
     _check_k(request.k)
     if request.max_tokens < 1:
         raise BadRequest(f"max_tokens is {request.max_tokens}; it takes 1 or more.")
-    if len(request.request_id) > _ID_LONGEST or not request.request_id.isprintable():
-        raise BadRequest(f"request_id takes up to {_ID_LONGEST} printable characters.", "Leave it out to be given one.")
-    if not request.request_id.isascii():
-        raise BadRequest("request_id takes ASCII characters only.", "Leave it out to be given one.")
+    _check_id("request_id", request.request_id, "Leave it out to be given one.")
+    _check_id("user", request.user, "Leave it out, or send a short name.")
     check_text("model", request.model)
-    _check_sampling(request.sampling)
+    check_sampling(request.sampling)
     for adapter in request.adapters:
         _check_adapter(adapter)
 
@@ -37,10 +54,28 @@ def check_search(request: SearchRequest) -> None:
     _check_k(request.k)
 
 
+def check_sampling(sampling: Sampling) -> None:
+    """Raise BadRequest where a field is out of its range, or longer than an engine should carry."""
+    for name, (least, most) in _SAMPLING_RANGES.items():
+        value = getattr(sampling, name)
+        if value is not None and not least <= value <= most:  # true for NaN too
+            raise BadRequest(f"sampling.{name} is {value}; it takes {least} to {most}.")
+    _check_stop(sampling.stop)
+    _check_bias(sampling.logit_bias)
+    if sampling.grammar:
+        check_text("sampling.grammar", sampling.grammar)
+    if len(sampling.grammar.encode()) > _GRAMMAR_LONGEST:
+        raise BadRequest(f"sampling.grammar is longer than {_GRAMMAR_LONGEST // 1024} kB.", "Send a shorter one.")
+
+
 def check_text(name: str, text: str) -> None:
     """Raise BadRequest where `text` is blank or holds what no text holds: a NUL, half a surrogate pair."""
     if not text.strip():
         raise BadRequest(f"{name} is empty.", f"Send a {name}.")
+    _check_unicode(name, text)
+
+
+def _check_unicode(name: str, text: str) -> None:
     if "\0" in text:
         raise BadRequest(f"{name} holds a NUL character.", "Take it out.")
     if any("\ud800" <= character <= "\udfff" for character in text):
@@ -85,21 +120,32 @@ def _check_k(k: int) -> None:
         raise BadRequest(f"k is {k}; it takes 1 to {K_MOST}.")
 
 
-def _check_sampling(sampling: Sampling) -> None:
-    ranges: dict[str, tuple[float, float]] = {
-        "temperature": (0.0, 100.0),
-        "top_k": (0, math.inf),
-        "top_p": (0.0, 1.0),
-        "min_p": (0.0, 1.0),
-        "repeat_penalty": (0.01, 100.0),
-        "seed": (0, 2**32 - 1),
-    }
-    for name, (least, most) in ranges.items():
-        value = getattr(sampling, name)
-        if not least <= value <= most:  # false for NaN too
-            raise BadRequest(f"sampling.{name} is {value}; it takes {least} to {most}.")
-    if not all(sampling.stop):
-        raise BadRequest("sampling.stop holds an empty text.", "Take it out.")
+def _check_id(name: str, text: str, hint: str) -> None:
+    if len(text) > _ID_LONGEST or not text.isprintable():
+        raise BadRequest(f"{name} takes up to {_ID_LONGEST} printable characters.", hint)
+    if not text.isascii():
+        raise BadRequest(f"{name} takes ASCII characters only.", hint)
+
+
+def _check_stop(stop: Sequence[str]) -> None:
+    if len(stop) > _STOPS_MOST:
+        raise BadRequest(f"sampling.stop holds {len(stop)} texts; it takes {_STOPS_MOST}.", "Send fewer.")
+    for text in stop:
+        if not text:
+            raise BadRequest("sampling.stop holds an empty text.", "Take it out.")
+        if len(text) > _STOP_LONGEST:
+            raise BadRequest(f"sampling.stop holds a text of more than {_STOP_LONGEST} characters.", "Shorten it.")
+        _check_unicode("sampling.stop", text)
+
+
+def _check_bias(bias: Sequence[tuple[int, float]]) -> None:
+    if len(bias) > _BIASES_MOST:
+        raise BadRequest(f"sampling.logit_bias names {len(bias)} tokens; it takes {_BIASES_MOST}.", "Send fewer.")
+    for token, value in bias:
+        if not 0 <= token <= _TOKEN_MOST:
+            raise BadRequest(f"sampling.logit_bias names token {token}; tokens are numbers from 0 to {_TOKEN_MOST}.")
+        if not -_BIAS_MOST <= value <= _BIAS_MOST:  # true for NaN too
+            raise BadRequest(f"sampling.logit_bias adds {value}; it takes -{_BIAS_MOST} to {_BIAS_MOST}.")
 
 
 def _check_adapter(adapter: AdapterUse) -> None:

@@ -97,7 +97,8 @@ class Engines:
 
         Other models' users may go on meanwhile, but nothing is loaded.
         """
-        place = _Place(None, lambda loaded: loaded is None or loaded.path != path, lambda progress: None)
+        file = path.resolve()
+        place = _Place(None, lambda loaded: loaded is None or loaded.path.resolve() != file, lambda progress: None)
         async with self._turn(place):
             yield
 

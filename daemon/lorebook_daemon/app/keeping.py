@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,6 @@ from lorebook_api.schema import IndexReport, IndexRequest, ModelInfo
 from lorebook_daemon.app.checks import check_text, served_or
 from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts
-from lorebook_daemon.app.queue import Priority
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,17 @@ def model_routes(parts: Parts) -> APIRouter:
     @router.delete("/{name:path}")
     async def remove(name: str) -> dict[str, str]:
         check_text("name", name)
-        async with parts.queue.turn(Priority.other, f"remove {name}"):
-            if parts.engines.model == name:  # an open file cannot be deleted everywhere
-                await parts.engines.close()
-            await asyncio.to_thread(parts.models.remove, name)
+        await _remove(parts, name)
         return {"removed": name}
 
     return router
+
+
+async def _remove(parts: Parts, name: str) -> None:
+    """Remove a model once no request uses it: an open file cannot be deleted everywhere."""
+    file = await asyncio.to_thread(parts.models.file, name)
+    async with parts.engines.without(file) if file else contextlib.nullcontext():
+        await asyncio.to_thread(parts.models.remove, name)
 
 
 async def _pull(parts: Parts, name: str, emit: Emit) -> None:

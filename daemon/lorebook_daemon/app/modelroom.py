@@ -34,6 +34,10 @@ def models_at(home: Home, settings: Settings) -> Models:
     async def bring(name: str, report: Report) -> ModelInfo:
         return _info(await in_thread(lambda relay: pull.pull(name, home, relay, settings.offline), report))
 
+    def file(name: str) -> Path | None:
+        model = shelf.local_model(name, home)
+        return model.path if model else None
+
     def remove(name: str) -> None:
         shelf.remove(name, home)
 
@@ -42,6 +46,7 @@ def models_at(home: Home, settings: Settings) -> Models:
         pull=bring,
         known=lambda: shelf.list_models(home),
         add=lambda path: _info(shelf.add(path, home)),
+        file=file,
         remove=remove,
     )
 
@@ -51,7 +56,11 @@ def engines_at(home: Home, settings: Settings) -> Engines:
 
     async def load(model: LocalModel, report: Report) -> LoadedEngine:
         engine = await EngineProcess.start(model.path, model.name, settings, home, report)
-        await asyncio.to_thread(remember_speed, home, model.name, engine.speed)
+        try:
+            await asyncio.to_thread(remember_speed, home, model.name, engine.speed)
+        except BaseException:  # cancelled, or the disk is full: nobody else knows of this process
+            await engine.close()
+            raise
         return engine
 
     return Engines(load)

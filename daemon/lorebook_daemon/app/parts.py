@@ -13,7 +13,6 @@ from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.engines import Engines, Report
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.lifecycle import RuntimeFile
-from lorebook_daemon.app.queue import Queue
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.running import Running
 from lorebook_daemon.engine.protocol import Engine
@@ -36,6 +35,8 @@ class Models:
     """Returns every model that is known, here or not."""
     add: Callable[[Path], ModelInfo]
     """Registers a GGUF file where it lies."""
+    file: Callable[[str], Path | None]
+    """Returns where the model of a name lies, None where it is not here."""
     remove: Callable[[str], None]
     """Deletes a model that lorebook brought."""
 
@@ -50,7 +51,6 @@ class Parts:
     served: tuple[Path, ...]
     """The roots asked about where a request names none."""
     activity: Activity
-    queue: Queue
     running: Running
     engines: Engines
     roots: Roots

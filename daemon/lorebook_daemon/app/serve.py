@@ -24,7 +24,6 @@ from lorebook_daemon.app.lifecycle import RuntimeFile, announced, now, sole
 from lorebook_daemon.app.logs import logging_to
 from lorebook_daemon.app.modelroom import engines_at, models_at
 from lorebook_daemon.app.parts import Parts
-from lorebook_daemon.app.queue import Queue
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.server import Server, signals_calling
@@ -60,7 +59,6 @@ def assemble(
         credentials=Credentials(told.token, endpoint.hosts),
         served=served,
         activity=activity,
-        queue=Queue(),
         running=Running(),
         engines=engines_at(home, settings),
         roots=Roots(indexes_at(home, settings), activity),

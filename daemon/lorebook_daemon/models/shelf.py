@@ -82,6 +82,13 @@ def local_models(home: Home) -> list[LocalModel]:
     return list(models.values())
 
 
+def local_model(name: str, home: Home) -> LocalModel | None:
+    """Return the model on this machine with this name or alias, in any case; None where there is none."""
+    known = find_known(name)
+    wanted = (known.name if known else name).casefold()
+    return next((model for model in local_models(home) if model.name.casefold() == wanted), None)
+
+
 def list_models(home: Home) -> list[ModelInfo]:
     """Return what is here and what the catalogue could bring (`installed` False); `default` marks what `auto` means."""
     default = choose_here(home)
@@ -115,11 +122,9 @@ def remove(name: str, home: Home) -> Removed:
 
     Raises NotFound, BadRequest for what another program holds, Conflict where the file is in use.
     """
-    known = find_known(name)
-    wanted = (known.name if known else name).casefold()
-    model = next((model for model in local_models(home) if model.name.casefold() == wanted), None)
+    model = local_model(name, home)
     if model is None:
-        return _remove_rest(name, known, home)
+        return _remove_rest(name, find_known(name), home)
     if model.origin in _OWNERS:
         raise BadRequest(
             f"{model.name} belongs to {_OWNERS[model.origin]} ({model.path}).", "Remove it with that program."

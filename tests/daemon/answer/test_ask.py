@@ -41,7 +41,7 @@ class Sceptic(fakes.FakeEngine):
         super().__init__(**options)
         self.stated, self.supported = stated, supported
 
-    async def judge(self, prompts, adapters=()):
+    async def judge(self, prompts, adapters=(), turn=None):
         return [
             5.0
             if (
@@ -166,7 +166,7 @@ def test_the_system_prompt_stands_first_and_the_instruction_last() -> None:
 
 def test_the_best_passage_stands_last_and_nearly_as_good_ones_before_it() -> None:
     class Graded(Sceptic):
-        async def judge(self, prompts, adapters=()):
+        async def judge(self, prompts, adapters=(), turn=None):
             scores = {OTHER.text: 0.9, VALVE.text: 1.0, CELL.text: 0.2}
             stated = [next((s for text, s in scores.items() if text in p.passages[0]), 0.0) for p in prompts]
             return [9.0 if "Proposed answer" in fakes.asked(p) else s for p, s in zip(prompts, stated, strict=True)]
@@ -189,7 +189,7 @@ class Doubter(Sceptic):
         super().__init__("", **options)
         self.support = support
 
-    async def judge(self, prompts, adapters=()):
+    async def judge(self, prompts, adapters=(), turn=None):
         return [self.support if "Proposed answer" in fakes.asked(p) else 0.0 for p in prompts]
 
 

@@ -9,6 +9,7 @@ from lorebook_api.errors import Conflict, EngineDied
 from lorebook_api.schema import Answer, SearchResponse, Status
 from lorebook_daemon.answer.ask import ask
 from lorebook_daemon.app.application import create_app
+from lorebook_daemon.engine.protocol import Priority, Turn
 
 
 def client_of(bench):
@@ -56,6 +57,17 @@ def test_the_real_way_of_answering_fits(notes):
     assert events[-1][0] == "answer", events[-1]
     assert next(data for name, data in events if name == "sources")["sources"][0]["path"] == "a.txt"
     assert events[-1][1]["request_id"]
+
+
+def test_the_engine_is_told_who_asks_at_every_step(notes):
+    bench = Bench(answer=ask)
+    with client_of(bench) as client:
+        for user in ("ann", ""):
+            events = events_of(client, "/api/ask", {"question": "the rate was?", "roots": [str(notes)], "user": user})
+            assert events[-1][1]["answer"].startswith("the rate was 42 percent")
+            turns = {(call.what, call.turn) for call in bench.engine.calls}
+            assert turns == {(what, Turn(Priority.ask, user)) for what in ("judge", "generate")}
+            bench.engine.calls.clear()
 
 
 def test_ask_names_the_id_by_which_it_can_be_cancelled(client, notes):
@@ -126,6 +138,23 @@ BAD_ASKS = [
     {"question": "q", "sampling": {"temperature": -1}},
     {"question": "q", "sampling": {"top_p": 1.5}},
     {"question": "q", "sampling": {"stop": [""]}},
+    {"question": "q", "sampling": {"stop": ["x"] * 65}},
+    {"question": "q", "sampling": {"stop": ["x" * 257]}},
+    {"question": "q", "sampling": {"stop": ["a\0"]}},
+    {"question": "q", "sampling": {"top_k": 2**31}},
+    {"question": "q", "sampling": {"presence_penalty": 2.1}},
+    {"question": "q", "sampling": {"frequency_penalty": -2.1}},
+    {"question": "q", "sampling": {"top_logprobs": 21}},
+    {"question": "q", "sampling": {"top_logprobs": -1}},
+    {"question": "q", "sampling": {"logit_bias": [[-1, 0.0]]}},
+    {"question": "q", "sampling": {"logit_bias": [[2**31, 0.0]]}},
+    {"question": "q", "sampling": {"logit_bias": [[0, 100.5]]}},
+    {"question": "q", "sampling": {"logit_bias": [[0, 0.0]] * 1025}},
+    {"question": "q", "sampling": {"grammar": " \n"}},
+    {"question": "q", "sampling": {"grammar": "root ::= x" + "x" * 2**16}},
+    {"question": "q", "user": "x" * 201},
+    {"question": "q", "user": "é"},
+    {"question": "q", "user": "a\tb"},
     {"question": "q", "adapters": [{"name": ""}]},
     {"question": "q", "roots": "no list"},
     {"question": "q", "roots": ["relative/path"]},
@@ -137,7 +166,7 @@ BAD_ASKS = [
 ]
 
 
-@pytest.mark.parametrize("body", BAD_ASKS, ids=json.dumps)
+@pytest.mark.parametrize("body", BAD_ASKS, ids=lambda body: json.dumps(body)[:60])
 def test_a_bad_ask_is_400_in_one_line(client, body):
     response = client.post("/api/ask", json=body)
     assert response.status_code == 400, response.text
@@ -145,6 +174,21 @@ def test_a_bad_ask_is_400_in_one_line(client, body):
     assert error["type"] == "invalid_request_error"
     assert error["message"]
     assert "\n" not in error["message"]
+
+
+def test_an_ask_at_the_bounds_of_sampling_is_answered(client, bench):
+    sampling = {
+        "presence_penalty": -2,
+        "frequency_penalty": 2,
+        "top_logprobs": 20,
+        "stop": ["x" * 256] * 64,
+        "logit_bias": [[n, 100 if n % 2 else -100] for n in range(1024)],
+        "grammar": "root ::= [a-z]+".ljust(2**16),
+    }
+    events = events_of(client, "/api/ask", {"question": "q?", "grounding": False, "sampling": sampling})
+    assert events[-1][0] == "answer"
+    (call,) = bench.engine.calls
+    assert (call.sampling.top_logprobs, len(call.sampling.logit_bias)) == (20, 1024)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +199,7 @@ def test_a_bad_ask_is_400_in_one_line(client, body):
         b'{"question": "\\ud800"}',
         b'{"question": "q", "sampling": {"temperature": NaN}, "grounding": false}',
         b'{"question": "q", "sampling": {"top_p": Infinity}, "grounding": false}',
+        b'{"question": "q", "sampling": {"logit_bias": [[7, NaN]]}, "grounding": false}',
         b'{"question": "q", "adapters": [{"name": "a", "scale": NaN}], "grounding": false}',
         b'{"question": "\xff"}',
         b'{"request_id": "\\ud800", "question": "q"}',

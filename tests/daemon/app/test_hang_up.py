@@ -139,6 +139,23 @@ def test_cancelled_while_it_waits_for_another_model_it_leaves_the_others_where_t
     asyncio.run(scene())
 
 
+def test_a_model_is_removed_once_nobody_uses_it(slow, notes):
+    async def scene():
+        async with served(slow) as http:
+            asking = asyncio.create_task(asked(http, notes, "q"))
+            await eventually(lambda: slow.engine.running == 1)
+            assert (await http.delete("/api/models/unused")).json() == {"removed": "unused"}
+            removing = asyncio.create_task(http.delete("/api/models/tiny"))
+            await eventually(lambda: slow.parts.engines.depth == 2)
+            assert (slow.models.removed, slow.engine.closed) == (["unused"], False)
+            await http.post("/api/cancel", json={"request_id": "q"})
+            assert (await removing).json() == {"removed": "tiny"}
+            assert (slow.models.removed, slow.engine.closed) == (["unused", "tiny"], True)
+            await asking
+
+    asyncio.run(scene())
+
+
 def test_a_hang_up_ends_the_indexing_it_asked_for(bench, notes):
     bench.indexes.may_read.clear()
 
