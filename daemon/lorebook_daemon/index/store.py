@@ -34,15 +34,31 @@ CREATE TABLE IF NOT EXISTS passages (
 CREATE INDEX IF NOT EXISTS passages_of_file ON passages (file);
 CREATE INDEX IF NOT EXISTS passages_with_key ON passages (key);
 CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS gone (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT, start_line INTEGER, end_line INTEGER, text TEXT, kind TEXT,
+    language TEXT, context TEXT, defines TEXT, uses TEXT, cell TEXT);
+CREATE INDEX IF NOT EXISTS gone_from_file ON gone (path);
 """
-_DROP = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("meta", "passages", "files", "vectors"))
+_DROP = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("meta", "passages", "files", "vectors", "gone"))
 _PASSAGE = (
     "SELECT p.id, f.path, p.start_line, p.end_line, p.text, p.kind, p.language, p.context, p.defines, p.uses, p.cell "
     "FROM passages p JOIN files f ON f.id = p.file"
 )
+_GO = (
+    "INSERT INTO gone (path, start_line, end_line, text, kind, language, context, defines, uses, cell) "
+    "SELECT f.path, p.start_line, p.end_line, p.text, p.kind, p.language, p.context, p.defines, p.uses, p.cell "
+    "FROM passages p JOIN files f ON f.id = p.file WHERE f.path = ?"
+)
+_COME_BACK = (
+    "DELETE FROM gone WHERE path = ? AND EXISTS (SELECT 1 FROM passages p WHERE p.file = ? "
+    "AND p.start_line = gone.start_line AND p.end_line = gone.end_line AND p.text = gone.text "
+    "AND p.context = gone.context AND p.cell IS gone.cell)"
+)
 _VECTOR = "SELECT p.id, v.vector FROM passages p JOIN vectors v ON v.key = p.key"
 _MANY = 500
 _SPARE_KEYS = 1000
+_MOST_GONE = 20_000
+"""Passages that went are listed up to so many; from there on everything counts as gone."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,16 @@ class Meta:
     vectors: int = 0
     nearest: Derived | None = None
     updated: str = ""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """Passages that went: the first of a list that `Store.settle` takes them from; `last` is how far they go in it."""
+
+    last: int
+    passages: tuple[Passage, ...]
+    everything: bool = False
+    """It is not known which ones went: all that were ever there may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +180,7 @@ class Store:
         generation = int(self._body().get("generation", 0))
         self._run(_DROP + _META + _TABLES)
         self.meta = Meta(generation=generation + 1)
+        self.lose_track()
 
     def _body(self) -> dict[str, Any]:
         row = self._db.execute("SELECT body FROM meta").fetchone()
@@ -186,6 +213,7 @@ class Store:
             "cell) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(cursor.lastrowid, *_packed(passage)) for passage in passages],
         )
+        self._db.execute(_COME_BACK, (stat.path, cursor.lastrowid))
 
     def touch(self, stat: FileStat) -> None:
         """Note a new stamp for a file whose content is the same."""
@@ -194,7 +222,8 @@ class Store:
         )
 
     def remove_file(self, path: str) -> None:
-        """Delete a file and its passages; nothing happens where it is not there."""
+        """Delete a file and its passages, which are then `gone`; nothing happens where it is not there."""
+        self._db.execute(_GO, (path,))
         self._db.execute("DELETE FROM passages WHERE file = (SELECT id FROM files WHERE path = ?)", (path,))
         self._db.execute("DELETE FROM files WHERE path = ?", (path,))
 
@@ -217,6 +246,47 @@ class Store:
         for part in _parts(ids):
             found.update(map(_unpacked, self._db.execute(f"{_PASSAGE} WHERE p.id IN ({_marks(part)})", part)))
         return {key: found[key] for key in ids if key in found}
+
+    def recent(self, since_ns: int, most: int) -> list[tuple[int, Passage]]:
+        """Return at most `most` passages of files changed since, the latest first, with the time of the change (ns)."""
+        rows = self._db.execute(
+            f"{_PASSAGE.replace('p.id', 'f.mtime_ns', 1)} WHERE f.mtime_ns >= ? ORDER BY f.mtime_ns DESC, p.id LIMIT ?",
+            (since_ns, most),
+        )
+        return list(map(_unpacked, rows))
+
+    def passages_of(self, path: str) -> list[Passage]:
+        """Return a file's passages in order, none where it is not there."""
+        return [passage for _, passage in map(_unpacked, self._db.execute(f"{_PASSAGE} WHERE f.path = ?", (path,)))]
+
+    # passages that went, until what was made of them elsewhere is gone too
+
+    def gone(self, most: int) -> Gone | None:
+        """Return the first `most` of the passages that went and were not settled; None where all are."""
+        table = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'gone'").fetchone()
+        rows = self._db.execute("SELECT * FROM gone ORDER BY id LIMIT ?", (most,)).fetchall() if table else []
+        if not rows:
+            return None
+        return Gone(
+            last=rows[-1][0],
+            passages=tuple(_unpacked(row)[1] for row in rows if row[1] is not None),
+            everything=any(row[1] is None for row in rows),
+        )
+
+    def settle(self, gone: Gone) -> None:
+        """Take from the list what `gone` returned."""
+        self._db.execute("DELETE FROM gone WHERE id <= ?", (gone.last,))
+
+    def bound_gone(self) -> None:
+        """Keep the list of what went within its bound."""
+        (count,) = self._db.execute("SELECT count(*) FROM gone").fetchone()
+        if count > _MOST_GONE:
+            self.lose_track()
+
+    def lose_track(self) -> None:
+        """Note, in place of the list, that it is not known which passages went."""
+        self._db.execute("DELETE FROM gone")
+        self._db.execute("INSERT INTO gone (path) VALUES (NULL)")
 
     # vectors
 
@@ -272,6 +342,7 @@ def _connect(folder: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
     uri = f"{(folder / DATABASE).absolute().as_uri()}?mode={mode}"
     # Who shares a connection between threads holds a lock of their own (opened.OpenIndex).
     connection = sqlite3.connect(uri, uri=True, timeout=10.0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA secure_delete = ON")  # what a person deleted does not stay in free pages
     connection.execute("PRAGMA synchronous = FULL")  # derived files are deleted only after their successor is safe
     return connection
 

@@ -65,7 +65,7 @@ def update(root: Path, folder: Path, *, max_file_mb: int, full: bool = False, re
         except Damaged as error:
             log.warning("index of %s was damaged: %s", top, error)
             erase(folder)
-        renewal = _Update(top, folder, max_file_mb, full, report)
+        renewal = _Update(top, folder, max_file_mb, full, report, after_damage=True)
         renewal.tally.notices.append("The index was damaged and has been made anew.")
         try:
             return renewal.run()
@@ -115,8 +115,11 @@ def compare(top: Path, known: Mapping[str, FileRow], max_file_mb: int, full: boo
 class _Update:
     """One run of `update`, within the lock."""
 
-    def __init__(self, top: Path, folder: Path, max_file_mb: int, full: bool, report: Report) -> None:
+    def __init__(
+        self, top: Path, folder: Path, max_file_mb: int, full: bool, report: Report, after_damage: bool = False
+    ) -> None:
         self.top, self.folder, self.max_file_mb, self.full, self.report = top, folder, max_file_mb, full, report
+        self.after_damage = after_damage
         self.tally = _Tally()
         self.began = time.perf_counter()
 
@@ -136,12 +139,15 @@ class _Update:
         if store.found_format() != FORMAT:
             store.clear()
             self.tally.notices.append("The index was of another version's format and has been made anew.")
+        if self.after_damage:
+            store.lose_track()
         self.report(Progress("looking for changes"))
         known = store.files()
         changes = compare(self.top, known, self.max_file_mb, self.full)
         before, last_id = store.passage_ids(), store.last_id()
         self._remove(store, changes.gone)
         self._read(store, changes.fresh, known)
+        store.bound_gone()
         self._index_words(store, before, last_id)
         return self._report(store, changes.skipped)
 
