@@ -211,6 +211,7 @@ def test_what_is_not_held_any_more_was_told_as_gone(tmp_path_factory, states):
 
 KILLED = """
 import os, sys, signal
+from pathlib import Path
 from lorebook_daemon.index import storage, update
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
