@@ -12,8 +12,10 @@ from typing import Any
 
 import fakes
 from lorebook_api.errors import NotFound
+from lorebook_api.home import find_home
 from lorebook_api.schema import Answer, IndexReport, ModelInfo, Progress, RootInfo
 from lorebook_daemon.app.activity import Activity
+from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.endpoint import listen
 from lorebook_daemon.app.engines import Engines
@@ -198,6 +200,7 @@ class Bench:
             engines=Engines(self._load),
             roots=Roots(self.indexes.parts(), activity),
             models=self.models.parts(),
+            adapters=Adapters(find_home()),
             answer=plain_answer,
             stop=self._stop,
         )

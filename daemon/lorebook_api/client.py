@@ -3,7 +3,8 @@
 Events of the streams, as the daemon sends them (`event:` name, `data:` JSON):
 
 - `progress`: a Progress; `sources`: `{"sources": [Source…]}`; `token`: `{"text": "…"}`; `answer`: an Answer;
-- `report`: an IndexReport; `done`: an index run's reports once more, or the ModelInfo that a pull brought;
+- `report`: an IndexReport; `done`: an index run's reports once more, the ModelInfo that a pull brought, or the
+  AdapterInfo that was loaded;
 - `error`: the body of an error.
 """
 
@@ -24,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from lorebook_api.discovery import Daemon, open_http
 from lorebook_api.errors import DaemonUnavailable, LorebookError, from_body
 from lorebook_api.schema import (
+    AdapterInfo,
     Answer,
     AskRequest,
     CancelRequest,
@@ -61,6 +63,7 @@ class TokenText:
 AskEvent = Progress | SourcesFound | TokenText | Answer
 IndexEvent = Progress | IndexReport
 PullEvent = Progress | ModelInfo
+LoadEvent = Progress | AdapterInfo
 
 
 def new_request_id() -> str:
@@ -109,6 +112,30 @@ class Client:
     def remove_model(self, name: str) -> None:
         """Delete a model that lorebook brought."""
         self._call("DELETE", f"/api/models/{quote(name, safe='')}")
+
+    def adapters(self) -> tuple[AdapterInfo, ...]:
+        """Return the adapters in lorebook's folder, in the order of their names."""
+        return tuple(decode(AdapterInfo, adapter) for adapter in self._call("GET", "/api/adapters")["adapters"])
+
+    def adapter(self, name: str) -> AdapterInfo:
+        """Return the adapter that a name or an absolute path means."""
+        return decode(AdapterInfo, self._call("GET", f"/api/adapters/{quote(name, safe='')}"))
+
+    def load_adapter(self, name: str) -> Generator[LoadEvent, None, None]:
+        """Yield how the model and the adapter come into memory, the AdapterInfo last."""
+        return self._stream("/api/adapters/load", {"name": name}, LOAD_EVENTS, last="done")
+
+    def unload_adapter(self, name: str) -> None:
+        """Drop an adapter from the engine's memory."""
+        self._call("POST", "/api/adapters/unload", {"name": name})
+
+    def import_adapter(self, path: str, name: str = "") -> AdapterInfo:
+        """Copy the adapter at an absolute path into lorebook's folder, under its file's name where none is given."""
+        return decode(AdapterInfo, self._call("POST", "/api/adapters/import", {"path": path, "name": name}, None))
+
+    def remove_adapter(self, name: str) -> None:
+        """Delete an adapter in lorebook's folder."""
+        self._call("DELETE", f"/api/adapters/{quote(name, safe='')}")
 
     def cancel(self, request_id: str) -> None:
         """Take an ask back, wherever it is: queued, loading, reading or answering."""
@@ -205,4 +232,8 @@ INDEX_EVENTS: dict[str, Callable[[Any], IndexEvent]] = {
 PULL_EVENTS: dict[str, Callable[[Any], PullEvent]] = {
     "progress": lambda payload: decode(Progress, payload),
     "done": lambda payload: decode(ModelInfo, payload),
+}
+LOAD_EVENTS: dict[str, Callable[[Any], LoadEvent]] = {
+    "progress": lambda payload: decode(Progress, payload),
+    "done": lambda payload: decode(AdapterInfo, payload),
 }

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 
 from lorebook_api.schema import Status
 from lorebook_api.version import VERSION
+from lorebook_daemon.app.adapting import adapter_routes, lora_routes
 from lorebook_daemon.app.asking import asking_routes
 from lorebook_daemon.app.failures import EXCEPTION_HANDLERS
 from lorebook_daemon.app.guard import BodyLimit, Guard, Journal
@@ -41,7 +42,7 @@ def create_app(parts: Parts) -> FastAPI:
             "auto_configure": False,
         },
     )
-    for routes in (daemon_routes, asking_routes, index_routes, model_routes):
+    for routes in (daemon_routes, asking_routes, index_routes, model_routes, adapter_routes, lora_routes):
         app.include_router(routes(parts))
     return app
 

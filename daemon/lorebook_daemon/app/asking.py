@@ -35,7 +35,8 @@ def asking_routes(parts: Parts) -> APIRouter:
 
     @router.post("/ask")
     async def ask(request: AskRequest) -> EventStream:
-        named = replace(request, request_id=request.request_id or uuid.uuid4().hex)
+        adapters = parts.adapters.chosen(request.adapters or None)
+        named = replace(request, request_id=request.request_id or uuid.uuid4().hex, adapters=adapters)
         check_ask(named)
         return EventStream(lambda emit: _ask(parts, named, emit), named.request_id, parts.running)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,10 @@ from lorebook_api.schema import AdapterUse, AskRequest, Sampling, SearchRequest
 
 K_MOST = 100
 """Passages of one answer at the most."""
+ADAPTERS_MOST = 8
+"""Adapters that act together at the most."""
+SCALE_MOST = 100.0
+"""How strongly an adapter acts at the most."""
 
 _ID_LONGEST = 200
 _STOPS_MOST = 64
@@ -44,8 +47,7 @@ def check_ask(request: AskRequest) -> None:
     _check_id("user", request.user, "Leave it out, or send a short name.")
     check_text("model", request.model)
     check_sampling(request.sampling)
-    for adapter in request.adapters:
-        _check_adapter(adapter)
+    check_adapters(request.adapters)
 
 
 def check_search(request: SearchRequest) -> None:
@@ -66,6 +68,17 @@ def check_sampling(sampling: Sampling) -> None:
         check_text("sampling.grammar", sampling.grammar)
     if len(sampling.grammar.encode()) > _GRAMMAR_LONGEST:
         raise BadRequest(f"sampling.grammar is longer than {_GRAMMAR_LONGEST // 1024} kB.", "Send a shorter one.")
+
+
+def check_adapters(adapters: Sequence[AdapterUse]) -> None:
+    """Raise BadRequest for too many adapters at once, a blank name, and a scale at which numbers would overflow."""
+    if len(adapters) > ADAPTERS_MOST:
+        raise BadRequest(f"{len(adapters)} adapters are too many at once; {ADAPTERS_MOST} can act.", "Name fewer.")
+    for adapter in adapters:
+        check_text("adapter", adapter.name)
+        if not -SCALE_MOST <= adapter.scale <= SCALE_MOST:  # true for NaN too
+            told = f"The scale of the adapter {adapter.name!r} is {adapter.scale}."
+            raise BadRequest(told, f"Send -{SCALE_MOST:g} to {SCALE_MOST:g}; 1 is as trained.")
 
 
 def check_text(name: str, text: str) -> None:
@@ -146,9 +159,3 @@ def _check_bias(bias: Sequence[tuple[int, float]]) -> None:
             raise BadRequest(f"sampling.logit_bias names token {token}; tokens are numbers from 0 to {_TOKEN_MOST}.")
         if not -_BIAS_MOST <= value <= _BIAS_MOST:  # true for NaN too
             raise BadRequest(f"sampling.logit_bias adds {value}; it takes -{_BIAS_MOST} to {_BIAS_MOST}.")
-
-
-def _check_adapter(adapter: AdapterUse) -> None:
-    check_text("adapter", adapter.name)
-    if not math.isfinite(adapter.scale):
-        raise BadRequest(f"The scale of adapter {adapter.name!r} is {adapter.scale}.", "Send a finite number.")

@@ -92,6 +92,18 @@ class Engines:
             yield self._engine
 
     @asynccontextmanager
+    async def joined(self) -> AsyncIterator[LoadedEngine | None]:
+        """Hold the engine that is in memory, whatever its model, until the block is left; never wait for one.
+
+        None where there is none, or where somebody waits for another model.
+        """
+        if self._model is None or self._line:
+            yield None
+            return
+        async with self.using(self._model, lambda progress: None) as engine:
+            yield engine
+
+    @asynccontextmanager
     async def without(self, path: Path) -> AsyncIterator[None]:
         """Have no engine of the file at `path` in memory for the block: wait for its users, then end it.
 

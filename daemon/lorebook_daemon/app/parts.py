@@ -10,6 +10,7 @@ from lorebook_api.schema import Answer, AskRequest, ModelInfo
 from lorebook_daemon.answer.reading import Emit
 from lorebook_daemon.answer.retrieved import Retriever
 from lorebook_daemon.app.activity import Activity
+from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.engines import Engines, Report
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.lifecycle import RuntimeFile
@@ -55,6 +56,7 @@ class Parts:
     engines: Engines
     roots: Roots
     models: Models
+    adapters: Adapters
     answer: Answering
     stop: Callable[[], None]
     """Ends the daemon, soon."""

@@ -15,6 +15,7 @@ from lorebook_api.home import Home
 from lorebook_api.version import VERSION
 from lorebook_daemon.answer.ask import ask
 from lorebook_daemon.app.activity import Activity, until_idle
+from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.checks import folders
 from lorebook_daemon.app.endpoint import Endpoint, listen
@@ -63,6 +64,7 @@ def assemble(
         engines=engines_at(home, settings),
         roots=Roots(indexes_at(home, settings), activity),
         models=models_at(home, settings),
+        adapters=Adapters(home),
         answer=ask,
         stop=stop.set,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lorebook_api.version import VERSION
+from lorebook_daemon.cli.adapters import adapters
 from lorebook_daemon.cli.ask import ask
 from lorebook_daemon.cli.daemon import logs, serve, status, stop
 from lorebook_daemon.cli.doctor import doctor
@@ -31,5 +32,5 @@ def lorebook() -> None:
     """
 
 
-for command in (ask, search, index, serve, status, stop, logs, models, doctor):
+for command in (ask, search, index, serve, status, stop, logs, models, adapters, doctor):
     lorebook.add_command(command)

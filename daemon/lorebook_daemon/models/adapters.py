@@ -7,7 +7,7 @@ import difflib
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from filelock import FileLock
@@ -72,6 +72,24 @@ def import_adapter(path: Path, home: Home, name: str = "") -> AdapterInfo:
     except OSError as error:
         hint = "Free some space, or set LOREBOOK_HOME."
         raise StorageFailed(f"{path.name} cannot be copied to {folder} ({error.strerror or error}).", hint) from error
+
+
+def export_adapter(adapter: AdapterInfo, target: Path) -> Path:
+    """Copy the adapter's file to `target`, or into the folder that it is; return where it is now.
+
+    Raises Conflict where there is a file already, NotFound without the folder to put it in, StorageFailed.
+    """
+    target = target / f"{adapter.name}{_SUFFIX}" if target.is_dir() else target
+    if target.exists():
+        raise Conflict(f"{target} is there already.", "Name another file, or delete that one.")
+    if not target.parent.is_dir():
+        raise NotFound(f"There is no folder {target.parent}.", "Make it, or name another file.")
+    try:
+        _place(Path(adapter.path), target)
+    except OSError as error:
+        hint = "Free some space, or name another folder."
+        raise StorageFailed(f"{target} cannot be written ({error.strerror or error}).", hint) from error
+    return target
 
 
 def remove_adapter(name: str, home: Home) -> AdapterInfo:
@@ -150,16 +168,19 @@ def _check_name(name: str) -> None:
 
 
 def _copy(path: Path, name: str, home: Home) -> AdapterInfo:
-    """Copy to a name of its own first, look again at what was copied, then rename."""
     taken = next((other for other in _files(home) if other.casefold() == name.casefold()), None)
     if taken is not None:
         hint = "Give it another name with --name, or delete the old one: lorebook adapters rm " + taken
         raise Conflict(f"There is an adapter {taken} already.", hint)
-    folder = adapters_folder(home)
-    with tempfile.TemporaryDirectory(prefix=".", dir=folder) as place:
+    target = adapters_folder(home) / f"{name}{_SUFFIX}"
+    _place(path, target, read_adapter)
+    return read_adapter(target, name)
+
+
+def _place(path: Path, target: Path, check: Callable[[Path], object] = lambda copied: None) -> None:
+    """Copy a file so that it appears whole or not at all; `check` looks at the copy before."""
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as place:
         fresh = Path(place, path.name)
         shutil.copyfile(path, fresh)
-        read_adapter(fresh)
-        target = folder / f"{name}{_SUFFIX}"
+        check(fresh)
         fresh.replace(target)
-    return read_adapter(target, name)

@@ -16,6 +16,7 @@ from lorebook_api.home import Home
 from lorebook_daemon.models.adapters import (
     adapter_names,
     adapters_folder,
+    export_adapter,
     find_adapter,
     import_adapter,
     list_adapters,
@@ -199,3 +200,22 @@ def test_removing_deletes_the_file_of_the_folder_alone(home: Home, made: Path, t
         (adapters_folder(home) / "link.gguf").symlink_to(made)
         assert remove_adapter("link", home).name == "link"
         assert made.is_file()
+
+
+def test_export_copies_the_file(home: Home, made: Path, tmp_path: Path) -> None:
+    adapter = import_adapter(made, home, "mine")
+    out = tmp_path / "out"
+    out.mkdir()
+    assert export_adapter(adapter, out) == out / "mine.gguf"
+    assert export_adapter(adapter, out / "other") == out / "other"
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == dict.fromkeys(
+        ("mine.gguf", "other"), made.read_bytes()
+    )
+    for there in (out, out / "other"):
+        with pytest.raises(Conflict, match="there already"):
+            export_adapter(adapter, there)
+    with pytest.raises(NotFound, match="no folder"):
+        export_adapter(adapter, tmp_path / "nowhere" / "x.gguf")
+    Path(adapter.path).unlink()
+    with pytest.raises(StorageFailed, match="cannot be written"):
+        export_adapter(adapter, out / "third")

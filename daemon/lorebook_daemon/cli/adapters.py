@@ -1,0 +1,212 @@
+"""`lorebook adapters`: the LoRA adapters on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lorebook_api.errors import NotFound
+from lorebook_api.home import find_home
+from lorebook_api.schema import AdapterInfo, Progress
+from lorebook_api.typed import find_model
+from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option
+from lorebook_daemon.cli.reach import reach
+from lorebook_daemon.cli.screen import Bars, Screen, printable
+from lorebook_daemon.models.adapters import adapter_names, export_adapter, find_adapter
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Return the names that begin so, for the shell."""
+    return [name for name in adapter_names(find_home()) if name.startswith(begun)]
+
+
+def _name_argument(command: F) -> F:
+    return click.argument("name", shell_complete=_complete)(command)
+
+
+@click.group(
+    short_help="List, load, bring and remove LoRA adapters.",
+    epilog=examples(
+        "lorebook adapters list",
+        "lorebook adapters import ~/Downloads/lab-notes.gguf",
+        'lorebook ask "what did run 12 show?" --adapter lab-notes:0.8',
+    ),
+)
+@debug_option
+def adapters() -> None:
+    """Manage LoRA adapters. A question takes one, or several, with --adapter NAME or --adapter NAME:SCALE."""
+
+
+@adapters.command("list", short_help="List the adapters.", epilog=examples("lorebook adapters list"))
+@json_option
+@daemon_option
+def list_adapters(as_json: bool, start: bool) -> None:
+    """List the adapters that are here."""
+    screen = Screen()
+    known = reach(screen, start).adapters()
+    if as_json:
+        click.echo(json.dumps({"adapters": [asdict(adapter) for adapter in known]}, indent=2))
+        return
+    if not known:
+        screen.write("There is no adapter yet. Bring one: lorebook adapters import FILE", style="dim")
+        return
+    head = ("state", "name", "kind", "rank", "size", "for", "path")
+    screen.table(
+        head, [(_state(one), one.name, _kind(one), _ranks(one), _size(one), _for(one), one.path) for one in known]
+    )
+    for adapter in known:
+        if adapter.damaged:
+            screen.say(f"{adapter.name}: {adapter.damaged}")
+
+
+def _state(adapter: AdapterInfo) -> str:
+    state = "damaged" if adapter.damaged else "loaded" if adapter.loaded else "here"
+    return f"{state}, acts at {adapter.scale:g}" if adapter.scale else state
+
+
+def _kind(adapter: AdapterInfo) -> str:
+    return "" if adapter.damaged else "aLoRA" if adapter.invocation else "LoRA"
+
+
+def _ranks(adapter: AdapterInfo) -> str:
+    return ", ".join(map(str, adapter.ranks))
+
+
+def _size(adapter: AdapterInfo) -> str:
+    return f"{adapter.size / 1e6:.1f} MB"
+
+
+def _for(adapter: AdapterInfo) -> str:
+    return adapter.base or adapter.architecture
+
+
+@adapters.command(short_help="Show an adapter.", epilog=examples("lorebook adapters show lab-notes"))
+@_name_argument
+@json_option
+@daemon_option
+def show(name: str, as_json: bool, start: bool) -> None:
+    """Show what the file of the adapter NAME says of itself."""
+    screen = Screen()
+    adapter = reach(screen, start).adapter(find_model(name))
+    if as_json:
+        click.echo(json.dumps(asdict(adapter), indent=2))
+        return
+    for what, value in _facts(adapter):
+        if value:
+            screen.write(printable(f"{what:<8}{value}"))
+
+
+def _facts(adapter: AdapterInfo) -> tuple[tuple[str, str], ...]:
+    layers = f"{len(adapter.layers)}, {adapter.layers[0]} to {adapter.layers[-1]}" if adapter.layers else ""
+    return (
+        ("name", adapter.name),
+        ("state", _state(adapter)),
+        ("why", adapter.damaged),
+        ("path", adapter.path),
+        ("size", _size(adapter)),
+        ("kind", _kind(adapter)),
+        ("for", " ".join(filter(None, (adapter.architecture, adapter.base and f"({adapter.base})")))),
+        ("rank", _ranks(adapter)),
+        ("alpha", f"{adapter.alpha:g}" if adapter.alpha else ""),
+        ("changes", ", ".join(adapter.targets)),
+        ("layers", layers),
+        ("ignored", ", ".join(adapter.ignored)),
+        ("acts at", " ".join(map(str, adapter.invocation)) and f"tokens {' '.join(map(str, adapter.invocation))}"),
+        ("task", adapter.task),
+    )
+
+
+@adapters.command(
+    short_help="Have an adapter in the engine's memory.", epilog=examples("lorebook adapters load lab-notes")
+)
+@_name_argument
+@json_option
+@daemon_option
+def load(name: str, as_json: bool, start: bool) -> None:
+    """Load the adapter NAME, so that the first question with it is as fast as the others. It need not be."""
+    screen = Screen()
+    with Bars(screen) as bars, closing(reach(screen, start).load_adapter(find_model(name))) as events:
+        for event in events:
+            if isinstance(event, Progress):
+                bars.show(event)
+                continue
+            bars.hide()
+            if as_json:
+                click.echo(json.dumps(asdict(event), indent=2))
+            else:
+                screen.write(printable(f'Loaded {event.name}. Ask with it: lorebook ask "…" --adapter {event.name}'))
+
+
+@adapters.command(
+    short_help="Drop an adapter from the engine's memory.", epilog=examples("lorebook adapters unload lab-notes")
+)
+@_name_argument
+@json_option
+@daemon_option
+def unload(name: str, as_json: bool, start: bool) -> None:
+    """Drop the adapter NAME from memory; its file stays. One that is answering is dropped after that."""
+    screen = Screen()
+    reach(screen, start).unload_adapter(find_model(name))
+    _tell(screen, as_json, {"unloaded": name}, f"Unloaded {name}.")
+
+
+@adapters.command(short_help="Delete an adapter.", epilog=examples("lorebook adapters rm lab-notes"))
+@_name_argument
+@json_option
+@daemon_option
+def rm(name: str, as_json: bool, start: bool) -> None:
+    """Delete the file of the adapter NAME in lorebook's folder."""
+    screen = Screen()
+    reach(screen, start).remove_adapter(name)
+    _tell(screen, as_json, {"removed": name}, f"Removed {name}.")
+
+
+@adapters.command(
+    short_help="Copy an adapter to a file.", epilog=examples("lorebook adapters export lab-notes ~/lab-notes.gguf")
+)
+@_name_argument
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+@debug_option
+def export(name: str, file: Path, as_json: bool) -> None:
+    """Copy the adapter NAME to FILE, or into the folder FILE. llama.cpp and what is built on it can use it."""
+    written = export_adapter(find_adapter(name, find_home()), file.expanduser().absolute())
+    _tell(Screen(), as_json, {"exported": name, "path": str(written)}, f"{name} is in {written}")
+
+
+@adapters.command(
+    "import",
+    short_help="Bring an adapter from a file.",
+    epilog=examples(
+        "lorebook adapters import ~/Downloads/lab-notes.gguf",
+        "lorebook adapters import ./checkpoint-40.gguf --name lab-notes",
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", default="", metavar="NAME", help="What to call it. Default: as the file is called.")
+@json_option
+@daemon_option
+def import_file(file: Path, name: str, as_json: bool, start: bool) -> None:
+    """Check the adapter in FILE, a GGUF, and copy it into lorebook's folder."""
+    path = file.expanduser().absolute()
+    if not path.is_file():
+        raise NotFound(f"{path} is not a file.", "Check the path.")
+    screen = Screen()
+    adapter = reach(screen, start).import_adapter(str(path), name)
+    text = f'Imported {adapter.name}. Ask with it: lorebook ask "…" --adapter {adapter.name}'
+    _tell(screen, as_json, asdict(adapter), text)
+
+
+def _tell(screen: Screen, as_json: bool, document: dict[str, Any], text: str) -> None:
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        screen.write(printable(text))
