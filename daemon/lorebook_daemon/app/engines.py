@@ -36,7 +36,17 @@ class _Place:
     """Whose engine is wanted; None where one is wanted gone."""
     suits: Callable[[LocalModel | None], bool]
     report: Report
+    spare: bool = False
+    """It is nobody's: whoever holds it leaves as soon as the engine is wanted."""
     called: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(frozen=True)
+class Spare:
+    """An engine that is in memory and that nobody uses."""
+
+    model: LocalModel
+    engine: LoadedEngine
 
 
 class Engines:
@@ -56,6 +66,7 @@ class Engines:
         self._change: asyncio.Task[None] | None = None
         self._loading = False
         self._closed = False
+        self._comers = asyncio.Event()
 
     @property
     def state(self) -> Literal["none", "loading", "ready"]:
@@ -77,7 +88,7 @@ class Engines:
     @property
     def depth(self) -> int:
         """How many requests use the engine or wait for one."""
-        return len(self._inside) + len(self._line)
+        return sum(not place.spare for place in (*self._inside, *self._line))
 
     @asynccontextmanager
     async def using(self, model: LocalModel, report: Report) -> AsyncIterator[LoadedEngine]:
@@ -104,10 +115,29 @@ class Engines:
             yield engine
 
     @asynccontextmanager
+    async def spare(self) -> AsyncIterator[Spare | None]:
+        """Hold the engine in memory for work that nobody waits for; yields None where there is none, or it is in use.
+
+        The block is to be left as soon as `wanted` returns: another model's users wait for that.
+        """
+        model, engine = self._model, self._engine
+        if model is None or engine is None or self.depth or self._change is not None or self._closed:
+            yield None
+            return
+        place = _Place(model, lambda loaded: loaded == model, lambda progress: None, spare=True)
+        async with self._turn(place):
+            yield Spare(model, engine)
+
+    async def wanted(self) -> None:
+        """Wait until somebody uses an engine, or waits for one."""
+        if not self.depth:
+            await self._comers.wait()
+
+    @asynccontextmanager
     async def without(self, path: Path) -> AsyncIterator[None]:
         """Have no engine of the file at `path` in memory for the block: wait for its users, then end it.
 
-        Other models' users may go on meanwhile, but nothing is loaded.
+        Users of another model may come and go meanwhile, but nothing is loaded.
         """
         file = path.resolve()
         place = _Place(None, lambda loaded: loaded is None or loaded.path.resolve() != file, lambda progress: None)
@@ -128,8 +158,11 @@ class Engines:
     async def _turn(self, place: _Place) -> AsyncIterator[None]:
         if self._closed:
             raise _ended()
-        ahead = (*self._inside, *self._line)
+        ahead = [other for other in (*self._inside, *self._line) if not other.spare]
         self._line.append(place)
+        if not place.spare:
+            self._comers.set()  # wakes those who wait now
+            self._comers.clear()
         try:
             self._advance()
             if not place.called.done() and any(other.model != place.model for other in ahead):
@@ -143,15 +176,13 @@ class Engines:
         if place in self._line:
             self._line.remove(place)
         self._inside.discard(place)
-        if place.called.done() and not place.called.cancelled():
-            place.called.exception()  # asyncio complains of a failure that nobody looked at
         if self._loading and not self._first_for(self._arriving):
             self._give_up_loading()
         self._advance()
 
     def _advance(self) -> None:
         """Call those at the head of the line whom the engine suits; where it does not, replace it once it is free."""
-        while self._line and self._change is None and not any(place.model is None for place in self._inside):
+        while self._line and self._change is None:
             place = self._line[0]
             if place.called.done():  # cancelled, and its task has not run yet
                 self._line.popleft()
