@@ -44,6 +44,7 @@ imports: dev ## which room may import which
 	@$(BIN)/lint-imports
 
 bench: dev models ## the benchmarks, each a process of its own: ratios within one run
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	@$(BIN)/python -m benchmarks
 
 dist: dev ## source archive and wheel in dist/, checked

@@ -1,23 +1,43 @@
-"""Runs the benchmarks that are named, or all of them: `python -m benchmarks [NAME]...`."""
+"""Runs the benchmarks that are named, or all of them: `python -m benchmarks [NAME]... [--model MODEL] [--quick]`."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import takewhile
 
-NAMES = ("first_token", "throughput", "indexing", "retrieval", "answers", "injection")
+NAMES = (
+    "first_token",
+    "parity",
+    "throughput",
+    "speculation",
+    "users",
+    "long_prompt",
+    "training",
+    "indexing",
+    "retrieval",
+    "answers",
+    "injection",
+)
+ON_REQUEST = ("repair",)
+"""What only helps to choose a constant."""
 
 
 def main() -> int:
-    """Run each in a process of its own, one after another; return the first status that is not 0."""
-    chosen = sys.argv[1:] or NAMES
-    unknown = [name for name in chosen if name not in NAMES]
+    """Run each in a process of its own, one after another; return the first status that is not 0.
+
+    What follows the names goes to each of them.
+    """
+    named = list(takewhile(lambda word: not word.startswith("-"), sys.argv[1:]))
+    unknown = [name for name in named if name not in (*NAMES, *ON_REQUEST)]
     if unknown:
-        print(f"There is no benchmark {unknown[0]!r}; there are: {' '.join(NAMES)}", file=sys.stderr)
+        there_are = " ".join((*NAMES, *ON_REQUEST))
+        print(f"There is no benchmark {unknown[0]!r}; there are: {there_are}", file=sys.stderr)
         return 2
-    for name in chosen:
+    for name in named or NAMES:
         print(f"\n== {name}", flush=True)
-        code = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode
+        command = [sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1 + len(named) :]]
+        code = subprocess.run(command, check=False).returncode
         if code:
             return code
     return 0

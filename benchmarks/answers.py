@@ -5,15 +5,14 @@ A fact is right where one of the accepted spellings stands in the answer, apart 
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine import SAMPLES
+from benchmarks.engine import SAMPLES, parser
+from benchmarks.questions import right, sample_rows
 from lorebook_api.client import Client
 from lorebook_api.discovery import connect
 from lorebook_api.home import find_home
@@ -24,13 +23,12 @@ NEAR = 5
 
 def main() -> None:
     """Print a line a question, and the shares."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="auto")
-    parser.add_argument("--json", type=Path, help="write every answer to this file")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--json", type=Path, help="write every answer to this file")
+    options = arguments.parse_args()
     client = Client(connect(find_home()))
-    rows = [json.loads(line) for line in (SAMPLES / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
-    told = [_asked(client, row, options.model) for row in rows]
+    rows = sample_rows()
+    told = [_asked(client, row, options.model) for row in (rows[::5] if options.quick else rows)]
     answerable = [one for one in told if one["answerable"]]
     others = [one for one in told if not one["answerable"]]
     for name, of in (("right passage first, search", "searched"), ("right passage first, ask", "read")):
@@ -53,7 +51,7 @@ def _asked(client: Client, row: dict[str, Any], model: str) -> dict[str, Any]:
     events = client.ask(AskRequest(row["question"], (str(SAMPLES),), model))
     answer = next(event for event in events if isinstance(event, Answer))
     seconds = time.perf_counter() - start
-    fact = any(_stands(spelling, answer.answer) for spelling in row["answer"])
+    fact = right(row["answer"], answer.answer)
     told = {
         "id": row["id"],
         "question": row["question"],
@@ -70,11 +68,6 @@ def _asked(client: Client, row: dict[str, Any], model: str) -> dict[str, Any]:
     mark = ("ok" if told["fact"] else "--") if row["answerable"] else ("ok" if answer.abstained else "--")
     print(f"{mark} {row['id']} {told['searched']}→{told['read']} {seconds:5.1f} s  {answer.answer[:110]!r}", flush=True)
     return told
-
-
-def _stands(spelling: str, text: str) -> bool:
-    pattern = rf"(?<![\d.,]){re.escape(spelling)}(?!\d)" if spelling[0].isdigit() else re.escape(spelling)
-    return re.search(pattern, text, re.IGNORECASE) is not None
 
 
 def _rank(row: dict[str, Any], passages: Iterable[Source | SearchResult]) -> int | None:

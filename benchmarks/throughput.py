@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import statistics
 import subprocess
 import sys
-import time
 
-from benchmarks.engine import chosen_model, running
-from lorebook_api.schema import Sampling
-from lorebook_daemon.engine.protocol import Finished, Message, Prompt
+from benchmarks.engine import find_model, parser, plain_prompt, running, write
+from benchmarks.verdict import say
 from lorebook_daemon.engine.threads import physical_cores
 
 TOKENS = 96
@@ -46,24 +45,19 @@ def bare(path: str, n_ctx: int) -> float:
 
 async def main() -> None:
     """Print both speeds of each round, and the ratio of their medians."""
-    model = chosen_model()
+    options = parser(__doc__).parse_args()
+    model = find_model(options.model)
     print(model.name)
-    prompt = Prompt((Message("user", TEXT),))
     ours: list[float] = []
     theirs: list[float] = []
-    for _ in range(ROUNDS):
+    for _ in range(1 if options.quick else ROUNDS):
         async with running(model, threads=physical_cores()) as engine:
-            start, count = 0.0, 0
-            async for piece in engine.generate(prompt, Sampling(), TOKENS + 1):
-                start = start or time.perf_counter()
-                if isinstance(piece, Finished):
-                    count = piece.usage.completion_tokens - 1
-            ours.append(count / (time.perf_counter() - start))
+            written = await write(engine, plain_prompt(TEXT), TOKENS + 1)
+            ours.append((written.tokens - 1) / (written.times[-1] - written.times[0]))
             n_ctx = engine.n_ctx
         theirs.append(bare(str(model.path), n_ctx))
         print(f"lorebook {ours[-1]:6.1f}   bare {theirs[-1]:6.1f} tokens a second")
-    ratio = sorted(ours)[ROUNDS // 2] / sorted(theirs)[ROUNDS // 2]
-    print(f"lorebook ÷ bare {ratio:.3f}")
+    say("tokens a second ÷ bare loop", statistics.median(ours) / statistics.median(theirs), at_least=0.97)
 
 
 if __name__ == "__main__":
