@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from lorebook_api.errors import Cancelled, LorebookError, NotFound
 from lorebook_api.schema import (
+    AdapterInfo,
     Answer,
     Citation,
     Claim,
@@ -71,6 +72,20 @@ TOKENS = ("Cell 5 ", "drops them. ", "The fare is a function. ", "It rained.")
 RESULT = SearchResult(1, "src/fare.py", 10, 12, "code", 0.5, "def fare(km):\n    return km\n", root="/data")
 REPORT = IndexReport("/data", 3, 17, 2, 1, 0, (Skipped("big.csv", "120 MB, above max_file_mb = 20"),), 0.4)
 MODEL = ModelInfo("echo-1b", "/models/echo-1b.gguf", 1_000_000, "lorebook", True, default=True)
+ADAPTER = AdapterInfo(
+    name="lab-notes",
+    path="/models/adapters/lab-notes.gguf",
+    size=2_500_000,
+    architecture="llama",
+    ranks=(8,),
+    alpha=16.0,
+    targets=("attn_q", "attn_v"),
+    layers=tuple(range(30)),
+    invocation=(1, 520, 198),
+    base="Echo 1B",
+    scale=0.5,
+)
+DAMAGED = AdapterInfo("old", "/models/adapters/old.gguf", 15, damaged="old.gguf is cut short: 0 of 2 MB.")
 
 
 def answering(answer: Answer = ANSWER, tokens: tuple[str, ...] = TOKENS) -> list[Any]:
@@ -111,6 +126,13 @@ class Scripts:
             ("done", asdict(MODEL)),
         ]
     )
+    load: list[Any] = field(
+        default_factory=lambda: [
+            ("progress", asdict(Progress("loading echo-1b", 50, 100))),
+            ("done", asdict(replace(ADAPTER, loaded=True))),
+        ]
+    )
+    adapters: tuple[AdapterInfo, ...] = (ADAPTER, DAMAGED)
     error: LorebookError | None = None
     """Answered to everything but /health."""
 
@@ -222,6 +244,12 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/models": lambda: self._json({"models": [asdict(MODEL)]}),
             "/api/models/add": lambda: self._json(asdict(MODEL)),
             "/api/models/echo-1b": lambda: self._json({"removed": "echo-1b"}),
+            "/api/adapters": lambda: self._json({"adapters": [asdict(one) for one in daemon.scripts.adapters]}),
+            "/api/adapters/load": lambda: self._stream(daemon.scripts.load),
+            "/api/adapters/unload": lambda: self._json({"unloaded": "lab-notes"}),
+            "/api/adapters/import": lambda: self._json(asdict(ADAPTER)),
+            "/api/adapters/lab-notes": lambda: self._json(asdict(ADAPTER)),
+            "/api/adapters/old": lambda: self._json(asdict(DAMAGED)),
             "/api/stop": self._stop,
         }
         missing = NotFound(f"{self.path} is not something this daemon does.")
