@@ -36,6 +36,7 @@ class Garage:
     def __post_init__(self):
         self.engines = Engines(self.load)
         self.made = []
+        self.loads = []
         self.loading = 0
         self.given_up = 0
         self.users = []
@@ -46,6 +47,7 @@ class Garage:
         assert not self.loading
         assert all(engine.closed for engine in self.made)
         self.loading += 1
+        self.loads.append(model.name)
         try:
             report(Progress(f"loading {model.name}", 0, 100))
             for _ in range(self.slow):
@@ -54,8 +56,9 @@ class Garage:
             if model.name in self.fails:
                 raise Unusable(f"{model.name} is no model.")
         except asyncio.CancelledError:
+            for _ in range(5):
+                await asyncio.sleep(0)  # cleaning up takes a while
             self.given_up += 1
-            await asyncio.sleep(0)  # cleaning up takes a while
             raise
         finally:
             self.loading -= 1
@@ -81,10 +84,13 @@ class Watched(FakeEngine):
     def __init__(self, garage, name):
         super().__init__(name)
         self._garage = garage
+        self.may_end = asyncio.Event()
+        self.may_end.set()
 
     async def close(self):
         assert self not in self._garage.users
         await asyncio.sleep(0)
+        await self.may_end.wait()
         self.closed = True
 
 
@@ -297,26 +303,77 @@ def test_a_load_that_fails_is_told_to_all_who_waited_and_the_next_tries_again():
         await settle()
         assert again.inside
         await again.ended()
-        assert [engine.model for engine in garage.made] == ["b", "a"]
+        assert garage.loads == ["a", "b", "a"]
 
     scene(play)
 
 
-def test_a_failure_told_to_one_who_just_gave_up_is_no_complaint(caplog):
+@pytest.mark.parametrize("ticks", range(12))
+def test_one_that_gives_up_in_any_step_of_a_change_harms_nobody(ticks):
     async def play():
-        garage = Garage({"a"})
+        garage = Garage()
+        first, second, third = Visitor(garage, "a"), Visitor(garage, "b"), Visitor(garage, "b")
+        await settle()
+        first.go.set()
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        second.task.cancel()
+        await settle()
+        assert third.inside
+        await third.ended()
+        assert garage.engines.depth == 0
+
+    scene(play)
+
+
+def test_one_that_gives_up_in_the_very_step_in_which_its_engine_comes_harms_nobody(caplog):
+    async def play():
+        garage = Garage()
         garage.may_load.clear()
-        visitor = Visitor(garage, "a")
+        first, second = Visitor(garage, "a"), Visitor(garage, "a")
         await settle()
         garage.may_load.set()
-        while not visitor.task.done():
-            await asyncio.sleep(0)
-            if not garage.loading:
-                visitor.task.cancel()
-        await asyncio.gather(visitor.task, return_exceptions=True)
+        asyncio.get_running_loop().call_soon(first.task.cancel)  # after the load's end, before anybody is called
+        await settle()
+        assert second.inside
+        await second.ended()
 
     scene(play)
     assert not caplog.records
+
+
+def test_nothing_is_loaded_for_one_that_gives_up_while_the_engine_before_it_ends():
+    async def play():
+        garage = Garage()
+        first, second = Visitor(garage, "a"), Visitor(garage, "b")
+        await settle()
+        garage.made[0].may_end.clear()
+        await first.ended()
+        await settle()
+        assert (garage.engines.state, garage.engines.model) == ("loading", "b")
+        second.task.cancel()
+        await settle()
+        garage.made[0].may_end.set()
+        await settle()
+        assert (garage.loads, garage.engines.state) == (["a"], "none")
+
+    scene(play)
+
+
+def test_a_load_that_is_given_up_cleans_up_in_peace():
+    async def play():
+        garage = Garage()
+        garage.may_load.clear()
+        first, second = Visitor(garage, "a"), Visitor(garage, "b")
+        await settle()
+        first.task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        second.task.cancel()
+        await settle()
+        assert garage.given_up == 1
+
+    scene(play)
 
 
 def test_the_engine_is_free_after_an_error_of_its_user():
@@ -357,10 +414,10 @@ def test_a_file_is_free_once_its_users_have_left_and_others_go_on():
 def test_nothing_is_loaded_while_a_file_goes():
     async def play():
         garage = Garage()
-        async with garage.engines.without(model("a").path):
+        async with garage.engines.without(model("a").path), garage.engines.without(model("b").path):
             visitor = Visitor(garage, "a")
             await settle()
-            assert not garage.made
+            assert not garage.loads
         await settle()
         assert visitor.inside
         await visitor.ended()
