@@ -59,7 +59,6 @@ def adapter_routes(parts: Parts) -> APIRouter:
     @router.post("/unload")
     async def unload(request: NamedAdapter) -> dict[str, str]:
         check_text("name", request.name)
-        await asyncio.to_thread(parts.adapters.find, request.name)
         await _unload(parts, request.name)
         return {"unloaded": request.name}
 
@@ -130,8 +129,10 @@ async def _load(parts: Parts, name: str, emit: Emit) -> None:
 
 
 async def _unload(parts: Parts, name: str) -> None:
+    """Drop an adapter from memory if it is there; raises NotFound for one that is nowhere."""
+    adapter = await asyncio.to_thread(parts.adapters.find, name)
     async with parts.engines.joined() as engine:
-        if engine is not None:
+        if engine is not None and _marked(adapter, await engine.loaded()).loaded:
             await engine.unload(name)
 
 
