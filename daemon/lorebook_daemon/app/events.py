@@ -22,7 +22,6 @@ PING_SECONDS = 10.0
 """A comment is sent after this long in silence, so that a dead connection is noticed."""
 
 _HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-store",
     "x-accel-buffering": "no",  # a proxy in between must pass events on at once
 }
@@ -45,14 +44,29 @@ class _End:
 _Events = asyncio.Queue[bytes | _Failed | _End]
 
 
+@dataclass(frozen=True)
+class Form:
+    """How events look on the wire."""
+
+    media_type: str
+    encode: Callable[[str, Any], bytes]
+    """Takes an event's name and its data; an error that came late is the event `error`."""
+    pings: bool = True
+    """Whether a comment may be sent in silence."""
+
+
 def encode(event: str, data: Any) -> bytes:
     """Return one event in the wire's form; its data is one line of JSON, ASCII only.
 
     ASCII because readers that split at every Unicode line end would break a text with U+2028 in it, and because
     a file's text may hold half a surrogate pair, which UTF-8 cannot.
     """
-    line = json.dumps(data, allow_nan=False, default=_plain)
-    return f"event: {event}\ndata: {line}\n\n".encode("ascii")
+    return f"event: {event}\ndata: {as_json(data)}\n\n".encode("ascii")
+
+
+def as_json(data: Any) -> str:
+    """Return plain data, which may hold dataclasses, as one line of JSON, ASCII only."""
+    return json.dumps(data, allow_nan=False, default=_plain)
 
 
 def reporter(emit: Emit) -> Report:
@@ -72,6 +86,10 @@ def _plain(data: Any) -> dict[str, Any]:
     return dataclasses.asdict(data)
 
 
+NAMED_EVENTS = Form("text/event-stream; charset=utf-8", encode)
+"""Lorebook's own: events with names."""
+
+
 class EventStream(Response):
     """An answer made of events, ended by the work's return, its error, a hang-up, or `Running.end`.
 
@@ -79,20 +97,28 @@ class EventStream(Response):
     is sent as the event `error` in the shape of `LorebookError.body`.
     """
 
-    def __init__(self, work: Work, request_id: str, running: Running, ping_s: float = PING_SECONDS) -> None:
-        super().__init__(headers=_HEADERS | {"x-request-id": request_id})
+    def __init__(
+        self,
+        work: Work,
+        request_id: str,
+        running: Running,
+        ping_s: float = PING_SECONDS,
+        form: Form = NAMED_EVENTS,
+    ) -> None:
+        super().__init__(headers=_HEADERS | {"content-type": form.media_type, "x-request-id": request_id})
         del self.headers["content-length"]
         self._work = work
         self._request_id = request_id
         self._running = running
-        self._ping_s = ping_s
+        self._ping_s = ping_s if form.pings else None
+        self._form = form
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the work and deliver its events."""
         events: _Events = asyncio.Queue()
 
         def emit(event: str, data: Any) -> None:
-            events.put_nowait(encode(event, data))
+            events.put_nowait(self._form.encode(event, data))
 
         async def run() -> None:
             await self._work(emit)
@@ -124,7 +150,7 @@ class EventStream(Response):
             raise item.error
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         while not isinstance(item, _End):
-            chunk = encode("error", item.error.body()) if isinstance(item, _Failed) else item
+            chunk = self._form.encode("error", item.error.body()) if isinstance(item, _Failed) else item
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             item = await self._next(events)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

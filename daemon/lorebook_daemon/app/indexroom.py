@@ -9,9 +9,9 @@ from lorebook_api.errors import LorebookError, NotFound, Unusable
 from lorebook_api.home import Home
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.indexing import Events
-from lorebook_daemon.app.roots import Index, Indexes
+from lorebook_daemon.app.roots import Index, Indexes, NamedEmbedder
 from lorebook_daemon.app.threads import in_thread
-from lorebook_daemon.index.embed import EMBEDDERS, Embedder
+from lorebook_daemon.index.embed import EMBEDDERS
 from lorebook_daemon.index.indexer import Indexer
 from lorebook_daemon.index.opened import OpenIndex
 from lorebook_daemon.index.storage import index_folder
@@ -27,31 +27,38 @@ class _Room:
         self._home = home
         self._settings = settings
         self._preparing = asyncio.Lock()
-        self._embedder: Embedder | None = None
+        self._embedder: NamedEmbedder | None = None
         self._indexer = Indexer(home.cache, None, settings.max_file_mb)
-        self._why_not = ""
+        self._failure: LorebookError | None = None
 
     async def prepare(self, report: Report) -> None:
         """Bring and load the embedder. After a failure it is only looked for on this machine."""
         async with self._preparing:
             if self._embedder is not None:
                 return
-            offline = self._settings.offline or bool(self._why_not)
+            offline = self._settings.offline or self._failure is not None
             try:
                 model = await in_thread(lambda relay: ensure_embedder(self._home, relay, offline), report)
-                self._embedder = await asyncio.to_thread(EMBEDDERS[model.name], model.path)
+                embedder = await asyncio.to_thread(EMBEDDERS[model.name], model.path)
             except LorebookError as error:
-                self._why_not = self._why_not or f"Search goes by words alone, not by meaning: {error}"
+                self._failure = self._failure or error
                 return
-            self._why_not = ""
+            self._embedder, self._failure = NamedEmbedder(model.name, embedder), None
             self._indexer = Indexer(self._home.cache, model.path, self._settings.max_file_mb)
 
     def lacking(self) -> str:
-        return self._why_not
+        return "" if self._failure is None else f"Search goes by words alone, not by meaning: {self._failure}"
+
+    async def embedder(self, report: Report) -> NamedEmbedder:
+        await self.prepare(report)
+        if self._embedder is None:
+            raise self._failure or NotFound("There is no embedder.", "Bring it: lorebook models pull minilm")
+        return self._embedder
 
     def open(self, root: Path) -> Index | None:
+        embedder = None if self._embedder is None else self._embedder.embedder
         try:
-            return OpenIndex.open(self._folder(root), self._embedder)
+            return OpenIndex.open(self._folder(root), embedder)
         except (NotFound, Unusable):  # none, or a damaged one, which the indexer makes anew and says so
             return None
 
@@ -68,4 +75,4 @@ class _Room:
 def indexes_at(home: Home, settings: Settings) -> Indexes:
     """Return the functions over the indexes of `home`."""
     room = _Room(home, settings)
-    return Indexes(room.open, room.stale, room.run, room.prepare, room.lacking)
+    return Indexes(room.open, room.stale, room.run, room.prepare, room.lacking, room.embedder)

@@ -38,6 +38,10 @@ class Embedder(Protocol):
         """Return one row of length 1 for each text."""
         ...
 
+    def count(self, texts: Sequence[str]) -> int:
+        """Return how many tokens are read to embed the texts."""
+        ...
+
 
 class MiniLM:
     """all-MiniLM-L6-v2 as int8 ONNX (arXiv 2002.10957): mean of the last layer over a text's tokens, length 1.
@@ -74,6 +78,11 @@ class MiniLM:
             rows, batch = zip(*windows[start : start + _BATCH], strict=True)
             np.add.at(sums, list(rows), self._run(batch))
         return np.asarray(sums / np.linalg.norm(sums, axis=1, keepdims=True), np.float32)
+
+    def count(self, texts: Sequence[str]) -> int:
+        """Return how many tokens are read to embed the texts, those that begin and end each window among them."""
+        encodings = self._tokenizer.encode_batch(list(texts))
+        return sum(len(window) for whole in encodings for window in (whole, *whole.overflowing))
 
     def _run(self, batch: Sequence[Encoding]) -> Matrix:
         """Return the vectors of one batch, padded to its longest text."""
