@@ -22,7 +22,7 @@ from lorebook_daemon.app.engines import Engines
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.lifecycle import RuntimeFile
 from lorebook_daemon.app.parts import Models, Parts
-from lorebook_daemon.app.roots import Indexes, Roots
+from lorebook_daemon.app.roots import Indexes, NamedEmbedder, Roots
 from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.server import Server
 from lorebook_daemon.engine.protocol import Message, Prompt, Token
@@ -120,8 +120,13 @@ class FakeIndexes:
     async def prepare(self, report):
         report(Progress("looking for the embedder"))
 
+    async def embedder(self, report):
+        if self.why_not:
+            raise NotFound(self.why_not)
+        return NamedEmbedder("hash", fakes.HashEmbedder())
+
     def parts(self) -> Indexes:
-        return Indexes(self.open, self.stale, self.run, self.prepare, lambda: self.why_not)
+        return Indexes(self.open, self.stale, self.run, self.prepare, lambda: self.why_not, self.embedder)
 
 
 def _files(root: Path) -> dict[str, str]:

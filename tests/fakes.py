@@ -261,6 +261,9 @@ class HashEmbedder:
         norms = np.linalg.norm(matrix, axis=1, keepdims=True)
         return (matrix / np.maximum(norms, 1e-9)).astype(np.float32)
 
+    def count(self, texts: Sequence[str]) -> int:
+        return sum(len(words(text)) for text in texts)
+
     def _one(self, text: str) -> npt.NDArray[np.float64]:
         total = np.full(self.dimensions, 1e-3)
         for word in words(text):

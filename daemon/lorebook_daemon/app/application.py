@@ -17,6 +17,7 @@ from lorebook_daemon.app.failures import EXCEPTION_HANDLERS
 from lorebook_daemon.app.guard import BodyLimit, Guard, Journal
 from lorebook_daemon.app.keeping import index_routes, model_routes
 from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.app.v1.routes import v1_routes
 
 _MEGABYTE = 1_000_000
 
@@ -42,7 +43,7 @@ def create_app(parts: Parts) -> FastAPI:
             "auto_configure": False,
         },
     )
-    for routes in (daemon_routes, asking_routes, index_routes, model_routes, adapter_routes, lora_routes):
+    for routes in (daemon_routes, asking_routes, index_routes, model_routes, adapter_routes, lora_routes, v1_routes):
         app.include_router(routes(parts))
     return app
 

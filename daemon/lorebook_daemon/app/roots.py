@@ -15,6 +15,7 @@ from lorebook_daemon.answer.retrieved import Retrieved, RootHit
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.indexing import Events, IndexRun
+from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.passage import Passage
 
 SOON = 256
@@ -61,6 +62,14 @@ class Index(Protocol):
 
 
 @dataclass(frozen=True)
+class NamedEmbedder:
+    """An embedder that is loaded, and the name of its model."""
+
+    name: str
+    embedder: Embedder
+
+
+@dataclass(frozen=True)
 class Indexes:
     """The index room's functions, as they are handed in."""
 
@@ -74,6 +83,8 @@ class Indexes:
     """Brings the embedder here where that can be; raises nothing where it cannot."""
     lacking: Callable[[], str]
     """Returns why there is no embedder, empty where there is one."""
+    embedder: Callable[[Report], Awaitable[NamedEmbedder]]
+    """Returns the embedder that the indexes are made with, brought here first; raises what bringing it raised."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +155,10 @@ class Roots:
         if run is not None:
             await run.cancel()
         return self._begin(root, full)
+
+    async def embedder(self, report: Report) -> NamedEmbedder:
+        """Return the embedder that the indexes are made with, brought here first; raises LorebookError."""
+        return await self._indexes.embedder(report)
 
     async def close(self) -> None:
         """End every run and close every index."""
