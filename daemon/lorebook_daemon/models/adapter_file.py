@@ -183,6 +183,7 @@ def _pairs(path: Path, contents: GGUFContents) -> dict[str, _Pair]:
             raise _damaged(path, f"it holds {tensor.name}, which is no part of a LoRA")
     if not factors:
         raise _damaged(path, "it changes nothing")
+    _check_places(path, contents)
     return {weight: _pair(path, weight, both) for weight, both in factors.items()}
 
 
@@ -221,6 +222,14 @@ def _check_packing(path: Path, tensor: Tensor) -> None:
         raise _damaged(path, f"{tensor.name} is no matrix ({_written(tensor.shape)})")
     if tensor.block is None or tensor.kind in _NUMBERS or tensor.shape[0] % tensor.block[0]:
         raise _damaged(path, f"{tensor.name} is packed in a way (ggml type {tensor.kind}) that cannot be used")
+
+
+def _check_places(path: Path, contents: GGUFContents) -> None:
+    place = 0
+    for tensor in contents.tensors:
+        if tensor.offset != place:
+            raise _damaged(path, f"{tensor.name} does not lie where the one before it ends")
+        place = -(-tensor.end // contents.alignment) * contents.alignment
 
 
 def _pair(path: Path, weight: str, factors: Mapping[str, Tensor]) -> _Pair:

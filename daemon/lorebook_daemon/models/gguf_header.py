@@ -169,6 +169,8 @@ class GGUFContents:
     tensors: tuple[Tensor, ...]
     start: int
     """Where the first tensor's bytes begin in the file."""
+    alignment: int
+    """Every tensor begins at a multiple of so many bytes from there."""
 
     def text(self, key: str) -> str:
         """Return a field's text, empty where there is none."""
@@ -194,7 +196,7 @@ def read_contents(path: Path) -> GGUFContents:
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
-            fields, tensors, start = _walk(_Reader(stream, size))
+            fields, tensors, start, alignment = _walk(_Reader(stream, size))
     except OSError as error:
         raise Unusable(f"{path} cannot be read ({error.strerror or error}).", "Check the path.") from error
     except _Malformed as error:
@@ -204,7 +206,7 @@ def read_contents(path: Path) -> GGUFContents:
     end = start + max((tensor.end for tensor in tensors), default=0)
     if tensors and end > size:
         raise Unusable(f"{path.name} is cut short: {size / 1e6:.0f} of {end / 1e6:.0f} MB.", hint)
-    return GGUFContents(_describe(fields, len(tensors), size), fields, tensors, start)
+    return GGUFContents(_describe(fields, len(tensors), size), fields, tensors, start, alignment)
 
 
 def _describe(fields: Mapping[str, Field], tensors: int, size: int) -> GGUFHeader:
@@ -273,8 +275,8 @@ class _Reader:
         return self.take(self.count("Q", limit, "bytes in one string")).decode("utf-8", errors="replace")
 
 
-def _walk(reader: _Reader) -> tuple[dict[str, Field], tuple[Tensor, ...], int]:
-    """Return the fields, the tensors, and where the first tensor's bytes begin."""
+def _walk(reader: _Reader) -> tuple[dict[str, Field], tuple[Tensor, ...], int, int]:
+    """Return the fields, the tensors, where the first tensor's bytes begin, and the alignment."""
     _check_magic(reader)
     count = reader.count("Q", _MAX_TENSORS, "tensors")
     fields: dict[str, Field] = {}
@@ -289,7 +291,8 @@ def _walk(reader: _Reader) -> tuple[dict[str, Field], tuple[Tensor, ...], int]:
     alignment = fields.get("general.alignment", Field("uint32", 32))
     if alignment.type != "uint32" or not 0 < alignment.value <= 2**20 or alignment.value & (alignment.value - 1):
         raise _Malformed(f"it aligns tensors to {alignment.value!r} bytes")
-    return fields, tensors, -(-reader.position // alignment.value) * alignment.value
+    start = -(-reader.position // alignment.value) * alignment.value
+    return fields, tensors, start, alignment.value
 
 
 def _check_magic(reader: _Reader) -> None:

@@ -237,6 +237,17 @@ def test_a_file_cut_short(path: Path, model: Path, tenth: int) -> None:
         read_adapter(path)
 
 
+def test_a_tensor_that_lies_elsewhere(path: Path) -> None:
+    name = f"{Q}.lora_b".encode()
+    data = bytearray(write(path).read_bytes())
+    offset = data.index(name) + len(name) + 4 + 2 * 8 + 4
+    assert int.from_bytes(data[offset : offset + 8], "little") == 4 * WIDTH * 4
+    data[offset : offset + 8] = bytes(8)
+    path.write_bytes(data)
+    with pytest.raises(Unusable, match=r"attn_q\.weight\.lora_b does not lie where"):
+        read_adapter(path)
+
+
 def test_a_text_and_nothing(path: Path) -> None:
     path.write_text("a shopping list\n" * 100)
     with pytest.raises(Unusable, match="begins with"):
