@@ -25,6 +25,7 @@ from lorebook_daemon.app.parts import Models, Parts
 from lorebook_daemon.app.roots import Indexes, NamedEmbedder, Roots
 from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.server import Server
+from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.engine.protocol import Message, Prompt, Token
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.search import Hit
@@ -195,17 +196,20 @@ class Bench:
         self.models = FakeModels()
         self.stopped = 0
         activity = Activity()
+        engines, settings = Engines(self._load), Settings(model="tiny")
+        warmer = Warmer(engines, find_home(), settings)
         parts = Parts(
-            settings=Settings(model="tiny"),
+            settings=settings,
             told=RuntimeFile(f"http://{HOST}", TOKEN, 1, "0.1.0", "2030-01-01T00:00:00+00:00"),
             credentials=Credentials(TOKEN, frozenset({HOST})),
             served=(),
             activity=activity,
             running=Running(),
-            engines=Engines(self._load),
-            roots=Roots(self.indexes.parts(), activity),
+            engines=engines,
+            roots=Roots(self.indexes.parts(), activity, warmer.indexed),
             models=self.models.parts(),
             adapters=Adapters(find_home()),
+            warmer=warmer,
             answer=plain_answer,
             stop=self._stop,
         )

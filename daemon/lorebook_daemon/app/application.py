@@ -16,6 +16,7 @@ from lorebook_daemon.app.asking import asking_routes
 from lorebook_daemon.app.failures import EXCEPTION_HANDLERS
 from lorebook_daemon.app.guard import BodyLimit, Guard, Journal
 from lorebook_daemon.app.keeping import index_routes, model_routes
+from lorebook_daemon.app.opening import opening_routes
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.v1.routes import v1_routes
 
@@ -43,7 +44,16 @@ def create_app(parts: Parts) -> FastAPI:
             "auto_configure": False,
         },
     )
-    for routes in (daemon_routes, asking_routes, index_routes, model_routes, adapter_routes, lora_routes, v1_routes):
+    for routes in (
+        daemon_routes,
+        asking_routes,
+        opening_routes,
+        index_routes,
+        model_routes,
+        adapter_routes,
+        lora_routes,
+        v1_routes,
+    ):
         app.include_router(routes(parts))
     return app
 

@@ -62,7 +62,7 @@ async def _ask(parts: Parts, request: AskRequest, emit: Emit) -> None:
     model = await parts.models.find(parts.settings.model if request.model == "auto" else request.model, report)
     async with parts.engines.using(model, report) as engine:
         waited_ms = (time.perf_counter() - arrived) * 1000
-        answer = await parts.answer(request, opened, engine, _sender(emit), parts.settings)
+        answer = await parts.answer(request, parts.warmer.noting(opened), engine, _sender(emit), parts.settings)
     emit("answer", _timed(replace(answer, request_id=request.request_id), waited_ms))
 
 

@@ -20,9 +20,10 @@ Events = AsyncGenerator[Progress | IndexReport, None]
 class IndexRun:
     """Runs in the background from its making on; a waiter that gives up does not end it, `cancel` does."""
 
-    def __init__(self, events: Events, over: Callable[[IndexRun], None]) -> None:
-        """Start the run; `over` is called once it has ended, however it did."""
+    def __init__(self, events: Events, indexed: Callable[[], None], over: Callable[[IndexRun], None]) -> None:
+        """Start the run; `indexed` is called once words can be searched, `over` once it has ended, however it did."""
         self._events = events
+        self._tell_indexed = indexed
         self._listeners: list[Report] = []
         self._indexed: asyncio.Future[IndexReport] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._drain())
@@ -69,6 +70,7 @@ class IndexRun:
             async for event in events:
                 if isinstance(event, IndexReport):
                     self._indexed.set_result(event)
+                    self._tell_indexed()
                 else:
                     for listener in list(self._listeners):
                         listener(event)

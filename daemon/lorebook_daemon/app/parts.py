@@ -16,6 +16,7 @@ from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.lifecycle import RuntimeFile
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.running import Running
+from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.engine.protocol import Engine
 from lorebook_daemon.models.shelf import LocalModel
 from lorebook_daemon.settings import Settings
@@ -57,6 +58,7 @@ class Parts:
     roots: Roots
     models: Models
     adapters: Adapters
+    warmer: Warmer
     answer: Answering
     stop: Callable[[], None]
     """Ends the daemon, soon."""

@@ -114,9 +114,11 @@ class Opened:
 class Roots:
     """Opens indexes, keeps them fresh, and runs at most one indexer a root."""
 
-    def __init__(self, indexes: Indexes, activity: Activity) -> None:
+    def __init__(self, indexes: Indexes, activity: Activity, indexed: Callable[[Path], None]) -> None:
+        """Call `indexed` with a root whenever its index was brought up to date."""
         self._indexes = indexes
         self._activity = activity
+        self._indexed = indexed
         self._opened: dict[Path, Index] = {}
         self._outdated: list[Index] = []
         self._runs: dict[Path, IndexRun] = {}
@@ -124,6 +126,10 @@ class Roots:
     def infos(self) -> tuple[RootInfo, ...]:
         """Return what each open index holds."""
         return tuple(index.info() for index in self._opened.values())
+
+    async def knows(self, root: Path) -> bool:
+        """Return whether there is an index of `root`."""
+        return await self._known(root) is not None
 
     def running(self) -> tuple[str, ...]:
         """Return the roots that are being indexed now."""
@@ -179,7 +185,9 @@ class Roots:
     def _begin(self, root: Path, full: bool) -> IndexRun:
         if root in self._runs:  # another request was quicker while this one waited
             return self._runs[root]
-        run = IndexRun(self._indexes.run(root, full), lambda ended: self._forget(root, ended))
+        run = IndexRun(
+            self._indexes.run(root, full), lambda: self._indexed(root), lambda ended: self._forget(root, ended)
+        )
         self._runs[root] = run
         self._activity.begin()
         return run

@@ -28,6 +28,7 @@ from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.server import Server, signals_calling
+from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ def assemble(
     """Return the real parts: models and indexes of `home`, engines in child processes."""
     activity = Activity()
     told = RuntimeFile(endpoint.url, secrets.token_urlsafe(32), os.getpid(), VERSION, now())
+    engines = engines_at(home, settings)
+    warmer = Warmer(engines, home, settings)
     return Parts(
         settings=settings,
         told=told,
@@ -61,10 +64,11 @@ def assemble(
         served=served,
         activity=activity,
         running=Running(),
-        engines=engines_at(home, settings),
-        roots=Roots(indexes_at(home, settings), activity),
+        engines=engines,
+        roots=Roots(indexes_at(home, settings), activity, warmer.indexed),
         models=models_at(home, settings),
         adapters=Adapters(home),
+        warmer=warmer,
         answer=ask,
         stop=stop.set,
     )
@@ -72,8 +76,9 @@ def assemble(
 
 async def run(parts: Parts, home: Home, endpoint: Endpoint, stop: asyncio.Event) -> None:
     """Serve `parts` at `endpoint`, told in the runtime file, until `stop` is set or nothing was asked for long."""
-    watch = asyncio.create_task(_stop_when_idle(parts, stop))
-    warm = asyncio.create_task(_index_served(parts))
+    beside = [
+        asyncio.create_task(work) for work in (_stop_when_idle(parts, stop), _index_served(parts), parts.warmer.run())
+    ]
     with contextlib.ExitStack() as announcement:
         announcement.enter_context(announced(home, parts.told))
         log.info("serving at %s, process %s", parts.told.url, parts.told.pid)
@@ -86,9 +91,9 @@ async def run(parts: Parts, home: Home, endpoint: Endpoint, stop: asyncio.Event)
         try:
             await Server(create_app(parts)).run_until(stop, endpoint.sock, ending)
         finally:
-            for task in (watch, warm):
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(watch, warm, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
             await parts.roots.close()
             await parts.engines.close()
             log.info("ended")
@@ -104,5 +109,6 @@ async def _index_served(parts: Parts) -> None:
     for root in parts.served:
         try:
             await parts.roots.open([root], lambda progress: None)
+            parts.warmer.indexed(root)
         except LorebookError as error:
             log.warning("%s is not indexed: %s", root, error)

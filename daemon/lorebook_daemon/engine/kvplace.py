@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from lorebook_api.home import Home
 from lorebook_daemon.engine.diskblocks import kept_bytes
+from lorebook_daemon.models.gguf_header import Field, read_contents
 from lorebook_daemon.models.identity import identity
 from lorebook_daemon.models.machine import engine_version
 from lorebook_daemon.settings import Settings
 
 _MEMORY_SHARE, _MEMORY_MOST_MB = 8, 2048
 _DISK_SHARE, _DISK_MOST_MB = 20, 8192
+_BYTES = 2
+"""Of a number in KV, which is kept in half precision."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,33 @@ def kv_bounds(settings: Settings, home: Home) -> KvBounds:
     if settings.kv_reuse == "off":
         return KvBounds(0, 0)
     return KvBounds(settings.kv_memory_mb or _memory_mb(), settings.kv_disk_mb or _disk_mb(home))
+
+
+def kv_bytes_per_token(model: Path) -> int:
+    """Return about how many bytes of KV a token takes; 0 where there is no attention, or the file does not say.
+
+    Raises Unusable for anything but a whole GGUF file.
+    """
+    contents = read_contents(model)
+    architecture = contents.header.architecture
+
+    def told(key: str) -> list[int]:
+        return _numbers(contents.fields, f"{architecture}.{key}")
+
+    layers, width = (sum(told(key)[:1]) for key in ("block_count", "embedding_length"))
+    heads = told("attention.head_count") or [0]
+    of_layers = told("attention.head_count_kv") or heads
+    total = sum(of_layers) if len(of_layers) > 1 else layers * of_layers[0]
+    each = width // max(heads) if max(heads) else 0
+    lengths = [(told(f"attention.{side}_length") or [each])[0] for side in ("key", "value")]
+    return total * sum(lengths) * _BYTES
+
+
+def _numbers(fields: Mapping[str, Field], key: str) -> list[int]:
+    """Return a field's number, or its numbers for each layer; none where it holds something else."""
+    value: Any = fields[key].value if key in fields else ()
+    values = value if isinstance(value, tuple) else (value,)
+    return [number for number in values if isinstance(number, int)]
 
 
 def _memory_mb() -> int:
