@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import itertools
 import json
+import queue
 import re
 import socket
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -277,3 +279,24 @@ async def served(fake: FakeOpenAI) -> AsyncIterator[str]:
         finally:
             server.force_exit = True
             await server.shutdown([sock])
+
+
+@contextlib.contextmanager
+def serving(fake: FakeOpenAI) -> Iterator[str]:
+    """Serve `fake` from a thread, for what has no event loop or one of its own; yields the url."""
+    urls: queue.Queue[str] = queue.Queue()
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+
+    async def run() -> None:
+        async with served(fake) as url:
+            urls.put(url)
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), daemon=True)
+    thread.start()
+    try:
+        yield urls.get(timeout=10)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()

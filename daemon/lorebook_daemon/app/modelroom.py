@@ -7,10 +7,12 @@ from pathlib import Path
 
 from lorebook_api.home import Home
 from lorebook_api.schema import ModelInfo
+from lorebook_daemon.app.elsewhere import models_elsewhere
 from lorebook_daemon.app.engines import Engines, LoadedEngine, Report
 from lorebook_daemon.app.parts import Models
 from lorebook_daemon.app.threads import in_thread
 from lorebook_daemon.engine.process import EngineProcess
+from lorebook_daemon.engine.remote import RemoteEngine
 from lorebook_daemon.models import pull, shelf
 from lorebook_daemon.models.choose import remember_speed
 from lorebook_daemon.models.shelf import LocalModel
@@ -18,7 +20,15 @@ from lorebook_daemon.settings import Settings
 
 
 def models_at(home: Home, settings: Settings) -> Models:
-    """Return the functions over the models of `home`; with `settings.offline` none of them reaches for the network."""
+    """Return the functions over the models of `home`, or of the server where the engine is elsewhere.
+
+    With `settings.offline` none of them reaches for the network.
+    """
+    here = _models_here(home, settings)
+    return here if settings.engine == "llama" else models_elsewhere(here, settings)
+
+
+def _models_here(home: Home, settings: Settings) -> Models:
     auto: LocalModel | None = None
 
     async def find(name: str, report: Report) -> LocalModel:
@@ -52,18 +62,26 @@ def models_at(home: Home, settings: Settings) -> Models:
 
 
 def engines_at(home: Home, settings: Settings) -> Engines:
-    """Return engines that run as child processes."""
+    """Return the engines that `settings.engine` names: child processes, or a server elsewhere."""
+    load = _LOADS[settings.engine]
+    return Engines(lambda model, report: load(model, home, settings, report))
 
-    async def load(model: LocalModel, report: Report) -> LoadedEngine:
-        engine = await EngineProcess.start(model.path, model.name, settings, home, report)
-        try:
-            await asyncio.to_thread(remember_speed, home, model.name, engine.speed)
-        except BaseException:  # cancelled, or the disk is full: nobody else knows of this process
-            await engine.close()
-            raise
-        return engine
 
-    return Engines(load)
+async def _load_here(model: LocalModel, home: Home, settings: Settings, report: Report) -> LoadedEngine:
+    engine = await EngineProcess.start(model.path, model.name, settings, home, report)
+    try:
+        await asyncio.to_thread(remember_speed, home, model.name, engine.speed)
+    except BaseException:  # cancelled, or the disk is full: nobody else knows of this process
+        await engine.close()
+        raise
+    return engine
+
+
+async def _load_elsewhere(model: LocalModel, home: Home, settings: Settings, report: Report) -> LoadedEngine:
+    return await RemoteEngine.start(model.name, settings)
+
+
+_LOADS = {"llama": _load_here, "openai": _load_elsewhere}
 
 
 def _info(model: LocalModel) -> ModelInfo:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import platform
 import re
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lorebook_api.discovery import find_daemon
@@ -116,9 +117,11 @@ def _model(patient: Patient) -> Check:
     from lorebook_daemon.models.choose import choose_here
     from lorebook_daemon.models.shelf import AUTO, local_models
 
-    named = load_settings(patient.home).model
-    if named != AUTO:
-        return _named_model(patient, named)
+    settings = load_settings(patient.home)
+    if settings.engine == "openai":
+        return Check("ok", "not needed: a server answers, see the line `server`")
+    if settings.model != AUTO:
+        return _named_model(patient, settings.model)
     chosen = choose_here(patient.home)
     hint = f"lorebook models pull {chosen}"
     known = {name for name, model in CATALOGUE.items() if model.purpose == "answer"}
@@ -188,6 +191,22 @@ def _engine(patient: Patient) -> Check:
     return Check("ok", measured)
 
 
+def _server(patient: Patient) -> Check:
+    """Ask the server that `engine = "openai"` names for its models; offline only one on this machine is asked."""
+    settings = load_settings(patient.home)
+    if settings.engine == "llama":
+        return Check("ok", "not needed: this machine answers")
+    from lorebook_daemon.engine.remote import model_named  # pydantic and httpx take their time
+    from lorebook_daemon.engine.remote_address import address_of
+
+    settings = replace(settings, offline=settings.offline or patient.offline)
+    address = address_of(settings)
+    detail = f"{asyncio.run(model_named(settings.model, settings))} at {address.host}"
+    if not address.loopback and address.url.startswith("http:"):
+        return Check("warn", f"{detail}, over a line that others can read", "LOREBOOK_ENGINE_URL=https://…")
+    return Check("ok", detail)
+
+
 def _memory(patient: Patient) -> Check:
     import psutil  # the daemon's packages are an extra
 
@@ -218,6 +237,7 @@ CHECKS: dict[str, Callable[[Patient], Check]] = {
     "embedder": _embedder,
     "daemon": _daemon,
     "engine": _engine,
+    "server": _server,
     "memory": _memory,
     "threads": _threads,
 }

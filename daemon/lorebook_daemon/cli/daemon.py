@@ -44,7 +44,7 @@ def serve(roots: tuple[str, ...], model: str | None, port: int | None, socket_pa
             raise
         message = f"the daemon's packages are not installed ({error.name} is missing)."
         raise DaemonUnavailable(message, "Type: pip install 'lorebook[daemon]'") from error
-    if model:
+    if model and settings.engine == "llama":
         check_name(settings.model, home)
     asyncio.run(serve_app(settings, home.make(), folders, socket_path.absolute() if socket_path else None))
 

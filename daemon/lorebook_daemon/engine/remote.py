@@ -50,6 +50,8 @@ R = TypeVar("R")
 AUTO = "auto"
 """The name that means the first model that the server has."""
 
+_GLANCE_S = 30.0
+"""Seconds to wait for a list of models."""
 _AT_ONCE = 8
 """Requests in hand at the most for one call of `judge` or `count`."""
 _LISTED = 20
@@ -274,9 +276,18 @@ class RemoteEngine:
 
 async def served_models(settings: Settings) -> tuple[str, ...]:
     """Return the names of the models that the server at `settings.engine_url` has; raises what `start` raises."""
-    wire = Wire(address_of(settings))
+    return tuple(row.id for row in await _served(settings) if not row.parent)
+
+
+async def model_named(name: str, settings: Settings) -> str:
+    """Return what the server calls the model that `start` would take by this name; raises what `start` raises."""
+    return _pick(name, await _served(settings), address_of(settings).host).id
+
+
+async def _served(settings: Settings) -> tuple[Served, ...]:
+    wire = Wire(address_of(settings), _GLANCE_S)
     try:
-        return tuple(row.id for row in await served_at(wire) if not row.parent)
+        return await served_at(wire)
     finally:
         await wire.close()
 

@@ -7,6 +7,7 @@ import pytest
 
 from commandline import Run
 from fake_daemon import FakeDaemon
+from fake_openai import FakeOpenAI, serving
 from lorebook_api.home import Home
 from lorebook_daemon.cli import checks
 from lorebook_daemon.cli.checks import Check, Patient
@@ -56,6 +57,25 @@ def test_the_running_daemon_is_shown(run: Run, home: Home) -> None:
             "detail": examine(run)["daemon"]["detail"],
             "next": "lorebook stop",
         }
+
+
+def test_the_server_that_the_settings_name_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert examine(run)["server"]["state"] == "ok"
+    monkeypatch.setenv("LOREBOOK_ENGINE", "openai")
+    assert examine(run)["server"]["state"] == "fail"
+    with serving(FakeOpenAI(key="sk-right")) as url:
+        monkeypatch.setenv("LOREBOOK_ENGINE_URL", url)
+        refused = examine(run)["server"]
+        assert refused["state"] == "fail" and "LOREBOOK_ENGINE_KEY" in refused["next"]
+        monkeypatch.setenv("LOREBOOK_ENGINE_KEY", "sk-right")
+        found = examine(run, "--offline")
+        assert found["server"]["state"] == found["model"]["state"] == "ok"
+        assert found["server"]["detail"] == f"tiny at {url.removeprefix('http://')}"
+        monkeypatch.setenv("LOREBOOK_MODEL", "zebra")
+        assert "no model zebra" in examine(run)["server"]["detail"]
+    assert "Nobody answers" in examine(run)["server"]["detail"]
+    monkeypatch.setenv("LOREBOOK_ENGINE_URL", "http://engine.example")
+    assert "offline" in examine(run, "--offline")["server"]["detail"]
 
 
 def test_a_missing_package_is_a_finding(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
