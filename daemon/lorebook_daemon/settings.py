@@ -32,6 +32,8 @@ class Settings:
     """Memory for kept passages; 0 takes an eighth of the machine's, at most 2048."""
     kv_disk_mb: int = 0
     """Disk for kept passages of all models; 0 takes a twentieth of what is free, at most 8192."""
+    speculation: bool = True
+    """Guess from the prompt how an answer goes on, and let the model check several tokens at once."""
     engine: Literal["llama", "openai"] = "llama"
     """What answers: llama.cpp on this machine, or the OpenAI-compatible server at `engine_url`."""
     engine_url: str = ""

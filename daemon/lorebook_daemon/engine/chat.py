@@ -24,11 +24,18 @@ class PromptTokens:
     head: tuple[int, ...]
     passages: tuple[tuple[int, ...], ...]
     tail: tuple[int, ...]
+    texts: tuple[str, ...] = ()
+    """The passages' texts."""
 
     @property
     def flat(self) -> tuple[int, ...]:
         """All tokens in order."""
         return (*self.head, *(token for passage in self.passages for token in passage), *self.tail)
+
+    @property
+    def labelled(self) -> list[tuple[tuple[int, ...], str]]:
+        """Each passage's tokens with its text."""
+        return list(zip(self.passages, self.texts, strict=True))
 
 
 class ChatTemplate:
@@ -59,7 +66,7 @@ class ChatTemplate:
             else:
                 side += tokenize(part, True)
         passages = tuple(tuple(tokenize(passage, False)) for passage in prompt.passages)
-        return PromptTokens(tuple(head), passages, tuple(tail))
+        return PromptTokens(tuple(head), passages, tuple(tail), prompt.passages)
 
     def _render(self, prompt: Prompt) -> list[str | int]:
         """Return the rendered template, with the index of a message where its content stands."""

@@ -1,7 +1,7 @@
 """The engine's child process: `python -m lorebook_daemon.engine.child OPTIONS`, one JSON document a line on both pipes.
 
 llama.cpp can crash the process it runs in, so it runs in one that may be lost. Commands come on standard input:
-`{"id", "op": "count" | "generate" | "judge", …}` one after another, and `{"op": "cancel", "id"}` at any time. Answers:
+`{"id", "op", …}` at any time, as many at once as one likes, and `{"op": "cancel", "id"}`. Answers:
 `{"id", "event": "token" | "result" | "error", …}`. The end of standard input ends the process.
 """
 
@@ -9,32 +9,42 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import queue
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-import numpy.typing as npt
-
 from lorebook_api.errors import BadRequest, LorebookError
-from lorebook_api.schema import Sampling, Usage
+from lorebook_daemon.engine.adapters import AdapterSet
+from lorebook_daemon.engine.blocks import Blocks
 from lorebook_daemon.engine.chat import ChatTemplate, PromptTokens
-from lorebook_daemon.engine.llama import Llama, Piece
-from lorebook_daemon.engine.protocol import Message, Prompt
+from lorebook_daemon.engine.diskblocks import DiskBlocks, passage_digest
+from lorebook_daemon.engine.llama import Llama
+from lorebook_daemon.engine.protocol import Plain, Priority
 from lorebook_daemon.engine.reader import Reader
-from lorebook_daemon.engine.sampler import sampler_chain
-from lorebook_daemon.engine.textstream import TextStream
+from lorebook_daemon.engine.scheduler import Scheduler, Task
+from lorebook_daemon.engine.tasks import Tasks
 from lorebook_daemon.engine.threads import FreeCores
+from lorebook_daemon.engine.wire import (
+    JSON,
+    finished_out,
+    prompt_in,
+    sampling_in,
+    scored_out,
+    token_out,
+    turn_in,
+)
+from lorebook_daemon.engine.work import Piece, Work
 
-_YES, _NO = ("Yes", "yes", " Yes", "YES"), ("No", "no", " No", "NO")
 _WARM_UP = 48
 """Tokens of the batch that shows at the start that this build runs on this CPU: both of its kernels are used."""
+
+_ROOM_TO_WRITE = 256
+"""Tokens of an answer for which there must be room before it is begun; a longer one may have to wait in between."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +56,24 @@ class Options:
     threads: int
     kv_reuse: str
     kv_memory_mb: int
+    kv_disk_mb: int
+    kv_folder: str
+    speculation: bool
     extra_bufts: bool
 
 
+@dataclasses.dataclass(eq=False)
+class _Command:
+    """A command in hand: its tasks, and what came of each."""
+
+    id: int
+    results: list[Any]
+    tasks: list[Task] = dataclasses.field(default_factory=list)
+    left: int = 0
+
+
 class Child:
-    """One loaded model that carries out one command after another."""
+    """One loaded model that carries out commands, several at once."""
 
     def __init__(self, options: Options, out: TextIO) -> None:
         """Load the model and decode a few tokens with it, which is the probe: a build that cannot run dies here."""
@@ -63,33 +86,28 @@ class Child:
             extra_bufts=options.extra_bufts,
             report=lambda done: self._say(event="loading", done=done),
         )
-        self._template = ChatTemplate(
-            self._llama.chat_template,
-            self._llama.special_text(self._llama.bos),
-            self._llama.special_text(self._llama.eos),
-        )
-        self._reader = Reader(self._llama, options.kv_reuse, options.kv_memory_mb << 20)  # type: ignore[arg-type]
-        self._yes, self._no = self._first_tokens(_YES), self._first_tokens(_NO)
-        self._commands: queue.Queue[dict[str, Any]] = queue.Queue()
-        self._cancelled: set[int] = set()
-        self._current = 0
-        self._lock = threading.Lock()
+        vocabulary = self._llama.vocabulary
+        self._template = ChatTemplate(vocabulary.chat_template, vocabulary.bos, vocabulary.eos)
+        disk = DiskBlocks(Path(options.kv_folder), options.kv_disk_mb << 20) if options.kv_folder else None
+        self._reader = Reader(self._llama, options.kv_reuse, Blocks(options.kv_memory_mb << 20, disk))  # type: ignore[arg-type]
+        self._tasks = Tasks(self._llama, self._reader, speculation=options.speculation)
+        self._scheduler = Scheduler(self._llama, self._reader)
+        self._arrived: queue.SimpleQueue[JSON] = queue.SimpleQueue()
+        self._commands: dict[int, _Command] = {}
+        self._unwanted: set[str] = set()
         self._say(event="ready", n_ctx=self._llama.n_ctx, speed=self._warm_up())
 
     def _warm_up(self) -> float:
         """Decode a batch and then single tokens; return tokens a second of the latter."""
-        token = self._llama.tokenize("the", special=False)[0]
+        token = self._llama.vocabulary.tokenize("the", special=False)[0]
         self._llama.decode([Piece(0, 0, [token] * _WARM_UP)])
         self._llama.decode([Piece(0, _WARM_UP, [token])])
         start = time.perf_counter()
         for i in range(1, 9):
-            self._llama.decode([Piece(0, _WARM_UP + i, [token], logits=True)])
+            self._llama.decode([Piece(0, _WARM_UP + i, [token], logits=1)])
         speed = 8 / (time.perf_counter() - start)
         self._llama.clear()
         return speed
-
-    def _first_tokens(self, words: Sequence[str]) -> list[int]:
-        return sorted({self._llama.tokenize(word, special=False)[0] for word in words})
 
     def _say(self, **message: Any) -> None:
         self._out.write(json.dumps(message) + "\n")
@@ -98,102 +116,165 @@ class Child:
     # -- the two threads
 
     def listen(self, lines: TextIO) -> None:
-        """Take commands until the parent closes the pipe; a cancel stops the decode that is under way."""
+        """Take commands until the parent closes the pipe; what is urgent or cancelled ends the batch under way."""
         for line in lines:
-            command = json.loads(line)
-            if command["op"] != "cancel":
-                self._commands.put(command)
-                continue
-            with self._lock:
-                self._cancelled.add(command["id"])
-                if command["id"] == self._current:
-                    self._llama.stop()
+            message = json.loads(line)
+            self._arrived.put(message)
+            if message["op"] == "cancel":
+                command = self._commands.get(message["id"])
+                self._scheduler.urge(None, tuple(command.tasks) if command else ())
+            elif "turn" in message:
+                self._scheduler.urge(Priority(message["turn"]["priority"]))
         os._exit(0)  # the parent is gone, and nobody waits for what is being decoded
 
     def work(self) -> None:
-        """Carry out commands, one at a time, for ever."""
-        operations = {"count": self._count, "generate": self._generate, "judge": self._judge}
+        """Carry out commands for ever: take in what has arrived, decode a batch, and again."""
         while True:
-            command = self._commands.get()
-            with self._lock:
-                self._current = command["id"]
-                if self._current in self._cancelled:
-                    self._llama.stop()
-            try:
-                value = operations[command["op"]](command)
-                self._say(id=command["id"], event="result", value=value)
-            except LorebookError as error:
-                self._say(id=command["id"], event="error", status=error.status, **error.body())
-            finally:
-                with self._lock:
-                    self._cancelled.discard(self._current)
-                    self._current = 0
-                    self._llama.resume()
+            while not self._arrived.empty() or not self._scheduler.busy:
+                self._begin(self._arrived.get())
+            self._llama.resume()
+            self._scheduler.step()
 
-    # -- the operations
+    def _begin(self, message: JSON) -> None:
+        begin: dict[str, Callable[[JSON], None]] = {
+            "generate": self._generate,
+            "judge": self._judge,
+            "score": self._score,
+            "warm": self._warm,
+        }
+        at_once: dict[str, Callable[[JSON], Any]] = {
+            "count": self._count,
+            "forget": self._forget,
+            "load": self._load,
+            "unload": self._unload,
+            "loaded": lambda message: list(self._llama.adapters.paths),
+        }
+        try:
+            if message["op"] == "cancel":
+                self._end(message["id"])
+            elif message["op"] in at_once:
+                self._say(id=message["id"], event="result", value=at_once[message["op"]](message))
+            else:
+                begin[message["op"]](message)
+        except LorebookError as error:
+            self._say(id=message["id"], event="error", status=error.status, **error.body())
 
-    def _tokens(self, prompt: dict[str, Any]) -> PromptTokens:
-        messages = tuple(Message(**message) for message in prompt["messages"])
-        parsed = Prompt(messages, tuple(prompt["passages"]))
-        return self._template.tokens(parsed, lambda text, special: self._llama.tokenize(text, special=special))
+    # -- commands that take their turn
 
-    def _count(self, command: dict[str, Any]) -> list[dict[str, Any]]:
-        counted = [self._tokens(prompt) for prompt in command["prompts"]]
+    def _generate(self, message: JSON) -> None:
+        adapters, prompt = self._adapters(message), self._tokens(message["prompt"])
+        sampling, most, request = sampling_in(message["sampling"]), message["max_tokens"], message["id"]
+
+        def show(token: Any) -> None:
+            self._say(id=request, event="token", **token_out(token))
+
+        self._tasks.check(prompt)
+        work = self._tasks.generate(prompt, adapters, sampling, most, show)
+        room = len(prompt.flat) + min(most, _ROOM_TO_WRITE)
+        self._put(message, adapters, [(work, room)], lambda results: finished_out(results[0]))
+
+    def _judge(self, message: JSON) -> None:
+        adapters = self._adapters(message)
+        self._put(message, adapters, self._each(message, adapters, self._tasks.judge), lambda results: results)
+
+    def _score(self, message: JSON) -> None:
+        adapters, top = self._adapters(message), message["top"]
+        works = self._each(message, adapters, lambda prompt, these: self._tasks.score(prompt, these, top))
+        self._put(message, adapters, works, lambda results: [scored_out(one) for one in results[0]])
+
+    def _warm(self, message: JSON) -> None:
+        adapters = self._adapters(message)
+        self._put(message, adapters, self._each(message, adapters, self._tasks.warm), sum)
+
+    def _each(
+        self, message: JSON, adapters: AdapterSet, work: Callable[[PromptTokens, AdapterSet], Work[Any]]
+    ) -> list[tuple[Work[Any], int]]:
+        """Return a work for each prompt, and the room that it takes."""
+        prompts = [self._tokens(prompt) for prompt in message["prompts"]]
+        for prompt in prompts:
+            self._tasks.check(prompt)
+        return [(work(prompt, adapters), len(prompt.flat)) for prompt in prompts]
+
+    def _put(
+        self,
+        message: JSON,
+        adapters: AdapterSet,
+        works: Sequence[tuple[Work[Any], int]],
+        told: Callable[[list[Any]], Any],
+    ) -> None:
+        """Put a command's works in the line; when the last has ended, `told` makes what the parent is told."""
+        command = _Command(message["id"], [None] * len(works), left=len(works))
+        self._commands[command.id] = command
+        self._llama.set_threads(self._cores.count())
+
+        def done(i: int, result: Any) -> None:
+            command.results[i] = result
+            command.left -= 1
+            if not command.left:
+                self._end(command.id)
+                self._say(id=command.id, event="result", value=told(command.results))
+
+        def failed(error: LorebookError) -> None:
+            if command.id in self._commands:
+                self._end(command.id)
+                self._say(id=command.id, event="error", status=error.status, **error.body())
+
+        for i, (work, room) in enumerate(works):
+            task = Task(work, turn_in(message["turn"]), room, lambda result, i=i: done(i, result), failed)  # type: ignore[misc]
+            task.adapters = adapters
+            command.tasks.append(task)
+            self._scheduler.add(task)
+
+    def _end(self, request: int) -> None:
+        """Forget a command, with what is left of its tasks."""
+        command = self._commands.pop(request, None)
+        for task in command.tasks if command else ():
+            self._scheduler.cancel(task)
+        self._drop_unwanted()
+
+    # -- commands that are carried out at once
+
+    def _tokens(self, data: JSON) -> PromptTokens:
+        prompt = prompt_in(data)
+        vocabulary = self._llama.vocabulary
+        if isinstance(prompt, Plain):
+            tokens = prompt.tokens or (*vocabulary.starts, *vocabulary.tokenize(prompt.text, special=True))
+            if any(not 0 <= token < vocabulary.size for token in tokens):
+                raise BadRequest("the prompt holds a number that is no token.", f"They go up to {vocabulary.size - 1}.")
+            return PromptTokens((), (), tuple(tokens))
+        return self._template.tokens(prompt, lambda text, special: vocabulary.tokenize(text, special=special))
+
+    def _count(self, message: JSON) -> list[JSON]:
+        counted = [self._tokens(prompt) for prompt in message["prompts"]]
         return [{"rest": len(p.head) + len(p.tail), "passages": [len(t) for t in p.passages]} for p in counted]
 
-    def _prepare(self, command: dict[str, Any]) -> tuple[tuple[str, float], ...]:
-        """Set threads and adapters for a command; return the adapters' key."""
-        self._llama.set_threads(self._cores.count())
-        adapters = [(Path(path), float(scale)) for path, scale in command["adapters"]]
-        self._llama.use_adapters(adapters)
-        return tuple((f"{path}:{path.stat().st_mtime_ns}", scale) for path, scale in adapters)
+    def _forget(self, message: JSON) -> int:
+        return self._reader.forget([passage_digest(text) for text in message["passages"]])
 
-    def _generate(self, command: dict[str, Any]) -> dict[str, Any]:
-        sampling = Sampling(**{**command["sampling"], "stop": tuple(command["sampling"]["stop"])})
-        start = time.perf_counter()
-        adapters = self._prepare(command)
-        tokens = self._tokens(command["prompt"])
-        room = self._llama.n_ctx - len(tokens.flat)
-        reading = self._reader.read(tokens, adapters)
-        read = time.perf_counter()
-        stream, row, count, reason = TextStream(sampling.stop), reading.row, 0, "length"
-        with sampler_chain(sampling, self._llama.n_vocab) as chain:
-            while count < min(command["max_tokens"], room):
-                token = self._llama.sample(chain, row)
-                if self._llama.ends(token):
-                    reason = "stop"
-                    break
-                self._show(command["id"], stream.feed(self._llama.piece(token)))
-                count += 1
-                if stream.stopped:
-                    reason = "stop"
-                    break
-                row = self._reader.extend(reading, token, count - 1)
-        self._show(command["id"], stream.finish())
-        return {
-            "reason": reason,
-            "usage": dataclasses.asdict(Usage(len(tokens.flat), reading.cached, count)),
-            "prompt_ms": (read - start) * 1000,
-            "generate_ms": (time.perf_counter() - read) * 1000,
-        }
+    # -- adapters
 
-    def _show(self, request: int, text: str) -> None:
-        if text:
-            self._say(id=request, event="token", text=text)
+    def _adapters(self, message: JSON) -> AdapterSet:
+        """Return the adapters that a command names, all of them in memory."""
+        adapters = tuple(self._llama.adapters.find(path, float(scale)) for path, scale in message["adapters"])
+        self._unwanted -= {one.path for one in adapters}
+        self._llama.adapters.bound((*self._scheduler.adapter_sets, adapters))
+        return adapters
 
-    def _judge(self, command: dict[str, Any]) -> list[float]:
-        adapters = self._prepare(command)
-        prompts = [self._tokens(prompt) for prompt in command["prompts"]]
-        scores: list[float] = []
-        for start in range(0, len(prompts), self._reader.side_by_side):
-            readings = self._reader.read_many(prompts[start : start + self._reader.side_by_side], adapters)
-            scores += [self._leaning(self._llama.logits(reading.row)) for reading in readings]
-        return scores
+    def _load(self, message: JSON) -> None:
+        one = self._llama.adapters.find(message["path"], 1.0)
+        self._unwanted.discard(one.path)
+        self._llama.adapters.bound((*self._scheduler.adapter_sets, (one,)))
 
-    def _leaning(self, logits: npt.NDArray[np.float32]) -> float:
-        """Return logit(Yes) - logit(No), each summed over its spellings."""
-        yes, no = (math.log(float(np.exp(logits[ids].astype(np.float64)).sum())) for ids in (self._yes, self._no))
-        return yes - no
+    def _unload(self, message: JSON) -> None:
+        self._unwanted.add(message["path"])
+        self._drop_unwanted()
+
+    def _drop_unwanted(self) -> None:
+        """Free the adapters that were unloaded and are in use no more."""
+        used = {one.path for adapters in self._scheduler.adapter_sets for one in adapters}
+        for path in self._unwanted - used:
+            self._llama.adapters.drop(path)
+        self._unwanted &= used
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A GGUF model and its context, by llama.cpp's own calls: tokens, sequences of KV, logits. Runs in the engine's child.
+"""A GGUF model and its context, by llama.cpp's own calls: sequences of KV, batches, logits. Runs in the engine's child.
 
 The high-level `Llama` class is not used: it turns mmap off with an adapter, and knows no sequences.
 """
@@ -8,20 +8,28 @@ from __future__ import annotations
 import ctypes
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
-from lorebook_api.errors import Cancelled, EngineFailed, Unusable
-
-SEQUENCES = 8
-"""Sequences that the context holds at a time."""
+from lorebook_api.errors import EngineFailed, Unusable
+from lorebook_daemon.engine.adapters import Adapters
+from lorebook_daemon.engine.vocabulary import Vocabulary
+from lorebook_daemon.engine.work import NoSlot, Piece
 
 BATCH = 512
-"""Tokens decoded in one call; a longer text is decoded in several."""
+"""Tokens decoded in one call."""
+
+MOST_LOGITS = 128
+"""Tokens of one batch whose logits can be wanted; llama.cpp reserves memory for the logits of each."""
+
+_SEQUENCES, _STATES = 16, 8
+"""Sequences at a time; of a model whose state has a fixed size, which is reserved for each, fewer."""
+
+_WATCHED = 16
+"""A batch of more tokens is watched for `stop`: that takes Python's lock at each node of the graph."""
 
 _log: deque[str] = deque(maxlen=20)
 
@@ -33,18 +41,8 @@ def _keep_log(level: int, text: bytes, _data: object) -> None:
         _log.append(text.decode("utf-8", "replace").strip())
 
 
-class NoSlot(Exception):
-    """The context has no room for these tokens beside what it holds."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Consecutive tokens for one sequence, from `position` on; `logits` asks for those of the last one."""
-
-    sequence: int
-    position: int
-    tokens: Sequence[int]
-    logits: bool = False
+class Stopped(Exception):
+    """The batch was given up; its pieces must be taken back and may be decoded again."""
 
 
 class Llama:
@@ -65,13 +63,20 @@ class Llama:
         self.path = path
         self._stop = False
         self._model = self._load(path, extra_bufts, report)
-        self.vocab = llama_cpp.llama_model_get_vocab(self._model)
-        self.n_vocab: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
+        self.vocabulary = Vocabulary(self._model)
+        self.recurrent = bool(
+            llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model)
+        )
+        """Whether it keeps a state of fixed size, in some layers at least, that can be neither cut nor moved."""
+        self.sequences = _STATES if self.recurrent else _SEQUENCES
+        """Sequences that the context holds at a time."""
         self.n_ctx = min(n_ctx, llama_cpp.llama_model_n_ctx_train(self._model))
         self._ctx = self._context(threads)
         self._memory = llama_cpp.llama_get_memory(self._ctx)
+        self.can_shift = not self.recurrent and bool(llama_cpp.llama_memory_can_shift(self._memory))
+        """Whether KV can be cut anywhere and moved to other positions."""
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
-        self._adapters: dict[tuple[Path, int], ctypes.c_void_p] = {}
+        self.adapters = Adapters(self._model, self._ctx)
         self._abort = llama_cpp.ggml_abort_callback(lambda _data: self._stop)
 
     @staticmethod
@@ -97,7 +102,8 @@ class Llama:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = self.n_ctx
         params.n_batch = params.n_ubatch = BATCH
-        params.n_seq_max = SEQUENCES
+        params.n_seq_max = self.sequences
+        params.n_outputs_max = params.n_outputs_max_per_seq = MOST_LOGITS
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
@@ -109,61 +115,10 @@ class Llama:
             )
         return context  # type: ignore[no-any-return]
 
-    # -- text and tokens
-
-    @property
-    def chat_template(self) -> str:
-        """The Jinja chat template in the GGUF, empty where there is none."""
-        template = llama_cpp.llama_model_chat_template(self._model, None)
-        return template.decode("utf-8", "replace") if template else ""
-
-    @property
-    def can_shift(self) -> bool:
-        """Whether KV can be moved to other positions; recurrent state cannot."""
-        return bool(llama_cpp.llama_memory_can_shift(self._memory))
-
-    @property
-    def bos(self) -> int:
-        """The begin-of-text token."""
-        return int(llama_cpp.llama_vocab_bos(self.vocab))
-
-    def special_text(self, token: int) -> str:
-        """Return how a control token is written, for the chat template."""
-        return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
-
-    @property
-    def eos(self) -> int:
-        """The end-of-text token."""
-        return int(llama_cpp.llama_vocab_eos(self.vocab))
-
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Return the tokens of `text`; only with `special` may text such as `<|im_end|>` become a control token."""
-        data = text.encode("utf-8", "replace")
-        room = len(data) + 8
-        tokens = (llama_cpp.llama_token * room)()
-        n = llama_cpp.llama_tokenize(self.vocab, data, len(data), tokens, room, False, special)
-        if n < 0:
-            raise EngineFailed(f"the text could not be tokenized ({n}).")
-        return list(tokens[:n])
-
-    def piece(self, token: int, *, special: bool = False) -> bytes:
-        """Return the bytes that a token stands for, which may be half a character."""
-        room = 64
-        while True:
-            buffer = ctypes.create_string_buffer(room)
-            n = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, room, 0, special)
-            if n >= 0:
-                return buffer.raw[:n]
-            room = -n
-
-    def ends(self, token: int) -> bool:
-        """Whether the token ends a turn."""
-        return bool(llama_cpp.llama_vocab_is_eog(self.vocab, token))
-
     # -- decoding
 
     def stop(self) -> None:
-        """Make the decode that is under way end with Cancelled, at the next node of its graph."""
+        """Make the batch that is being decoded end with Stopped, at the next node of its graph."""
         self._stop = True
 
     def resume(self) -> None:
@@ -171,60 +126,58 @@ class Llama:
         self._stop = False
 
     def set_threads(self, threads: int) -> None:
-        """Use so many threads from the next decode on."""
+        """Use so many threads from the next batch on."""
         llama_cpp.llama_set_n_threads(self._ctx, threads, threads)
 
-    def decode(self, pieces: Sequence[Piece]) -> list[int]:
-        """Read tokens into their sequences; return, for each piece that asked, the row for `logits`.
+    def decode(self, pieces: Sequence[Piece]) -> list[list[int]]:
+        """Read up to BATCH tokens into their sequences, all under one adapter set; return the rows of their logits.
 
-        All pieces that ask for logits must fit the last batch together, or be its only ones: rows of an earlier
-        batch are gone. Raises Cancelled, NoSlot, EngineFailed; after the first two nothing of the failed batch is kept
-        that the caller did not know of: it removes the sequences it wrote to.
+        Raises NoSlot where they find no room, Stopped, EngineFailed. After Stopped some of the tokens may have been
+        read: the caller takes the pieces back.
         """
-        flat = [
-            (token, piece.sequence, piece.position + i, piece.logits and i == len(piece.tokens) - 1)
-            for piece in pieces
-            for i, token in enumerate(piece.tokens)
-        ]
-        rows: list[int] = []
-        # The callback takes Python's lock at each node of the graph: worth it for a prefill, not for single tokens.
-        watched = len(flat) > SEQUENCES
-        if watched:
-            llama_cpp.llama_set_abort_callback(self._ctx, self._abort, None)
-        try:
-            for start in range(0, len(flat), BATCH):
-                rows = self._decode_batch(flat[start : start + BATCH])
-        finally:
-            if watched:
-                llama_cpp.llama_set_abort_callback(self._ctx, llama_cpp.ggml_abort_callback(), None)
+        self.adapters.use(pieces[0].adapters)
+        n, rows = 0, []
+        batch = self._batch
+        for piece in pieces:
+            silent = len(piece.tokens) - piece.logits
+            rows.append(list(range(n + silent, n + len(piece.tokens))))
+            for i, token in enumerate(piece.tokens):
+                batch.token[n] = token
+                batch.pos[n] = piece.position + i
+                batch.n_seq_id[n] = 1
+                batch.seq_id[n][0] = piece.sequence
+                batch.logits[n] = i >= silent
+                n += 1
+        batch.n_tokens = n
+        # Recurrent state cannot be taken back: such a batch runs to its end.
+        self._check(self._decode_watched(batch) if n > _WATCHED and self.can_shift else self._decode(batch))
         return rows
 
-    def _decode_batch(self, entries: Sequence[tuple[int, int, int, bool]]) -> list[int]:
-        if self._stop:
-            raise Cancelled("the request was cancelled.")
-        batch = self._batch
-        batch.n_tokens = len(entries)
-        for i, (token, sequence, position, logits) in enumerate(entries):
-            batch.token[i] = token
-            batch.pos[i] = position
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = sequence
-            batch.logits[i] = logits
-        code = llama_cpp.llama_decode(self._ctx, batch)
+    def _decode(self, batch: object) -> int:
+        return int(llama_cpp.llama_decode(self._ctx, batch))
+
+    def _decode_watched(self, batch: object) -> int:
+        llama_cpp.llama_set_abort_callback(self._ctx, self._abort, None)
+        try:
+            return self._decode(batch)
+        finally:
+            llama_cpp.llama_set_abort_callback(self._ctx, llama_cpp.ggml_abort_callback(), None)
+
+    @staticmethod
+    def _check(code: int) -> None:
         if code == 2:
-            raise Cancelled("the request was cancelled.")
+            raise Stopped
         if code == 1:
             raise NoSlot
         if code:
             raise EngineFailed(
                 f"llama.cpp could not decode ({code}): {_last_log()}.", "Try again; see `lorebook logs`."
             )
-        return [i for i, entry in enumerate(entries) if entry[3]]
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
-        """Return a view of the logits [n_vocab] of a row that the last decode gave."""
+        """Return a view of the logits [vocabulary's size] of a row that the last batch gave."""
         pointer = llama_cpp.llama_get_logits_ith(self._ctx, row)
-        return np.ctypeslib.as_array(pointer, shape=(self.n_vocab,))
+        return np.ctypeslib.as_array(pointer, shape=(self.vocabulary.size,))
 
     def sample(self, chain: ctypes.c_void_p, row: int) -> int:
         """Draw the next token from a row's logits."""
@@ -241,7 +194,7 @@ class Llama:
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, end))
 
     def copy(self, source: int, target: int, end: int = -1) -> None:
-        """Let `target` share the first `end` positions of `source`."""
+        """Let `target` share the first `end` positions of `source`, all by default."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, end)
 
     def shift(self, sequence: int, delta: int) -> None:
@@ -249,39 +202,17 @@ class Llama:
         llama_cpp.llama_memory_seq_add(self._memory, sequence, 0, -1, delta)
 
     def save(self, sequence: int) -> bytes:
-        """Return a sequence's KV."""
+        """Return a sequence's KV or state."""
         size = llama_cpp.llama_state_seq_get_size(self._ctx, sequence)
         buffer = (ctypes.c_uint8 * size)()
         written = llama_cpp.llama_state_seq_get_data(self._ctx, buffer, size, sequence)
         return bytes(memoryview(buffer)[:written])
 
     def restore(self, sequence: int, state: bytes) -> None:
-        """Put saved KV into an empty sequence, at the positions it was saved from; raises NoSlot."""
+        """Put what was saved into an empty sequence, at the positions it was saved from; raises NoSlot."""
         buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
         if not llama_cpp.llama_state_seq_set_data(self._ctx, buffer, len(state), sequence):
             raise NoSlot
-
-    # -- adapters
-
-    def use_adapters(self, adapters: Sequence[tuple[Path, float]]) -> None:
-        """Switch to exactly these LoRA adapters with their scales; raises Unusable for one that does not fit."""
-        handles = [self._adapter(path) for path, _ in adapters]
-        array = (llama_cpp.llama_adapter_lora_p_ctypes * max(1, len(handles)))(*handles)
-        scales = (ctypes.c_float * max(1, len(handles)))(*(scale for _, scale in adapters))
-        if llama_cpp.llama_set_adapters_lora(self._ctx, array, len(handles), scales):
-            raise EngineFailed("the adapters could not be switched on together.", "Use one at a time.")
-
-    def _adapter(self, path: Path) -> ctypes.c_void_p:
-        key = (path, path.stat().st_mtime_ns)
-        if key not in self._adapters:
-            handle = llama_cpp.llama_adapter_lora_init(self._model, str(path).encode())
-            if not handle:
-                raise Unusable(
-                    f"{path.name} is no adapter for {self.path.name}: {_last_log()}.",
-                    "Use one that was trained on this model.",
-                )
-            self._adapters[key] = handle
-        return self._adapters[key]
 
 
 def _last_log() -> str:

@@ -14,12 +14,25 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorebook_api.errors import EngineDied, LorebookError, NotFound, from_body
+from lorebook_api.errors import EngineDied, LorebookError, from_body
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse, Progress, Sampling, Usage
-from lorebook_daemon.engine.kvplace import kv_bounds
+from lorebook_api.schema import AdapterUse, Progress, Sampling
+from lorebook_daemon.engine.kvplace import kv_bounds, kv_folder
 from lorebook_daemon.engine.probe import Probe
-from lorebook_daemon.engine.protocol import Finished, Prompt, PromptSize, Token
+from lorebook_daemon.engine.protocol import (
+    ASKING,
+    WARMING,
+    AnyPrompt,
+    Finished,
+    Prompt,
+    PromptSize,
+    Scored,
+    Token,
+    Turn,
+)
+from lorebook_daemon.engine.wire import finished_in, prompt_out, scored_in, token_in, turn_out
+from lorebook_daemon.models.adapter_file import check_fits
+from lorebook_daemon.models.adapters import find_adapter
 from lorebook_daemon.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -81,53 +94,85 @@ class EngineProcess:
 
     # -- the protocol
 
-    async def count(self, prompts: Sequence[Prompt]) -> list[PromptSize]:
+    async def count(self, prompts: Sequence[AnyPrompt]) -> list[PromptSize]:
         """Return how many tokens each prompt takes."""
-        value = await self._result({"op": "count", "prompts": [dataclasses.asdict(prompt) for prompt in prompts]})
+        value = await self._result({"op": "count", "prompts": [prompt_out(prompt) for prompt in prompts]})
         return [PromptSize(size["rest"], tuple(size["passages"])) for size in value]
 
     async def generate(
-        self, prompt: Prompt, sampling: Sampling, max_tokens: int, adapters: tuple[AdapterUse, ...] = ()
+        self,
+        prompt: AnyPrompt,
+        sampling: Sampling,
+        max_tokens: int,
+        adapters: tuple[AdapterUse, ...] = (),
+        turn: Turn = ASKING,
     ) -> AsyncGenerator[Token | Finished, None]:
         """Yield the answer piece by piece, then Finished; closing the iterator stops the engine within a second."""
         command = {
             "op": "generate",
-            "prompt": dataclasses.asdict(prompt),
+            "prompt": prompt_out(prompt),
             "sampling": dataclasses.asdict(sampling),
             "max_tokens": max_tokens,
-            "adapters": self._adapter_files(adapters),
+            **await self._taken(adapters, turn),
         }
         async with contextlib.aclosing(self._request(command)) as events:
             async for event in events:
-                if event["event"] == "token":
-                    yield Token(event["text"])
-                else:
-                    value = event["value"]
-                    yield Finished(value["reason"], Usage(**value["usage"]), value["prompt_ms"], value["generate_ms"])
+                yield token_in(event) if event["event"] == "token" else finished_in(event["value"])
 
-    async def judge(self, prompts: Sequence[Prompt], adapters: tuple[AdapterUse, ...] = ()) -> list[float]:
+    async def judge(
+        self, prompts: Sequence[Prompt], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[float]:
         """Return logit(Yes) - logit(No) of the first token of the answer to each prompt."""
         if not prompts:
             return []
-        command = {
-            "op": "judge",
-            "prompts": [dataclasses.asdict(prompt) for prompt in prompts],
-            "adapters": self._adapter_files(adapters),
-        }
-        return [float(score) for score in await self._result(command)]
+        return [float(score) for score in await self._result(await self._reading("judge", prompts, adapters, turn))]
 
-    def _adapter_files(self, adapters: tuple[AdapterUse, ...]) -> list[tuple[str, float]]:
-        files = []
-        for adapter in adapters:
-            path = Path(adapter.name).expanduser()
-            if path.suffix != ".gguf":
-                path = self._home.models / "adapters" / f"{adapter.name}.gguf"
-            if not path.is_file():
-                raise NotFound(
-                    f"there is no adapter {adapter.name!r}.", f"Put its GGUF file at {path}, or give a path."
-                )
-            files.append((str(path.resolve()), adapter.scale))
-        return files
+    async def score(
+        self, prompt: AnyPrompt, top: int = 0, adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> tuple[Scored, ...]:
+        """Return each token of the prompt with its log-probability after those before it, and the `top` likeliest."""
+        command = await self._reading("score", [prompt], adapters, turn)
+        command["top"] = top
+        return tuple(map(scored_in, await self._result(command)))
+
+    async def warm(self, prompts: Sequence[Prompt], adapters: tuple[AdapterUse, ...] = (), turn: Turn = WARMING) -> int:
+        """Read the prompts' passages ahead of a question; return how many tokens that took."""
+        return int(await self._result(await self._reading("warm", prompts, adapters, turn))) if prompts else 0
+
+    async def forget(self, passages: Sequence[str]) -> int:
+        """Drop what is kept of these passages, in memory and on disk; return how many readings of them there were."""
+        return int(await self._result({"op": "forget", "passages": list(passages)}))
+
+    async def load(self, adapter: str) -> None:
+        """Have an adapter in memory; raises Unusable, with the reason, where it does not fit the model."""
+        await self._result({"op": "load", "path": await self._adapter_file(adapter)})
+
+    async def unload(self, adapter: str) -> None:
+        """Drop an adapter from memory; one that is in use is dropped after that."""
+        await self._result({"op": "unload", "path": str(Path(find_adapter(adapter, self._home).path).resolve())})
+
+    async def loaded(self) -> tuple[str, ...]:
+        """Return the names of the adapters in memory."""
+        return tuple(Path(path).stem for path in await self._result({"op": "loaded"}))
+
+    async def _reading(
+        self, op: str, prompts: Sequence[AnyPrompt], adapters: tuple[AdapterUse, ...], turn: Turn
+    ) -> dict[str, Any]:
+        return {"op": op, "prompts": [prompt_out(prompt) for prompt in prompts], **await self._taken(adapters, turn)}
+
+    async def _taken(self, adapters: tuple[AdapterUse, ...], turn: Turn) -> dict[str, Any]:
+        files = [(await self._adapter_file(one.name), one.scale) for one in adapters if one.scale]
+        return {"adapters": files, "turn": turn_out(turn)}
+
+    async def _adapter_file(self, name: str) -> str:
+        """Return an adapter's file; raises Unusable where it does not fit: llama.cpp could not say why."""
+
+        def checked() -> str:
+            adapter = find_adapter(name, self._home)
+            check_fits(adapter, self._path)
+            return str(Path(adapter.path).resolve())
+
+        return await asyncio.to_thread(checked)
 
     # -- requests over the pipe
 
@@ -192,12 +237,16 @@ class EngineProcess:
     async def _spawn(self, report: Report, *, extra_bufts: bool) -> int | None:
         """Start a child and wait until it is ready; return None then, and its exit code where it died."""
         settings = self._settings
+        bounds = kv_bounds(settings, self._home)
         options = {
             "path": str(self._path),
             "n_ctx": settings.n_ctx,
             "threads": settings.threads,
             "kv_reuse": settings.kv_reuse,
-            "kv_memory_mb": kv_bounds(settings, self._home).memory_mb,
+            "kv_memory_mb": bounds.memory_mb,
+            "kv_disk_mb": bounds.disk_mb,
+            "kv_folder": await self._kv_folder() if bounds.disk_mb else "",
+            "speculation": settings.speculation,
             "extra_bufts": extra_bufts,
         }
         process = await asyncio.create_subprocess_exec(
@@ -223,6 +272,9 @@ class EngineProcess:
         self._process = process
         self._pump = asyncio.create_task(self._deliver(process))
         return None
+
+    async def _kv_folder(self) -> str:
+        return str(await asyncio.to_thread(kv_folder, self._path, self._home))
 
     async def _wait_until_ready(self, process: Process, report: Report) -> dict[str, Any] | None:
         assert process.stdout  # noqa: S101 - asked for above

@@ -171,9 +171,7 @@ class Engine(Protocol):
         """Return each token of the prompt with its log-probability after those before it, and the `top` likeliest."""
         ...
 
-    async def warm(
-        self, prompts: Sequence[Prompt], adapters: tuple[AdapterUse, ...] = (), turn: Turn = WARMING
-    ) -> int:
+    async def warm(self, prompts: Sequence[Prompt], adapters: tuple[AdapterUse, ...] = (), turn: Turn = WARMING) -> int:
         """Read the prompts' passages ahead of a question; return how many tokens that took."""
         ...
 

@@ -2,242 +2,244 @@
 
 A prompt is a head, passages, and a tail. In `blocks` mode each passage is read by itself right after the head, and its
 KV is kept and moved to wherever the passage stands next time: passages cost nothing again in any order. In `prefix`
-mode the prompt is one run of tokens, of which the longest equal beginning is kept. Models with recurrent state, which
-cannot be moved, are read in `prefix` mode. Cf. Prompt Cache, arXiv:2311.04934.
+mode a prompt is one run of tokens, of which the longest beginning that is in the context is kept. A recurrent state can
+be neither cut nor moved: there the state after the head and after each passage is kept, to go on from.
+Cf. Prompt Cache, arXiv:2311.04934.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
-from lorebook_api.errors import TooLong
-from lorebook_daemon.engine.blocks import AdapterKey, Blocks, block_key
+from lorebook_daemon.engine.adapters import AdapterSet
+from lorebook_daemon.engine.blocks import Blocks, block_key
 from lorebook_daemon.engine.chat import PromptTokens
-from lorebook_daemon.engine.llama import BATCH, SEQUENCES, Llama, NoSlot, Piece
+from lorebook_daemon.engine.diskblocks import BlockKey
+from lorebook_daemon.engine.lanes import Lane, Lanes
+from lorebook_daemon.engine.layout import Layout, Segment
+from lorebook_daemon.engine.llama import Llama
+from lorebook_daemon.engine.work import NoSlot, Piece, Rows, Wait, Work
 
-_HEAD, _SCRATCH, _ANSWER = 0, 1, 2
-_JUDGES = range(3, SEQUENCES)
-"""Sequences for prompts that are read side by side."""
+_FEWEST = 24
+"""Tokens from which on a recurrent state is worth keeping."""
+
+_WHOLE = 64
+"""Tokens of a segment that is always read as a whole, so that the same prompt gives the same logits to the bit."""
+
+_SCORED = 96
+"""Tokens whose logits are all wanted, at a time: some are left for the others of a batch."""
 
 
 @dataclass
-class _Lane:
-    """What one sequence holds: a layout (adapters, head, passages), and after it plain tokens."""
-
-    sequence: int
-    layout: tuple[object, ...] = ()
-    base: int = 0
-    """Positions that the layout takes."""
-    tokens: list[int] = field(default_factory=list)
-
-    @property
-    def end(self) -> int:
-        return self.base + len(self.tokens)
-
-
-@dataclass(frozen=True)
 class Reading:
-    """A prompt that was read: where its next token goes, the row of its last logits, the tokens at hand."""
+    """A prompt that was read into a lane, and goes on there under its last adapters."""
 
-    sequence: int
-    position: int
-    row: int
+    lane: Lane
+    last: Segment
+    rows: Rows
     cached: int
 
 
 class Reader:
-    """Owns the context's sequences. A failure or a cancel empties them, so that none is ever half right."""
+    """Owns the context's sequences. Its works may be closed at any step: what they leave is whole or gone."""
 
-    def __init__(self, llama: Llama, mode: Literal["blocks", "prefix", "off"], memory: int) -> None:
-        """Keep at most `memory` bytes of passages' KV."""
+    def __init__(self, llama: Llama, mode: Literal["blocks", "prefix", "off"], blocks: Blocks) -> None:
+        """Keep passages' KV, or states, in `blocks`."""
         self._llama = llama
-        self._mode = mode if llama.can_shift else ("off" if mode == "off" else "prefix")
-        self._blocks = Blocks(memory)
-        self._lanes = {sequence: _Lane(sequence) for sequence in range(SEQUENCES)}
+        self._mode = mode
+        self._blocks = blocks
+        self._lanes = Lanes(llama)
+        self._layout = Layout(apart=mode == "blocks" and llama.can_shift)
+        self._making: set[BlockKey] = set()
 
-    def read(self, prompt: PromptTokens, adapters: AdapterKey) -> Reading:
-        """Read one prompt for generation. Raises TooLong, Cancelled."""
-        return self._with_room([prompt], adapters, (_ANSWER,))[0]
-
-    def read_many(self, prompts: Sequence[PromptTokens], adapters: AdapterKey) -> list[Reading]:
-        """Read up to `side_by_side` prompts and decode their ends in one batch. Raises TooLong, Cancelled."""
-        return self._with_room(prompts, adapters, tuple(_JUDGES[: len(prompts)]))
-
-    side_by_side = len(_JUDGES)
-    """The most prompts that `read_many` takes."""
-
-    def extend(self, reading: Reading, token: int, n: int) -> int:
-        """Read the `n`-th generated token (from 0) and return the row of its logits."""
-        lane = self._lanes[reading.sequence]
+    @contextmanager
+    def lane(self) -> Iterator[list[Lane]]:
+        """Give a list for lanes that are taken in the block; they are given back when it is left."""
+        taken: list[Lane] = []
         try:
-            row = self._llama.decode([Piece(lane.sequence, reading.position + n, [token], logits=True)])[0]
-        except BaseException:
-            self._drop(lane)
-            raise
-        lane.tokens.append(token)
-        return row
+            yield taken
+        finally:
+            for lane in taken:
+                self._lanes.leave(lane)
+                if self._mode == "off":
+                    self._lanes.clear()
 
-    def forget(self) -> None:
-        """Empty every lane; kept blocks stay."""
-        self._llama.clear()
-        self._lanes = {sequence: _Lane(sequence) for sequence in range(SEQUENCES)}
+    def read(
+        self, prompt: PromptTokens, adapters: AdapterSet, taken: list[Lane], said: Sequence[int] = ()
+    ) -> Work[Reading]:
+        """Read a prompt, and what was `said` after it already, into a lane, which is added to `taken`."""
+        segments = self._layout.segments(prompt, adapters)
+        entries = self._layout.entries(segments)
+        entries += self._layout.entries_of(segments[-1], said)
+        if said:
+            segments.append(Segment(segments[-1].end, tuple(said), segments[-1].adapters))
+        lane = self._begin(segments, entries, taken)
+        at_hand = lane.end
+        for segment in segments:
+            if segment.end <= lane.end:
+                continue
+            if segment.block:
+                at_hand += yield from self._attach(lane, segment, segments[0])
+            else:
+                rows = yield from self._extend(lane, segment, 1 if segment is segments[-1] else 0)
+                self._checkpoint(lane, segments)
+        return Reading(lane, segments[-1], rows, at_hand)
 
-    # -- one attempt, and a second with an empty context
+    def extend(self, reading: Reading, tokens: Sequence[int]) -> Work[Rows]:
+        """Read tokens that follow, and return the row of the logits after each."""
+        lane = reading.lane
+        rows = yield Piece(lane.sequence, lane.end, tokens, reading.last.adapters, len(tokens))
+        lane.entries.extend(self._layout.entries_of(reading.last, tokens))
+        return rows
 
-    def _with_room(
-        self, prompts: Sequence[PromptTokens], adapters: AdapterKey, lanes: tuple[int, ...]
-    ) -> list[Reading]:
-        longest = max(len(prompt.flat) for prompt in prompts)
-        if longest >= self._llama.n_ctx:
-            raise TooLong(
-                f"the prompt takes {longest} tokens, and the context holds {self._llama.n_ctx}.",
-                "Ask a shorter question, or set a larger context: LOREBOOK_N_CTX.",
-            )
-        if self._mode == "off":
-            self.forget()
-        try:
-            try:
-                return self._read_into(prompts, adapters, lanes)
-            except NoSlot:
-                # What other lanes hold can be read again; this prompt comes first.
-                self.forget()
-                return self._read_into(prompts, adapters, lanes)
-        except NoSlot as error:
-            self.forget()
-            raise TooLong(
-                "these prompts do not fit the context together.", "Set a larger one: LOREBOOK_N_CTX."
-            ) from error
-        except BaseException:
-            self.forget()
-            raise
+    def cut(self, reading: Reading, n: int) -> None:
+        """Take back the last `n` tokens."""
+        if n:
+            self._lanes.cut(reading.lane, reading.lane.end - n)
 
-    def _read_into(
-        self, prompts: Sequence[PromptTokens], adapters: AdapterKey, lanes: tuple[int, ...]
-    ) -> list[Reading]:
-        cached = [self._lay(self._lanes[s], p, adapters) for s, p in zip(lanes, prompts, strict=True)]
-        pieces, ends = [], []
-        for sequence, prompt in zip(lanes, prompts, strict=True):
-            lane, tokens = self._lanes[sequence], self._tail(prompt)
-            start = self._cut(lane, tokens)
-            pieces.append(Piece(sequence, lane.base + start, tokens[start:], logits=True))
-            ends.append((lane, tokens, start))
-        rows = self._rows(pieces)
-        readings = []
-        for (lane, tokens, start), row, known in zip(ends, rows, cached, strict=True):
-            lane.tokens = list(tokens)
-            readings.append(Reading(lane.sequence, lane.end, row, known + start))
-        return readings
+    def whole(self, prompt: PromptTokens, adapters: AdapterSet, taken: list[Lane]) -> list[Segment]:
+        """Take an empty lane, the last in `taken`, and return the prompt in segments that `follow` reads one by one."""
+        taken.append(self._lanes.take())
+        flat = Layout(apart=False).segments(prompt, adapters)
+        return [
+            Segment(one.start + i, one.tokens[i : i + _SCORED], one.adapters)
+            for one in flat
+            for i in range(0, len(one.tokens), _SCORED)
+        ]
 
-    def _rows(self, pieces: list[Piece]) -> list[int]:
-        """Decode the ends so that all last tokens fall into the last batch, where their logits stay readable."""
-        early = [Piece(p.sequence, p.position, p.tokens[:-1]) for p in pieces if len(p.tokens) > 1]
-        last = [Piece(p.sequence, p.position + len(p.tokens) - 1, p.tokens[-1:], logits=True) for p in pieces]
-        if sum(len(p.tokens) for p in pieces) <= BATCH:
-            return self._llama.decode(pieces)
-        self._llama.decode(early)
-        return self._llama.decode(last)
+    def follow(self, lane: Lane, segment: Segment) -> Work[Rows]:
+        """Read a segment at the lane's end and return the row of the logits after each of its tokens."""
+        return (yield from self._extend(lane, segment, len(segment.tokens)))
 
-    # -- layouts
-
-    def _blocked(self, prompt: PromptTokens) -> bool:
-        return self._mode == "blocks" and bool(prompt.passages)
-
-    def _tail(self, prompt: PromptTokens) -> tuple[int, ...]:
-        return prompt.tail if self._blocked(prompt) else prompt.flat
-
-    def _lay(self, lane: _Lane, prompt: PromptTokens, adapters: AdapterKey) -> int:
-        """Bring head and passages into the lane; return how many of their tokens were at hand."""
-        if not self._blocked(prompt):
-            if lane.layout != (adapters,):
-                self._drop(lane)
-                lane.layout = (adapters,)
+    def warm(self, prompt: PromptTokens, adapters: AdapterSet, taken: list[Lane]) -> Work[int]:
+        """Read the passages that are not kept yet, each after the head; return how many tokens that took."""
+        segments = self._layout.segments(prompt, adapters)
+        head = [segment for segment in segments if not segment.block][:1]
+        missing = [one for one in segments if one.block and not self._blocks.has(self._key(segments[0], one))]
+        if not missing:
             return 0
-        layout = (adapters, prompt.head, prompt.passages)
-        size = len(prompt.head) + sum(map(len, prompt.passages))
-        if lane.layout == layout:
-            return size
-        self._drop(lane)
-        twin = next((other for other in self._lanes.values() if other.layout == layout), None)
-        if twin:
-            self._llama.copy(twin.sequence, lane.sequence, twin.base)
-            fresh = 0
-        else:
-            fresh = self._assemble(lane, prompt, adapters)
-        lane.layout, lane.base = layout, size
-        return size - fresh
+        lane = self._begin(head, self._layout.entries(head), taken)
+        if lane.end < head[0].end:
+            yield from self._extend(lane, head[0], 0)
+        read = 0
+        for segment in missing:
+            with self._scratch() as scratch:
+                yield from self._make(lane, scratch, segment, head[0])
+                read += len(segment.tokens)
+        return read
 
-    def _assemble(self, lane: _Lane, prompt: PromptTokens, adapters: AdapterKey) -> int:
-        """Put the head and each passage's block into an empty lane; return how many tokens had to be computed."""
-        fresh = self._read_head(prompt.head, adapters)
-        blocks = []
-        for passage in prompt.passages:
-            state, computed = self._block(prompt.head, passage, adapters)
-            blocks.append(state)
-            fresh += computed
-        self._llama.copy(_HEAD, lane.sequence, len(prompt.head))
-        position = len(prompt.head)
-        for state, passage in zip(blocks, prompt.passages, strict=True):
-            self._llama.remove(_SCRATCH)
-            self._llama.restore(_SCRATCH, state)
-            if position > len(prompt.head):
-                self._llama.shift(_SCRATCH, position - len(prompt.head))
-            self._llama.copy(_SCRATCH, lane.sequence)
-            position += len(passage)
-        self._llama.remove(_SCRATCH)
-        return fresh
+    def forget(self, passages: Sequence[bytes]) -> int:
+        """Drop what is kept of passages (see `passage_digest`), in the context too; return how many blocks."""
+        self._lanes.clear()
+        return self._blocks.drop(passages)
 
-    def _read_head(self, head: tuple[int, ...], adapters: AdapterKey) -> int:
-        lane = self._lanes[_HEAD]
-        if lane.layout != (adapters,):
-            self._drop(lane)
-            lane.layout = (adapters,)
-        start = self._equal(lane.tokens, head)
-        if start == len(head):
-            return 0
-        self._llama.remove(_HEAD, start)
-        del lane.tokens[start:]
-        self._llama.decode([Piece(_HEAD, start, head[start:])])
-        lane.tokens = list(head)
-        return len(head) - start
-
-    def _block(self, head: tuple[int, ...], passage: tuple[int, ...], adapters: AdapterKey) -> tuple[bytes, int]:
-        """Return a passage's KV at the positions right after the head, and how many tokens were computed for it."""
-        key = block_key(adapters, head, passage)
-        state = self._blocks.get(key)
-        if state is not None:
-            return state, 0
-        self._llama.remove(_SCRATCH)
-        self._llama.copy(_HEAD, _SCRATCH, len(head))
-        self._llama.decode([Piece(_SCRATCH, len(head), passage)])
-        self._llama.remove(_SCRATCH, 0, len(head))
-        state = self._llama.save(_SCRATCH)
-        self._llama.remove(_SCRATCH)
-        self._blocks.put(key, state)
-        return state, len(passage)
+    def evict(self) -> bool:
+        """Make room by emptying an idle lane; False where there is none."""
+        return self._lanes.evict()
 
     # -- lanes
 
-    def _cut(self, lane: _Lane, tokens: Sequence[int]) -> int:
-        """Keep of the lane's own tokens what `tokens` begins with, but not the last, whose logits are wanted."""
-        start = min(self._equal(lane.tokens, tokens), len(tokens) - 1)
-        if start < len(lane.tokens):
-            if not self._llama.remove(lane.sequence, lane.base + start):
-                layout = lane.layout
-                self._drop(lane)  # a recurrent state cannot be cut: begin anew
-                lane.layout, start = layout, 0
-            del lane.tokens[start:]
-        return start
+    def _begin(self, segments: Sequence[Segment], entries: Sequence[int], taken: list[Lane]) -> Lane:
+        lane = self._lanes.begin(entries, len(entries) - 1) if self._mode != "off" else self._lanes.take()
+        taken.append(lane)
+        if self._llama.can_shift:
+            self._cut_to_boundary(lane, segments)
+        elif self._mode != "off":
+            self._resume(lane, segments, entries)
+        return lane
 
-    def _drop(self, lane: _Lane) -> None:
-        self._llama.remove(lane.sequence)
-        lane.layout, lane.base, lane.tokens = (), 0, []
+    def _cut_to_boundary(self, lane: Lane, segments: Sequence[Segment]) -> None:
+        """Have a block or a short segment read as a whole: in parts its sums are rounded in another way."""
+        inside = next((one for one in segments if one.start < lane.end < one.end), None)
+        if inside and (inside.block or len(inside.tokens) <= _WHOLE):
+            self._lanes.cut(lane, inside.start)
 
-    @staticmethod
-    def _equal(left: Sequence[int], right: Sequence[int]) -> int:
-        """Return how many tokens are equal from the start."""
-        for i, (a, b) in enumerate(zip(left, right, strict=False)):
-            if a != b:
-                return i
-        return min(len(left), len(right))
+    def _extend(self, lane: Lane, segment: Segment, logits: int) -> Work[Rows]:
+        tokens = segment.tokens[lane.end - segment.start :]
+        rows = yield Piece(lane.sequence, lane.end, tokens, segment.adapters, logits)
+        lane.entries.extend(self._layout.entries_of(segment, tokens))
+        return rows
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Lane]:
+        """Give an empty lane for the block."""
+        lane = self._lanes.take()
+        try:
+            yield lane
+        finally:
+            self._lanes.drop(lane)
+
+    # -- blocks
+
+    def _key(self, head: Segment, passage: Segment) -> BlockKey:
+        adapters = tuple((f"{one.path}:{one.version}", one.scale) for one in head.adapters)
+        return block_key(adapters, head.tokens, passage.tokens, passage.text)
+
+    def _attach(self, lane: Lane, segment: Segment, head: Segment) -> Work[int]:
+        """Put a passage's block at the lane's end; return how many of its tokens were at hand."""
+        key = self._key(head, segment)
+        while key in self._making:
+            yield Wait.block
+        state = self._blocks.get(key)
+        with self._scratch() as scratch:
+            if state is None:
+                yield from self._make(lane, scratch, segment, head)
+            else:
+                self._restore(scratch, state)
+            if lane.end > head.end:
+                self._llama.shift(scratch.sequence, lane.end - head.end)
+            self._llama.copy(scratch.sequence, lane.sequence)
+        lane.entries.extend(self._layout.entries_of(segment, segment.tokens))
+        return len(segment.tokens) if state is not None else 0
+
+    def _make(self, lane: Lane, scratch: Lane, segment: Segment, head: Segment) -> Work[None]:
+        """Read a passage right after the head of `lane`, keep its KV, and leave it in the scratch lane."""
+        key = self._key(head, segment)
+        self._making.add(key)
+        try:
+            self._llama.copy(lane.sequence, scratch.sequence, head.end)
+            yield Piece(scratch.sequence, head.end, segment.tokens, segment.adapters)
+            self._llama.remove(scratch.sequence, 0, head.end)
+            self._blocks.put(key, self._llama.save(scratch.sequence))
+        finally:
+            self._making.discard(key)
+
+    def _restore(self, lane: Lane, state: bytes) -> None:
+        while True:
+            try:
+                return self._llama.restore(lane.sequence, state)
+            except NoSlot:
+                if not self._lanes.evict():
+                    raise
+
+    # -- recurrent states
+
+    def _state_key(self, segments: Sequence[Segment], n: int) -> BlockKey:
+        """Return the key of the state after the first `n` segments: their tokens, each under its adapters."""
+        adapters = tuple((f"{one.key}", segment.start) for segment in segments[:n] for one in segment.adapters)
+        tokens = [token for segment in segments[:n] for token in segment.tokens]
+        return block_key(adapters, tokens, (), segments[n - 1].text, layout="state")
+
+    def _checkpoint(self, lane: Lane, segments: Sequence[Segment]) -> None:
+        """Keep the state after the head, or after the first passage: another question may follow next time."""
+        n = next((n for n in (1, 2) if n < len(segments) and segments[n - 1].end == lane.end), 0)
+        if not self._llama.recurrent or self._mode == "off" or not n or lane.end < _FEWEST:
+            return
+        key = self._state_key(segments, n)
+        if not self._blocks.has(key):
+            self._blocks.put(key, self._llama.save(lane.sequence))
+
+    def _resume(self, lane: Lane, segments: Sequence[Segment], entries: Sequence[int]) -> None:
+        """Go on from a state that was kept, where it is further than what the lane holds."""
+        for n in (2, 1):
+            if n >= len(segments) or segments[n - 1].end <= lane.end:
+                continue
+            state = self._blocks.get(self._state_key(segments, n))
+            if state is not None:
+                self._lanes.cut(lane, 0)
+                self._restore(lane, state)
+                lane.entries.extend(entries[: segments[n - 1].end])
+                return

@@ -1,4 +1,4 @@
-"""How the next token is drawn: a chain of llama.cpp's samplers."""
+"""How the next token is drawn: a chain of llama.cpp's samplers, a grammar if there is one, and log-probabilities."""
 
 from __future__ import annotations
 
@@ -7,38 +7,123 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import llama_cpp
+import numpy as np
+import numpy.typing as npt
 
+from lorebook_api.errors import BadRequest
 from lorebook_api.schema import Sampling
+from lorebook_daemon.engine.llama import Llama
+from lorebook_daemon.engine.protocol import Alternative, Scored
+from lorebook_daemon.engine.vocabulary import Vocabulary
 
 _PENALTY_WINDOW = 64
-"""Tokens back that a repeat penalty looks, llama.cpp's own default."""
+"""Tokens back that penalties look, llama.cpp's own default."""
+
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+class Sampler:
+    """Draws tokens for one answer."""
+
+    def __init__(self, llama: Llama, chain: ctypes.c_void_p, grammar: ctypes.c_void_p | None) -> None:
+        """Draw by `chain`, only what `grammar` allows."""
+        self._llama, self._chain, self._grammar = llama, chain, grammar
+
+    def draw(self, row: int) -> int:
+        """Return the next token after a row's logits.
+
+        The grammar is asked of the drawn token alone first, and of the whole vocabulary only where it says no.
+        """
+        if not self._grammar:
+            return self._llama.sample(self._chain, row)
+        logits = self._llama.logits(row)
+        token = self._pick(_candidates(logits))
+        if not self._allows(token):
+            candidates = _candidates(logits)
+            array = _array(candidates)
+            llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
+            token = self._pick(candidates[np.isfinite(candidates["logit"])])
+        llama_cpp.llama_sampler_accept(self._grammar, token)
+        llama_cpp.llama_sampler_accept(self._chain, token)
+        return token
+
+    def _pick(self, candidates: npt.NDArray[np.void]) -> int:
+        array = _array(candidates)
+        llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(array))
+        return int(array.data[array.selected].id)
+
+    def _allows(self, token: int) -> bool:
+        one = np.array([(token, 1.0, 0.0)], _CANDIDATE)
+        array = _array(one)
+        llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
+        return bool(np.isfinite(array.data[0].logit))
 
 
 @contextmanager
-def sampler_chain(sampling: Sampling, n_vocab: int) -> Iterator[ctypes.c_void_p]:
-    """Yield a sampler chain in llama.cpp's usual order: penalties, top-k, top-p, min-p, temperature, draw."""
+def sampler(sampling: Sampling, llama: Llama) -> Iterator[Sampler]:
+    """Yield a sampler in llama.cpp's usual order: bias, penalties, top-k, top-p, min-p, temperature, draw.
+
+    Raises BadRequest for a grammar that is none.
+    """
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+    grammar = None
     try:
-        for link in _links(sampling, n_vocab):
+        for link in _links(sampling, llama.vocabulary.size):
             llama_cpp.llama_sampler_chain_add(chain, link)
-        yield chain
+        if sampling.grammar:
+            grammar = _grammar(sampling.grammar, llama.vocabulary)
+        yield Sampler(llama, chain, grammar)
     finally:
+        if grammar:
+            llama_cpp.llama_sampler_free(grammar)
         llama_cpp.llama_sampler_free(chain)
 
 
-def _links(sampling: Sampling, n_vocab: int) -> list[ctypes.c_void_p]:
-    links = []
-    if sampling.repeat_penalty != 1.0:
-        links.append(
-            llama_cpp.llama_sampler_init_penalties(n_vocab, _PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0)
-        )
+def _grammar(text: str, vocabulary: Vocabulary) -> ctypes.c_void_p:
+    grammar = llama_cpp.llama_sampler_init_grammar(vocabulary.handle, text.encode("utf-8", "replace"), b"root")
+    if not grammar:
+        raise BadRequest("the grammar cannot be read.", "It takes GBNF with a rule `root`.")
+    return grammar  # type: ignore[no-any-return]
+
+
+def _links(sampling: Sampling, n_vocab: int) -> Iterator[ctypes.c_void_p]:
+    if sampling.logit_bias:
+        known = [(token, bias) for token, bias in sampling.logit_bias if token < n_vocab]
+        biases = (llama_cpp.llama_logit_bias * len(known))(*known)
+        yield llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(known), biases)
+    penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
+    if penalties != (1.0, 0.0, 0.0):
+        yield llama_cpp.llama_sampler_init_penalties(n_vocab, _PENALTY_WINDOW, *penalties)
     if sampling.temperature <= 0:
-        return [*links, llama_cpp.llama_sampler_init_greedy()]
-    return [
-        *links,
-        llama_cpp.llama_sampler_init_top_k(sampling.top_k),
-        llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1),
-        llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1),
-        llama_cpp.llama_sampler_init_temp(sampling.temperature),
-        llama_cpp.llama_sampler_init_dist(sampling.seed),
-    ]
+        yield llama_cpp.llama_sampler_init_greedy()
+        return
+    yield llama_cpp.llama_sampler_init_top_k(sampling.top_k)
+    yield llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1)
+    yield llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1)
+    yield llama_cpp.llama_sampler_init_temp(sampling.temperature)
+    yield llama_cpp.llama_sampler_init_dist(sampling.seed)
+
+
+def _candidates(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:
+    candidates = np.zeros(len(logits), _CANDIDATE)
+    candidates["id"] = np.arange(len(logits))
+    candidates["logit"] = logits
+    return candidates
+
+
+def _array(candidates: npt.NDArray[np.void]) -> llama_cpp.llama_token_data_array:
+    """Return llama.cpp's view of the candidates, which must outlive it and may be put in another order by it."""
+    pointer = candidates.ctypes.data_as(llama_cpp.llama_token_data_p)
+    return llama_cpp.llama_token_data_array(pointer, len(candidates), -1, False)
+
+
+def scored(vocabulary: Vocabulary, logits: npt.NDArray[np.float32], token: int, top: int) -> Scored:
+    """Return `token` with its natural log-probability, and the `top` likeliest tokens, likeliest first."""
+    wide = logits.astype(np.float64)
+    logs = wide - (wide.max() + np.log(np.exp(wide - wide.max()).sum()))
+    best = np.argpartition(-logs, min(top, len(logs) - 1))[:top] if top else np.empty(0, np.int64)
+    likeliest = tuple(
+        Alternative(int(i), vocabulary.piece(int(i), special=True), float(logs[i]))
+        for i in best[np.argsort(-logs[best])]
+    )
+    return Scored(token, vocabulary.piece(token, special=True), float(logs[token]), likeliest)

@@ -277,6 +277,6 @@ def test_fast_settings_that_crash_give_way_to_safe_ones(
             async with engine(tiny_model, home) as one:
                 assert (await say(one, prompt()))[0]
         assert Probe(home).fast_settings_crash
-        assert ["true" in line for line in tries.read_text().splitlines()] == [True, False, False]
+        assert ['"extra_bufts": true' in line for line in tries.read_text().splitlines()] == [True, False, False]
 
     asyncio.run(run())

@@ -1,0 +1,193 @@
+"""The works that an engine does, step by step: say, judge, score, read ahead."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from lorebook_api.errors import BadRequest, TooLong
+from lorebook_api.schema import Sampling, Usage
+from lorebook_daemon.engine.adapters import AdapterSet
+from lorebook_daemon.engine.chat import PromptTokens
+from lorebook_daemon.engine.drafting import MOST, Drafter
+from lorebook_daemon.engine.llama import Llama
+from lorebook_daemon.engine.protocol import Finished, Scored, Token
+from lorebook_daemon.engine.reader import Reader, Reading
+from lorebook_daemon.engine.sampler import Sampler, sampler, scored
+from lorebook_daemon.engine.textstream import TextStream
+from lorebook_daemon.engine.work import NoSlot, Wait, Work
+
+_YES, _NO = ("Yes", "yes", " Yes", "YES"), ("No", "no", " No", "NO")
+
+Show = Callable[[Token], None]
+
+
+@dataclass
+class _Answer:
+    """An answer while it is written."""
+
+    sampling: Sampling
+    most: int
+    show: Show
+    stream: TextStream
+    drafter: Drafter | None
+    said: list[int] = field(default_factory=list)
+    held: list[Scored] = field(default_factory=list)
+    reason: Literal["", "stop", "length"] = ""
+    cached: int | None = None
+    read_at: float = 0.0
+
+    def tell(self, text: str) -> None:
+        """Show text with the log-probabilities that belong to it."""
+        if text:
+            self.show(Token(text, tuple(self.held)))
+            self.held.clear()
+
+
+class Tasks:
+    """Makes works over one model."""
+
+    def __init__(self, llama: Llama, reader: Reader, *, speculation: bool) -> None:
+        """Read with `reader`; guess what the prompt holds already where `speculation` is on."""
+        self._llama, self._reader = llama, reader
+        self._speculation = speculation and llama.can_shift
+        self._yes, self._no = self._first_tokens(_YES), self._first_tokens(_NO)
+
+    def _first_tokens(self, words: Sequence[str]) -> list[int]:
+        tokens = (self._llama.vocabulary.tokenize(word, special=False) for word in words)
+        return sorted({one[0] for one in tokens if one})
+
+    def check(self, prompt: PromptTokens) -> None:
+        """Raise TooLong or BadRequest for a prompt that can never be read."""
+        size = len(prompt.flat)
+        if not size:
+            raise BadRequest("the prompt is empty.", "Send some text.")
+        if size >= self._llama.n_ctx:
+            raise TooLong(
+                f"the prompt takes {size} tokens, and the context holds {self._llama.n_ctx}.",
+                "Ask a shorter question, or set a larger context: LOREBOOK_N_CTX.",
+            )
+
+    # -- generate
+
+    def generate(
+        self, prompt: PromptTokens, adapters: AdapterSet, sampling: Sampling, max_tokens: int, show: Show
+    ) -> Work[Finished]:
+        """Write an answer; what can be shown goes to `show`."""
+        begun = time.perf_counter()
+        most = min(max_tokens, self._llama.n_ctx - len(prompt.flat))
+        drafter = Drafter(prompt.flat) if self._speculation and not sampling.grammar else None
+        answer = _Answer(sampling, most, show, TextStream(sampling.stop), drafter)
+        with sampler(sampling, self._llama) as draw:
+            while not answer.reason:
+                try:
+                    yield from self._write(prompt, adapters, answer, draw)
+                except NoSlot:
+                    yield Wait.room
+        answer.tell(answer.stream.finish())
+        if answer.held:
+            show(Token("", tuple(answer.held)))
+        return Finished(
+            answer.reason or "length",
+            Usage(len(prompt.flat), answer.cached or 0, len(answer.said)),
+            (answer.read_at - begun) * 1000,
+            (time.perf_counter() - answer.read_at) * 1000,
+            drafter.drafted if drafter else 0,
+            drafter.accepted if drafter else 0,
+        )
+
+    def _write(self, prompt: PromptTokens, adapters: AdapterSet, answer: _Answer, draw: Sampler) -> Work[None]:
+        """Write until the end is reached; left early, it can be called again and goes on where it was."""
+        with self._reader.lane() as taken:
+            reading = yield from self._reader.read(prompt, adapters, taken, answer.said)
+            if answer.cached is None:
+                answer.cached, answer.read_at = reading.cached, time.perf_counter()
+            rows, guesses = reading.rows, list[int]()
+            while True:
+                accepted = 0
+                for row, guess in zip(rows, [*guesses, None], strict=True):
+                    token = self._say(answer, draw, row)
+                    if answer.reason:
+                        return
+                    if token != guess:
+                        break
+                    accepted += 1
+                self._reader.cut(reading, len(guesses) - accepted)
+                if answer.drafter:
+                    answer.drafter.learn(len(guesses), accepted)
+                guesses = self._guess(answer, reading)
+                rows = yield from self._reader.extend(reading, [answer.said[-1], *guesses])
+
+    def _guess(self, answer: _Answer, reading: Reading) -> list[int]:
+        room = min(MOST, answer.most - len(answer.said) - 1, self._llama.n_ctx - reading.lane.end - 2)
+        return answer.drafter.guess(room) if answer.drafter and room > 0 else []
+
+    def _say(self, answer: _Answer, draw: Sampler, row: int) -> int:
+        """Draw one token and show what it makes of the text; sets the answer's reason where it ends."""
+        vocabulary, sampling = self._llama.vocabulary, answer.sampling
+        token = draw.draw(row)
+        if vocabulary.ends(token):
+            answer.reason = "stop"
+            return token
+        if sampling.top_logprobs is not None:
+            answer.held.append(scored(vocabulary, self._llama.logits(row), token, sampling.top_logprobs))
+        answer.said.append(token)
+        if answer.drafter:
+            answer.drafter.add(token)
+        answer.tell(answer.stream.feed(vocabulary.piece(token)))
+        if answer.stream.stopped:
+            answer.reason = "stop"
+        elif len(answer.said) >= answer.most:
+            answer.reason = "length"
+        return token
+
+    # -- judge, score, read ahead
+
+    def judge(self, prompt: PromptTokens, adapters: AdapterSet) -> Work[float]:
+        """Return logit(Yes) - logit(No) of the first token of the answer, each summed over its spellings."""
+        reading = yield from self._read(prompt, adapters)
+        logits = self._llama.logits(reading.rows[0])
+        yes, no = (math.log(float(np.exp(logits[ids].astype(np.float64)).sum())) for ids in (self._yes, self._no))
+        return yes - no
+
+    def _read(self, prompt: PromptTokens, adapters: AdapterSet) -> Work[Reading]:
+        while True:
+            try:
+                with self._reader.lane() as taken:
+                    return (yield from self._reader.read(prompt, adapters, taken))
+            except NoSlot:
+                yield Wait.room
+
+    def score(self, prompt: PromptTokens, adapters: AdapterSet, top: int) -> Work[list[Scored]]:
+        """Return each token with its log-probability after those before it."""
+        while True:
+            try:
+                return (yield from self._score(prompt, adapters, top))
+            except NoSlot:
+                yield Wait.room
+
+    def _score(self, prompt: PromptTokens, adapters: AdapterSet, top: int) -> Work[list[Scored]]:
+        vocabulary, flat = self._llama.vocabulary, prompt.flat
+        scores = [Scored(flat[0], vocabulary.piece(flat[0], special=True), 0.0)]
+        with self._reader.lane() as taken:
+            for segment in self._reader.whole(prompt, adapters, taken):
+                rows = yield from self._reader.follow(taken[-1], segment)
+                following = flat[segment.start + 1 : segment.end + 1]
+                scores += [
+                    scored(vocabulary, self._llama.logits(row), token, top)
+                    for row, token in zip(rows, following, strict=False)
+                ]
+        return scores
+
+    def warm(self, prompt: PromptTokens, adapters: AdapterSet) -> Work[int]:
+        """Read the prompt's passages ahead; where there is no room beside the requests in hand, give up."""
+        try:
+            with self._reader.lane() as taken:
+                return (yield from self._reader.warm(prompt, adapters, taken))
+        except NoSlot:
+            return 0
