@@ -81,7 +81,7 @@ def _ranks(adapter: AdapterInfo) -> str:
 
 
 def _size(adapter: AdapterInfo) -> str:
-    return f"{adapter.size / 1e6:.1f} MB"
+    return f"{adapter.size / 1e6:.1f} MB" if adapter.size >= 1e6 else f"{adapter.size / 1e3:.1f} kB"
 
 
 def _for(adapter: AdapterInfo) -> str:
