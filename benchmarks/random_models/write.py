@@ -153,12 +153,13 @@ def _decaying(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 _DRAWS: tuple[tuple[str, Draw], ...] = (
     (r"ssm_a", _decaying),
     (r"ssm_d", _near(1.0, 0.1)),
+    (r"attn_[qk]_norm\.weight", _near(2.0, 0.2)),
     (r"norm(_2)?\.weight|time_mix_ln\.weight|time_mix_k_[ka]\.weight", _near(1.0, 0.1)),
     (r"time_mix_(decay|w0)\.weight", _near(-4.0, 1.0)),
     (r"lerp_\w+\.weight", _near(0.5, 0.2)),
     (r"\.bias", _near(0.0, 0.1)),
     (r"token_embd\.weight", _near(0.0, 1.0)),
-    (r"attn_([qk]|output)\.weight", _normal(2.0)),
+    (r"attn_([qkv]|output)\.weight|ssm_out\.weight", _normal(2.0)),
     (r"", _normal(1.0)),
 )
 """The first whose pattern the end of a tensor's name fits."""
