@@ -301,6 +301,12 @@ def _beside(schema: Schema, keyword: str) -> Schema:
 
 def _merged(left: Schema, right: Schema) -> Schema:
     """Return the schema of what fits both; raises BadRequest where they speak of the same in different words."""
+    for closed, other in ((left, right), (right, left)):
+        if closed.get("additionalProperties") is False and other.get("properties", {}).keys() - closed.get(
+            "properties", {}
+        ):
+            message = "The schema adds properties beside additionalProperties: false, which forbids them."
+            raise BadRequest(message, "Put all properties in one place.")
     both = dict(left)
     for key, value in right.items():
         if key not in both or both[key] == value:
