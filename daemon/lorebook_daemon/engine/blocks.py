@@ -14,12 +14,12 @@ AdapterKey = tuple[tuple[str, float], ...]
 
 
 def block_key(
-    adapters: AdapterKey, head: Sequence[int], passage: Sequence[int], text: str = "", layout: str = ""
+    adapters: AdapterKey, head: Sequence[int], passage: Sequence[int], text: str, layout: str = ""
 ) -> BlockKey:
     """Return what a block's KV depends on, within one model: adapters with scales, the tokens before it, its own.
 
-    `text` is what the passage's tokens stand for: by it alone its blocks are dropped. `layout` says how the context
-    holds KV (its types, flash attention, tokens), where that changes.
+    `text` is what the passage's tokens stand for: by it alone its blocks are dropped. `layout` says what the state is
+    where it is not the KV of the passage alone.
     """
     digest = hashlib.blake2b(repr((adapters, layout)).encode(), digest_size=20)
     for tokens in (head, passage):

@@ -12,9 +12,12 @@ import os
 import struct
 import tempfile
 import threading
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,7 @@ _HEADER = struct.Struct("<8sIQ32s")
 """Magic, version, bytes of the state, checksum."""
 _SLACK = 16
 """Of the bound, one part in so many is written before the folder is looked at again, and made free at once."""
+_FORGOTTEN_S = 3600.0
 _WAITING_BYTES = 256_000_000
 """States that may wait to be written; one that comes while so many do is not written."""
 
@@ -151,7 +155,7 @@ class DiskBlocks:
 
     def _work(self) -> None:
         for file in _files(self._root):
-            if file.suffix == _PART:  # of a process that was killed; a living one loses a block at most
+            if file.suffix == _PART and _abandoned(file):
                 _deleted(file)
         while (job := self._next()) is not None:
             key, state = job
@@ -183,7 +187,7 @@ class DiskBlocks:
             return
         for folder in (self._root, self.folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(_PART, f"{key.passage.hex()}-", self.folder)
+        handle, name = tempfile.mkstemp(_PART, f"{key.passage.hex()}-{os.getpid()}-", self.folder)
         part = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -234,6 +238,19 @@ class DiskBlocks:
 def _files(root: Path) -> list[Path]:
     """Return every model's blocks, those half written too."""
     return [file for file in root.glob("*/*") if file.suffix in (_SUFFIX, _PART)]
+
+
+def _abandoned(part: Path) -> bool:
+    """Return whether who was writing this file is gone, or has its number from one who is.
+
+    One that lives, but in another container, loses a block at most.
+    """
+    writer = "".join(part.name.split("-")[1:2])
+    try:
+        old = time.time() - part.stat().st_mtime > _FORGOTTEN_S
+    except OSError:
+        return False
+    return old or not writer.isdecimal() or not psutil.pid_exists(int(writer))
 
 
 def _stats(root: Path) -> Iterator[tuple[int, int, Path]]:

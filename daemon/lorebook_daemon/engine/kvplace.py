@@ -36,12 +36,14 @@ def kv_root(home: Home) -> Path:
     return home.cache / "kv"
 
 
-def kv_folder(model: Path, home: Home) -> Path:
-    """Return the folder for the blocks of a GGUF file; llama.cpp's state is only good for the version that wrote it.
+def kv_folder(model: Path, home: Home, n_ctx: int) -> Path:
+    """Return the folder for the blocks of a GGUF file in a context of `n_ctx` tokens.
 
-    Blocking, the first time for some seconds (see `identity`). Raises Unusable where the file cannot be read.
+    llama.cpp's state is only good for the version that wrote it, and some models (LongRoPE, arXiv:2402.13753) place
+    tokens in another way in a longer context. Blocking, the first time for some seconds (see `identity`). Raises
+    Unusable where the file cannot be read.
     """
-    return kv_root(home) / f"{identity(model, home)[:32]}-{engine_version()}"
+    return kv_root(home) / f"{identity(model, home)[:32]}-{engine_version()}-{n_ctx}"
 
 
 def kv_bounds(settings: Settings, home: Home) -> KvBounds:

@@ -274,7 +274,7 @@ class EngineProcess:
         return None
 
     async def _kv_folder(self) -> str:
-        return str(await asyncio.to_thread(kv_folder, self._path, self._home))
+        return str(await asyncio.to_thread(kv_folder, self._path, self._home, self._settings.n_ctx))
 
     async def _wait_until_ready(self, process: Process, report: Report) -> dict[str, Any] | None:
         assert process.stdout  # noqa: S101 - asked for above

@@ -16,7 +16,8 @@ class Scene:
     def __init__(self):
         self.indexes = FakeIndexes()
         self.activity = Activity()
-        self.roots = Roots(self.indexes.parts(), self.activity)
+        self.indexed = []
+        self.roots = Roots(self.indexes.parts(), self.activity, self.indexed.append)
 
     def play(self, acts):
         async def whole():
@@ -273,5 +274,30 @@ def test_who_waits_for_vectors_goes_on_when_their_run_is_ended(scene, notes):
         await scene.roots.start(notes)
         async with asyncio.timeout(1):
             assert (await opening).retrieval == "lexical"
+
+    scene.play(acts)
+
+
+def test_whoever_follows_the_indexes_is_told_as_soon_as_words_can_be_searched(scene, notes):
+    async def acts(scene):
+        assert not await scene.roots.knows(notes)
+        scene.indexes.may_embed.clear()
+        run = await scene.roots.start(notes)
+        await run.report()
+        assert scene.indexed == [notes] and scene.roots.running() == (str(notes),)
+        assert await scene.roots.knows(notes)
+        scene.indexes.may_embed.set()
+        await run.finished()
+        assert scene.indexed == [notes]
+
+    scene.play(acts)
+
+
+def test_a_run_that_fails_tells_nobody(scene, notes):
+    async def acts(scene):
+        scene.indexes.fails = StorageFailed("full")
+        with pytest.raises(StorageFailed):
+            await scene.roots.open([notes], nobody)
+        assert scene.indexed == []
 
     scene.play(acts)

@@ -258,6 +258,13 @@ for n in itertools.count():
 """
 
 
+def dead() -> int:
+    """Return the number of a process that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
 def test_a_process_killed_while_it_writes_leaves_whole_blocks_only(opened, folder: Path) -> None:
     for pause in (0.0, 0.01, 0.03):
         child = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE)
@@ -266,11 +273,15 @@ def test_a_process_killed_while_it_writes_leaves_whole_blocks_only(opened, folde
         child.send_signal(signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
         child.wait()
         child.stdout.close()
-    (folder / "left.part").write_bytes(b"half")
+    left = [folder / name for name in ("left.part", f"00-{dead()}-a.part", f"00-{os.getpid()}-old.part")]
+    for part in (*left, folder / f"00-{os.getpid()}-new.part"):
+        part.write_bytes(b"half")
+    os.utime(left[2], (1, 1))
     blocks = opened()
     blocks.put(key(100), b"state")
     assert blocks.flush()
-    assert {file.suffix for file in folder.iterdir()} == {".kv"}, "what was half written is gone"
+    parts = {file.name for file in folder.iterdir() if file.suffix != ".kv"}
+    assert parts == {f"00-{os.getpid()}-new.part"}, "only a living process may be at it still"
     for n in range(7):
         assert blocks.get(key(n)) in (None, bytes([n]) * 3_000_000)
 

@@ -1,13 +1,18 @@
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lorebook_api.home import Home
 from lorebook_daemon.engine import kvplace
 from lorebook_daemon.engine.diskblocks import BlockKey, DiskBlocks
-from lorebook_daemon.engine.kvplace import KvBounds, kv_bounds, kv_folder, kv_root
+from lorebook_daemon.engine.kvplace import KvBounds, kv_bounds, kv_bytes_per_token, kv_folder, kv_root
+from lorebook_daemon.engine.llama import Llama
+from lorebook_daemon.engine.work import Piece
+from lorebook_daemon.models.gguf_header import Field
 from lorebook_daemon.settings import Settings
+from tiny_models import ATTENTION, RECURRENT, tiny
 
 GB = 1 << 30
 Memory = namedtuple("Memory", "total")
@@ -55,14 +60,63 @@ def test_what_is_kept_does_not_make_the_bound_smaller(machine, home: Home) -> No
     assert kv_bounds(Settings(), home).disk_mb == 2
 
 
-def test_each_model_and_each_version_of_the_engine_has_its_folder(
+def test_each_model_each_length_and_each_version_of_the_engine_has_its_folder(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = [tmp_path / "a.gguf", tmp_path / "b.gguf"]
     for model in models:
         model.write_text(model.name)
-    folders = [kv_folder(model, home) for model in models]
+    folders = [kv_folder(model, home, n_ctx) for model in models for n_ctx in (4096, 8192)]
     monkeypatch.setattr(kvplace, "engine_version", lambda: "9.9")
-    folders += [kv_folder(model, home) for model in models]
-    assert len(set(folders)) == 4
+    folders += [kv_folder(model, home, 8192) for model in models]
+    assert len(set(folders)) == 6
     assert {folder.parent for folder in folders} == {home.cache / "kv"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "size"),
+    [
+        (
+            {"block_count": 28, "embedding_length": 1536, "attention.head_count": 12, "attention.head_count_kv": 2},
+            28672,
+        ),
+        ({"block_count": 2, "embedding_length": 64, "attention.head_count": 4}, 2 * 4 * 32 * 2),
+        (
+            {"block_count": 2, "embedding_length": 64, "attention.head_count": 4, "attention.key_length": 8}
+            | {"attention.value_length": 24},
+            2 * 4 * 32 * 2,
+        ),
+        (
+            {"block_count": 3, "embedding_length": 64, "attention.head_count": 4, "attention.head_count_kv": (0, 2, 0)},
+            128,
+        ),
+        ({"block_count": 2, "embedding_length": 64, "attention.head_count": 0}, 0),
+        ({"block_count": 2, "embedding_length": 64}, 0),
+        ({"block_count": "2", "embedding_length": None}, 0),
+        ({}, 0),
+    ],
+)
+def test_bytes_of_a_token_as_the_model_s_file_tells_them(
+    monkeypatch: pytest.MonkeyPatch, fields: dict, size: int
+) -> None:
+    found = {f"arch.{key}": Field("uint32", value) for key, value in fields.items()}
+    contents = SimpleNamespace(header=SimpleNamespace(architecture="arch"), fields=found)
+    monkeypatch.setattr(kvplace, "read_contents", lambda path: contents)
+    assert kv_bytes_per_token(Path("m.gguf")) == size
+
+
+@pytest.mark.parametrize("architecture", ATTENTION)
+def test_bytes_of_a_token_are_those_of_llama_cpp(tmp_path: Path, architecture: str) -> None:
+    path = tiny(tmp_path / "m.gguf", architecture)
+    llama = Llama(path, 256, 1, extra_bufts=False)
+    sizes = []
+    for start in (0, 16):
+        llama.decode([Piece(0, start, range(1, 17))])
+        sizes.append(len(llama.save(0)))
+    beside = 16  # a state holds the place of each token too
+    assert 0 <= (sizes[1] - sizes[0]) / 16 - kv_bytes_per_token(path) <= beside
+
+
+@pytest.mark.parametrize("architecture", RECURRENT)
+def test_a_state_of_fixed_size_takes_nothing_for_a_token(tmp_path: Path, architecture: str) -> None:
+    assert kv_bytes_per_token(tiny(tmp_path / "m.gguf", architecture)) == 0
