@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_LONGEST, _SHORTEST = 4, 2
+_LONGEST, _SHORTEST = 4, 3
 """Tokens at the end that must stand in the prompt too; more of them make a better guess."""
 
-MOST = 5
-"""Tokens guessed at once: with the sure one they cost some 2.5 times as much as that one alone (2 cores, 1.5B)."""
+MOST = 2
+"""Tokens guessed at once. Up to three tokens llama.cpp multiplies row by row, so that their logits are to the bit those
+of one token alone (measured); from four on it takes another way round, and a close call could fall otherwise."""
 
-_TRUST = 0.4
-"""Share of guesses that must come true lately, else guessing pauses."""
+_TRUST = 0.45
+"""Share of guesses that must come true lately, else guessing pauses: two guesses cost 0.7 of a token's time."""
 
-_PAUSE = 24
-"""Tokens without guesses after too many were wrong."""
+_PAUSE, _LONGEST_PAUSE = 16, 256
+"""Tokens without guesses after too many were wrong; each time twice as many, until one comes true."""
 
 
 class Drafter:
@@ -28,8 +29,8 @@ class Drafter:
         """Look up guesses in these tokens, and in those that are added."""
         self._tokens: list[int] = []
         self._ends: dict[tuple[int, ...], int] = {}
-        self._right = 0.6
-        self._pause = 0
+        self._right = 0.5
+        self._pause, self._next_pause = 0, _PAUSE
         self.drafted = self.accepted = 0
         for token in prompt:
             self.add(token)
@@ -51,7 +52,7 @@ class Drafter:
         for n in range(_LONGEST, _SHORTEST - 1, -1):
             at = self._ends.get(tuple(self._tokens[-n:]))
             if at is not None:
-                return self._tokens[at : at + min(most, MOST if n > _SHORTEST else 2)]
+                return self._tokens[at : at + min(most, MOST)]
         return []
 
     def learn(self, drafted: int, accepted: int) -> None:
@@ -60,5 +61,8 @@ class Drafter:
         self.accepted += accepted
         if drafted:
             self._right += 0.2 * (accepted / drafted - self._right)
+        if accepted:
+            self._next_pause = _PAUSE
         if self._right < _TRUST:
-            self._pause, self._right = _PAUSE, 0.5
+            self._pause, self._right = self._next_pause, 0.5
+            self._next_pause = min(2 * self._next_pause, _LONGEST_PAUSE)
