@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from lorebook_daemon.engine.protocol import Engine, Finished, Message, Prompt, T
 from lorebook_daemon.settings import Settings
 from tiny_models import tiny_adapter
 
+T = TypeVar("T")
 Said = tuple[str, Finished]
 
 SETTINGS = Settings(n_ctx=2048, threads=1)
@@ -87,15 +88,40 @@ def adapter(tiny_recurrent: Path) -> AdapterUse:
 
 
 @pytest.fixture(scope="module")
-def cold(tiny_recurrent: Path, adapter: AdapterUse, tmp_path_factory: pytest.TempPathFactory) -> Cold:
-    root = tmp_path_factory.mktemp("cold")
-    home = Home(root, root / "state", root / "cache", root / "models", root / "runtime").make()
-    said = asyncio.run(ask_cold(tiny_recurrent, adapter, home))
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    root = tmp_path_factory.mktemp("home")
+    return Home(root, root / "state", root / "cache", root / "models", root / "runtime").make()
+
+
+@pytest.fixture(scope="module")
+def cold(tiny_recurrent: Path, adapter: AdapterUse, kept: Home) -> Cold:
+    said = asyncio.run(ask_cold(tiny_recurrent, adapter, kept))
     assert said.texts["first"] == said.texts["again"] == said.texts["the first once more"]
     differ = {*said.texts.values(), said.adapted}
     assert len(differ) == len(ASKED) - 2 + 1, "what was read does not show in what is said"
     assert len({round(score, 2) for score in said.scores}) > len(JUDGED) // 2
     return said
+
+
+@dataclass(frozen=True)
+class Warm:
+    """An engine that stays up, for one test after another, in an event loop of its own."""
+
+    engine: EngineProcess
+    runner: asyncio.Runner
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+
+@pytest.fixture(scope="module")
+def warm(tiny_recurrent: Path, kept: Home) -> Iterator[Warm]:
+    with asyncio.Runner() as runner:
+        up = engine(tiny_recurrent, kept)
+        try:
+            yield Warm(runner.run(up.__aenter__()), runner)
+        finally:
+            runner.run(up.__aexit__(None, None, None))
 
 
 def test_what_was_read_is_not_read_again_and_changes_nothing(tiny_recurrent: Path, home: Home, cold: Cold) -> None:
@@ -117,91 +143,78 @@ def test_what_was_read_is_not_read_again_and_changes_nothing(tiny_recurrent: Pat
     asyncio.run(ask_all())
 
 
-def test_several_at_once_say_what_each_says_alone(tiny_recurrent: Path, home: Home, cold: Cold) -> None:
+def test_several_at_once_say_what_each_says_alone(warm: Warm, cold: Cold) -> None:
     async def ask_all() -> list[Said]:
-        async with engine(tiny_recurrent, home) as one:
-            ahead = asyncio.create_task(one.warm([FIRST]))
-            said = await asyncio.gather(*(say(one, asked) for asked in ASKED.values()))
-            await ahead
-            return said
+        ahead = asyncio.create_task(warm.engine.warm([FIRST]))
+        said = await asyncio.gather(*(say(warm.engine, asked) for asked in ASKED.values()))
+        await ahead
+        return said
 
-    assert [text for text, _ in asyncio.run(ask_all())] == list(cold.texts.values())
+    assert [text for text, _ in warm.run(ask_all())] == list(cold.texts.values())
 
 
-def test_who_comes_while_another_is_read_does_not_go_on_from_there(
-    tiny_recurrent: Path, home: Home, cold: Cold
-) -> None:
-    long = "<source long.txt>\n" + "a line of the file\n" * 250 + "</source>\n"
+def test_who_comes_while_another_is_read_does_not_go_on_from_there(warm: Warm, cold: Cold) -> None:
+    long = "<source long.txt>\n" + "a line of the file\n" * 100 + "</source>\n"
 
     async def ask_all() -> list[Said | BaseException]:
-        async with engine(tiny_recurrent, home) as one:
-            reading = asyncio.create_task(say(one, prompt(WHEN, (long,)), max_tokens=4))
-            coming = [reading]
-            while not reading.done():
-                await asyncio.sleep(0.005)
-                coming.append(asyncio.create_task(say(one, FIRST)))
-            return (await asyncio.gather(*coming, return_exceptions=True))[1:]
+        reading = asyncio.create_task(say(warm.engine, prompt(WHEN, (long,)), max_tokens=4))
+        coming = [reading]
+        while not reading.done():
+            await asyncio.sleep(0.005)
+            coming.append(asyncio.create_task(say(warm.engine, FIRST)))
+        return (await asyncio.gather(*coming, return_exceptions=True))[1:]
 
-    said = asyncio.run(ask_all())
+    said = warm.run(ask_all())
     assert {one if isinstance(one, BaseException) else one[0] for one in said} == {cold.texts["first"]}
 
 
-def test_adapters_take_turns(tiny_recurrent: Path, home: Home, adapter: AdapterUse, cold: Cold) -> None:
-    async def ask_all() -> None:
-        async with engine(tiny_recurrent, home) as one:
-            said = [(await say(one, FIRST, adapters))[0] for adapters in ((), (adapter,), (), (adapter,))]
-            both = await asyncio.gather(say(one, FIRST), say(one, FIRST, (adapter,)))
-        assert said == [cold.texts["first"], cold.adapted] * 2
-        assert [text for text, _ in both] == [cold.texts["first"], cold.adapted]
+def test_adapters_take_turns(warm: Warm, adapter: AdapterUse, cold: Cold) -> None:
+    async def ask_all() -> list[str]:
+        turns = [await say(warm.engine, FIRST, adapters) for adapters in ((), (adapter,), (), (adapter,))]
+        both = await asyncio.gather(say(warm.engine, FIRST), say(warm.engine, FIRST, (adapter,)))
+        return [text for text, _ in [*turns, *both]]
 
-    asyncio.run(ask_all())
+    assert warm.run(ask_all()) == [cold.texts["first"], cold.adapted] * 3
 
 
-def test_a_cancelled_answer_leaves_nothing_behind(tiny_recurrent: Path, home: Home, cold: Cold) -> None:
-    async def hang_up(one: Engine, after: int) -> None:
-        async with aclosing(one.generate(prompt(WHERE, PASSAGES), Sampling(), 1500)) as pieces:
+def test_a_cancelled_answer_leaves_nothing_behind(warm: Warm, cold: Cold) -> None:
+    async def hang_up(after: int) -> None:
+        async with aclosing(warm.engine.generate(prompt(WHERE, PASSAGES), Sampling(), 1500)) as pieces:
             for _ in range(after):
                 await anext(pieces)
 
-    async def ask_all() -> None:
-        async with engine(tiny_recurrent, home) as one:
-            for after in (0, 1, 5):
-                await hang_up(one, after)
-            reading = asyncio.create_task(say(one, prompt("word " * 300, PASSAGES)))
-            await asyncio.sleep(0.02)
-            reading.cancel()
-            for name, asked in ASKED.items():
-                assert (await say(one, asked))[0] == cold.texts[name]
+    async def ask_all() -> dict[str, str]:
+        for after in (0, 1, 5):
+            await hang_up(after)
+        reading = asyncio.create_task(say(warm.engine, prompt("word " * 300, PASSAGES)))
+        await asyncio.sleep(0.02)
+        reading.cancel()
+        return {name: (await say(warm.engine, asked))[0] for name, asked in ASKED.items()}
 
-    asyncio.run(ask_all())
+    assert warm.run(ask_all()) == cold.texts
 
 
-def test_judging_side_by_side_is_judging_one_by_one(tiny_recurrent: Path, home: Home, cold: Cold) -> None:
-    async def judge_all() -> None:
-        async with engine(tiny_recurrent, home) as one:
-            together = await one.judge(JUDGED)
-            apart = [(await one.judge([single]))[0] for single in JUDGED]
-        np.testing.assert_allclose(together, cold.scores, atol=0.01)
-        np.testing.assert_allclose(apart, cold.scores, atol=0.01)
-
-    asyncio.run(judge_all())
+def test_judging_side_by_side_is_judging_one_by_one(warm: Warm, cold: Cold) -> None:
+    together = warm.run(warm.engine.judge(JUDGED))
+    apart = [warm.run(warm.engine.judge([single]))[0] for single in JUDGED]
+    np.testing.assert_allclose(together, cold.scores, atol=0.01)
+    np.testing.assert_allclose(apart, cold.scores, atol=0.01)
 
 
-def test_scores_are_those_of_what_it_says(tiny_recurrent: Path, home: Home) -> None:
+def test_scores_are_those_of_what_it_says(warm: Warm) -> None:
     async def score() -> None:
-        async with engine(tiny_recurrent, home) as one:
-            pieces = [piece async for piece in one.generate(FIRST, Sampling(top_logprobs=2), 4)]
-            said = [scored for piece in pieces if isinstance(piece, Token) for scored in piece.scored]
-            text = "".join(piece.text for piece in pieces if isinstance(piece, Token))
-            assert b"".join(scored.raw for scored in said).decode() == text
-            assert [scored.token for scored in said] == [scored.top[0].token for scored in said]
-            whole = await one.score(FIRST, top=1)
-            (size,) = await one.count([FIRST])
-            assert len(whole) == size.total
-            assert whole[0].logprob == 0.0
-            assert all(scored.top[0].logprob >= scored.logprob for scored in whole[1:])
+        pieces = [piece async for piece in warm.engine.generate(FIRST, Sampling(top_logprobs=2), 4)]
+        tokens = [piece for piece in pieces if isinstance(piece, Token)]
+        said = [scored for piece in tokens for scored in piece.scored]
+        assert b"".join(scored.raw for scored in said).decode() == "".join(piece.text for piece in tokens)
+        assert [scored.token for scored in said] == [scored.top[0].token for scored in said]
+        whole = await warm.engine.score(FIRST, top=1)
+        (size,) = await warm.engine.count([FIRST])
+        assert len(whole) == size.total
+        assert whole[0].logprob == 0.0
+        assert all(scored.top[0].logprob >= scored.logprob for scored in whole[1:])
 
-    asyncio.run(score())
+    warm.run(score())
 
 
 def test_a_full_context_is_an_answer_of_that_length(tiny_recurrent: Path, home: Home) -> None:
