@@ -102,7 +102,7 @@ def has_peer() -> bool:
     """Return whether the peer is installed; say what to type where it is not."""
     found = importlib.util.find_spec("xllamacpp") is not None
     if not found:
-        print("llama-server is not here, so nothing is compared with it: pip install --group bench")
+        print("llama-server is not here, so nothing is compared with it: make dev")
     return found
 
 
@@ -120,7 +120,7 @@ def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
 
 def serve(options: Options) -> None:
     """Be llama-server until standard input ends."""
-    import xllamacpp  # an extra of the benchmarks
+    import xllamacpp  # for development only
 
     params = xllamacpp.CommonParams()
     params.model.path = options.path
