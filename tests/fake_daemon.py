@@ -203,6 +203,9 @@ class FakeDaemon:
             roots,
             99.5,
             ("/photos",),
+            12.5,
+            4096,
+            1024,
         )
 
 

@@ -320,3 +320,8 @@ class Status:
     memory_mb: float
     indexing: tuple[str, ...] = ()
     """Roots that are being read or embedded now."""
+    kv_disk_mb: float = 0.0
+    """What is kept on disk of the models' reading of passages, in MB of 2**20 bytes like the bounds that follow."""
+    kv_disk_most_mb: int = 0
+    kv_memory_most_mb: int = 0
+    """Of the same in the memory of the engine."""

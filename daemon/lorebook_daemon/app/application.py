@@ -79,6 +79,7 @@ def daemon_routes(parts: Parts) -> APIRouter:
 
 
 async def _status(parts: Parts) -> Status:
+    kept = await asyncio.to_thread(parts.warmer.kept)
     return Status(
         version=parts.told.version,
         pid=parts.told.pid,
@@ -92,6 +93,9 @@ async def _status(parts: Parts) -> Status:
         roots=await asyncio.to_thread(parts.roots.infos),
         memory_mb=round(_memory_bytes() / _MEGABYTE, 1),
         indexing=parts.roots.running(),
+        kv_disk_mb=kept.disk_mb,
+        kv_disk_most_mb=kept.most.disk_mb,
+        kv_memory_most_mb=kept.most.memory_mb,
     )
 
 

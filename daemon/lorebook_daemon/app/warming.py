@@ -24,7 +24,7 @@ from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.app.engines import Engines, LoadedEngine, Spare
 from lorebook_daemon.app.forgetting import Forgetter, text_of
 from lorebook_daemon.app.sparetime import time_to_spare
-from lorebook_daemon.engine.kvplace import kv_bounds, kv_bytes_per_token
+from lorebook_daemon.engine.kvplace import KvUse, kv_bounds, kv_bytes_per_token, kv_use
 from lorebook_daemon.engine.protocol import Engine, Prompt
 from lorebook_daemon.index.lately import passages_of, recent_passages
 from lorebook_daemon.index.storage import index_folder
@@ -104,6 +104,10 @@ class Warmer:
         _put_last(self._roots, root, _ROOTS)
         self._forgetter.indexed(root)
         self._tell()
+
+    def kept(self) -> KvUse:
+        """Return how much of what was read is kept, and how much may be. Blocking, some milliseconds."""
+        return kv_use(self._settings, self._home)
 
     async def run(self) -> None:
         """Forget and read until the task is cancelled."""

@@ -73,6 +73,8 @@ def _show_status(screen: Screen, state: Status) -> None:
     screen.write(printable(f"model   {state.model or 'none loaded'} ({state.engine})"))
     screen.write(f"queue   {state.queue}")
     screen.write(f"memory  {state.memory_mb:.0f} MB")
+    if state.kv_disk_most_mb:
+        screen.write(f"kept    {state.kv_disk_mb:.0f} of at most {state.kv_disk_most_mb} MB of passages that were read")
     for busy in state.indexing:
         screen.write(printable(f"indexing {busy} (ends with: lorebook stop)"))
     if not state.roots:

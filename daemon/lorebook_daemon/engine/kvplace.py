@@ -31,6 +31,14 @@ class KvBounds:
     disk_mb: int
 
 
+@dataclass(frozen=True)
+class KvUse:
+    """How much KV is kept on disk, in MB of 2**20 bytes, and how much may be kept."""
+
+    disk_mb: float
+    most: KvBounds
+
+
 def kv_root(home: Home) -> Path:
     """Return the folder of all models' blocks; it may not be there yet."""
     return home.cache / "kv"
@@ -55,6 +63,11 @@ def kv_bounds(settings: Settings, home: Home) -> KvBounds:
     if settings.kv_reuse == "off":
         return KvBounds(0, 0)
     return KvBounds(settings.kv_memory_mb or _memory_mb(), settings.kv_disk_mb or _disk_mb(home))
+
+
+def kv_use(settings: Settings, home: Home) -> KvUse:
+    """Return how much is kept now of all models, and the bounds that hold."""
+    return KvUse(round(kept_bytes(kv_root(home)) / 2**20, 1), kv_bounds(settings, home))
 
 
 def kv_bytes_per_token(model: Path) -> int:

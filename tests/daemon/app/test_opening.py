@@ -6,6 +6,8 @@ from starlette.testclient import TestClient
 
 from fake_app import AUTHORIZED, HOST, Bench
 from lorebook_daemon.app.application import create_app
+from lorebook_daemon.engine.diskblocks import BlockKey, DiskBlocks
+from lorebook_daemon.engine.kvplace import kv_root
 
 
 class Told:
@@ -86,3 +88,15 @@ def test_only_files_inside_the_root(bench, notes, tmp_path, post, path, status):
 @pytest.mark.parametrize("body", [{}, {"root": 1, "path": "a.txt"}, {"root": "/"}, {"root": "notes", "path": "a.txt"}])
 def test_a_body_of_another_shape_is_refused(post, body):
     assert post(**body).status_code in (400, 422)
+
+
+def test_status_tells_what_is_kept_of_the_reading(home):
+    bench = Bench()
+    disk = DiskBlocks(kv_root(home) / "model", 10**9)
+    disk.put(BlockKey(bytes(20), bytes(16)), bytes(3 << 20))
+    assert disk.flush()
+    disk.close()
+    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
+        status = client.get("/api/status").json()
+    assert status["kv_disk_mb"] == 3.0
+    assert 0 < status["kv_disk_most_mb"] <= 8192 and 0 < status["kv_memory_most_mb"] <= 2048

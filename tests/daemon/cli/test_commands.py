@@ -92,6 +92,7 @@ def test_watch_shows_changes_until_interrupted(run: Run, fake: FakeDaemon, monke
 def test_status(run: Run, fake: FakeDaemon) -> None:
     text = run("status").stdout
     assert "indexing /photos" in text
+    assert "kept    12 of at most 4096 MB" in text
     assert "echo-1b (ready)" in text and "/data" in text and "60 idle minutes" in text
     assert TypeAdapter(Status).validate_json(run("status", "--json").stdout) == fake.status()
 

@@ -7,7 +7,7 @@ import pytest
 from lorebook_api.home import Home
 from lorebook_daemon.engine import kvplace
 from lorebook_daemon.engine.diskblocks import BlockKey, DiskBlocks
-from lorebook_daemon.engine.kvplace import KvBounds, kv_bounds, kv_bytes_per_token, kv_folder, kv_root
+from lorebook_daemon.engine.kvplace import KvBounds, KvUse, kv_bounds, kv_bytes_per_token, kv_folder, kv_root, kv_use
 from lorebook_daemon.engine.llama import Llama
 from lorebook_daemon.engine.work import Piece
 from lorebook_daemon.models.gguf_header import Field
@@ -58,6 +58,7 @@ def test_what_is_kept_does_not_make_the_bound_smaller(machine, home: Home) -> No
     assert disk.flush()
     disk.close()
     assert kv_bounds(Settings(), home).disk_mb == 2
+    assert kv_use(Settings(), home) == KvUse(41.0, KvBounds(1024, 2))
 
 
 def test_each_model_each_length_and_each_version_of_the_engine_has_its_folder(
