@@ -19,8 +19,8 @@ from lorebook_daemon.engine.adapters import Adapters
 from lorebook_daemon.engine.vocabulary import Vocabulary
 from lorebook_daemon.engine.work import NoSlot, Piece
 
-BATCH = 512
-"""Tokens decoded in one call."""
+BATCH = 256
+"""Tokens decoded in one call: as fast as more of them, and a request that comes meanwhile waits less."""
 
 MOST_LOGITS = 128
 """Tokens of one batch whose logits can be wanted; llama.cpp reserves memory for the logits of each."""
