@@ -42,7 +42,7 @@ from lorebook_daemon.settings import Settings
 
 log = logging.getLogger(__name__)
 
-YES, NO = ("Yes", "yes", " Yes", "YES"), ("No", "no", " No", "NO")
+_YES, _NO = ("Yes", "yes", " Yes", "YES"), ("No", "no", " No", "NO")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -128,6 +128,8 @@ class RemoteEngine:
 
         Raises BadRequest for a grammar where the server follows none.
         """
+        if sampling.grammar and isinstance(prompt, Prompt) and prompt.tools and self._server.counts:
+            prompt = await self._plain(prompt)  # beside a conversation with tools no server takes a grammar
         path, body = await self._request(prompt, sampling, max_tokens, await self._server.using(adapters))
         body.update(stream=True, stream_options={"include_usage": True})
         reading = Reading(sampling.top_logprobs or 0)
@@ -344,7 +346,7 @@ def _about(text: str) -> int:
 
 def _leaning(listed: Sequence[Alternative]) -> float:
     """Return logit(Yes) - logit(No) by the log-probabilities of the tokens that are listed."""
-    return _weight(listed, YES) - _weight(listed, NO)
+    return _weight(listed, _YES) - _weight(listed, _NO)
 
 
 def _weight(listed: Sequence[Alternative], spellings: Sequence[str]) -> float:

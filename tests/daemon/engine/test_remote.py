@@ -287,6 +287,22 @@ def test_calls_of_tools_come_as_a_model_writes_them() -> None:
     over(fake, work)
 
 
+@pytest.mark.parametrize("kind", ["llamacpp", "vllm"])
+def test_beside_a_grammar_the_tools_are_told_in_the_prompt(kind: str) -> None:
+    fake = FakeOpenAI(kind)
+    tool = json.dumps({"type": "function", "function": {"name": "add"}})
+
+    async def work(engine: RemoteEngine) -> None:
+        await say(engine, replace(PROMPT, tools=(tool,)), Sampling(grammar="root ::= [0-9]"))
+        rendered = fake.bodies("/apply-template" if kind == "llamacpp" else "/tokenize")[-1]
+        assert rendered["tools"] == [json.loads(tool)] and len(rendered["messages"]) == 2
+        (body,) = fake.bodies(PLAIN)
+        assert "tools" not in body and len(body["prompt"]) >= 10
+        assert "root" in str(body.get("grammar") or body.get("structured_outputs"))
+
+    over(fake, work)
+
+
 @pytest.mark.parametrize(
     "mark", ["<|im_end|>", "<｜User｜>", "</s>", "<s>", "<end_of_turn>", "[INST]", "[/INST]", "[TOOL_CALLS]"]
 )
