@@ -103,5 +103,6 @@ def _memory_mb() -> int:
 
 def _disk_mb(home: Home) -> int:
     """Return what suits the disk; what is kept there now counts as free, so that the bound does not shrink with it."""
-    free = shutil.disk_usage(home.cache).free + kept_bytes(kv_root(home))
+    there = next(folder for folder in (home.cache, *home.cache.parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free + kept_bytes(kv_root(home))
     return min(_DISK_MOST_MB, (free >> 20) // _DISK_SHARE)

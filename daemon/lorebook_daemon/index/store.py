@@ -35,8 +35,8 @@ CREATE INDEX IF NOT EXISTS passages_of_file ON passages (file);
 CREATE INDEX IF NOT EXISTS passages_with_key ON passages (key);
 CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS gone (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT, start_line INTEGER, end_line INTEGER, text TEXT, kind TEXT,
-    language TEXT, context TEXT, defines TEXT, uses TEXT, cell TEXT);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB, path TEXT, start_line INTEGER, end_line INTEGER, text TEXT,
+    kind TEXT, language TEXT, context TEXT, defines TEXT, uses TEXT, cell TEXT);
 CREATE INDEX IF NOT EXISTS gone_from_file ON gone (path);
 """
 _DROP = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("meta", "passages", "files", "vectors", "gone"))
@@ -45,12 +45,16 @@ _PASSAGE = (
     "FROM passages p JOIN files f ON f.id = p.file"
 )
 _GO = (
-    "INSERT INTO gone (path, start_line, end_line, text, kind, language, context, defines, uses, cell) "
-    "SELECT f.path, p.start_line, p.end_line, p.text, p.kind, p.language, p.context, p.defines, p.uses, p.cell "
+    "INSERT INTO gone (key, path, start_line, end_line, text, kind, language, context, defines, uses, cell) "
+    "SELECT p.key, f.path, p.start_line, p.end_line, p.text, p.kind, p.language, p.context, p.defines, p.uses, p.cell "
     "FROM passages p JOIN files f ON f.id = p.file WHERE f.path = ?"
 )
+_GONE = (
+    "SELECT id, path, start_line, end_line, text, kind, language, context, defines, uses, cell FROM gone "
+    "ORDER BY id LIMIT ?"
+)
 _COME_BACK = (
-    "DELETE FROM gone WHERE path = ? AND EXISTS (SELECT 1 FROM passages p WHERE p.file = ? "
+    "DELETE FROM gone WHERE path = ? AND EXISTS (SELECT 1 FROM passages p WHERE p.key = gone.key AND +p.file = ? "
     "AND p.start_line = gone.start_line AND p.end_line = gone.end_line AND p.text = gone.text "
     "AND p.context = gone.context AND p.cell IS gone.cell)"
 )
@@ -264,7 +268,7 @@ class Store:
     def gone(self, most: int) -> Gone | None:
         """Return the first `most` of the passages that went and were not settled; None where all are."""
         table = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'gone'").fetchone()
-        rows = self._db.execute("SELECT * FROM gone ORDER BY id LIMIT ?", (most,)).fetchall() if table else []
+        rows = self._db.execute(_GONE, (most,)).fetchall() if table else []
         if not rows:
             return None
         return Gone(
