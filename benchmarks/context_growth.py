@@ -17,7 +17,6 @@ import gguf
 from benchmarks.engine import parser, plain_prompt, running, write
 from benchmarks.random_models.blueprint import Blueprint, Size, llama, mamba2
 from benchmarks.random_models.write import write_model
-from lorebook_api.schema import Sampling
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import Prompt
 from lorebook_daemon.models.shelf import LocalModel
@@ -25,8 +24,6 @@ from lorebook_daemon.models.shelf import LocalModel
 CONTEXTS = (256, 512, 1024, 2048, 4096)
 TOKENS = 32
 ROUNDS = 3
-DRAWN = Sampling(temperature=1.0, seed=1)
-"""Greedily, a random model soon repeats itself, and repetition can be guessed and read for less."""
 
 MODELS = (
     llama(Size(layers=10, width=768, head=64, feed_forward=3072, context=8192)),
@@ -62,7 +59,7 @@ async def prompt_of(engine: EngineProcess, tokens: int) -> Prompt:
 
 async def measure(engine: EngineProcess, tokens: int) -> Times:
     """Return what it takes to read so many tokens and to go on from there."""
-    written = await write(engine, await prompt_of(engine, tokens), TOKENS, sampling=DRAWN)
+    written = await write(engine, await prompt_of(engine, tokens), TOKENS)
     if written.end is None or written.end.usage.prompt_tokens != tokens or written.end.usage.cached_tokens:
         raise RuntimeError(f"asked for {tokens} tokens read anew, but: {written.end}")
     return Times(written.first_ms, written.end.generate_ms / written.end.usage.completion_tokens)
@@ -81,7 +78,8 @@ async def run(blueprints: Sequence[Blueprint], folder: Path, rounds: int) -> dic
             name, packed = blueprint.architecture, gguf.GGMLQuantizationType.Q8_0
             print(f"{name}: {weights(blueprint) / 1e6:.1f} million random weights", flush=True)
             path = write_model(folder / f"{name}.gguf", blueprint, weights=packed)
-            changes = {"kv_reuse": "off", "n_ctx": blueprint.size.context}
+            # Nothing is read for less because it was read before, or guessed: a random model soon repeats itself.
+            changes = {"kv_reuse": "off", "speculation": False, "n_ctx": blueprint.size.context}
             engines[name] = await stack.enter_async_context(running(LocalModel(name, path, None, "path"), **changes))
         seen = defaultdict(list)
         for tokens in CONTEXTS * rounds:
