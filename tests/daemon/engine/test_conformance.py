@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import fake_app
 from llama_server import llama_server
 from lorebook_api.errors import EngineFailed, NotFound, TooLong, Unusable
 from lorebook_api.home import Home
@@ -295,6 +296,24 @@ def test_a_text_is_scored_as_it_would_be_said_or_the_engine_says_that_it_cannot(
         assert [one.logprob for one in end] == pytest.approx([one.logprob for one in said], abs=0.01)
 
     over(work)
+
+
+def test_another_lorebook_scores_a_text_as_its_own_engine_does(bench: Bench, home: Home) -> None:
+    async def run() -> None:
+        other = fake_app.Bench()
+        other.engine = await here(bench, home)
+        async with other.served() as url:
+            settings = Settings(engine="openai", engine_url=url, engine_key=fake_app.TOKEN, offline=True)
+            engine = await RemoteEngine.start("auto", settings)
+            assert (await say(engine, prompt()))[0] == (await say(other.engine, prompt()))[0]
+            ones, others = await other.engine.score(PARIS, 2), await engine.score(PARIS, 2)
+            assert [one.raw for one in others] == [one.raw for one in ones]
+            assert [one.logprob for one in others] == pytest.approx([one.logprob for one in ones], abs=0.01)
+            assert others[0].logprob == 0.0 and others[0].top == () and len(others[1].top) == 2
+            await engine.close()
+        await other.engine.close()
+
+    asyncio.run(run())
 
 
 def test_reading_ahead_and_forgetting_are_answered(over: Callable[..., None]) -> None:
