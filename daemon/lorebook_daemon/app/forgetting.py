@@ -73,12 +73,13 @@ class Forgetter:
         async with self._engines.spare() as spare:
             if spare is None and (self._engines.depth or self._engines.state != "none"):
                 return False
+            dropped = 0
             if spare is not None:
                 try:
-                    await spare.engine.forget(texts)
+                    dropped = await spare.engine.forget(texts)
                 except LorebookError as error:  # its memory went with it
                     log.warning("the engine could not forget what it read: %s", error)
-            dropped = await asyncio.to_thread(self._drop_files, texts, gone.everything)
+            dropped += await asyncio.to_thread(self._drop_files, texts, gone.everything)
         if dropped:
             log.info("dropped %s readings of passages that are gone", dropped)
         return True

@@ -43,9 +43,11 @@ def gone_passages(folder: Path) -> Gone | None:
 def settle(folder: Path, gone: Gone) -> bool:
     """Note that nothing is left of these passages; False where the index is being written or cannot be now."""
     try:
-        with storage(folder), contextlib.closing(Store.open(folder)) as store, store.transaction():
-            if store.found_format() == FORMAT:
-                store.settle(gone)
+        with storage(folder), contextlib.closing(Store.open(folder)) as store:
+            with store.transaction():
+                if store.found_format() == FORMAT:
+                    store.settle(gone)
+            store.empty_log()
     except (Conflict, StorageFailed, Damaged, NotFound):
         return False
     return True

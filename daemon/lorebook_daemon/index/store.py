@@ -281,6 +281,10 @@ class Store:
         """Take from the list what `gone` returned."""
         self._db.execute("DELETE FROM gone WHERE id <= ?", (gone.last,))
 
+    def empty_log(self) -> None:
+        """Write SQLite's log into the database and cut it: until then it holds what was deleted."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def bound_gone(self) -> None:
         """Keep the list of what went within its bound."""
         (count,) = self._db.execute("SELECT count(*) FROM gone").fetchone()
