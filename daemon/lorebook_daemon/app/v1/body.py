@@ -66,8 +66,7 @@ def _refused(errors: Sequence[ErrorDetails]) -> BadRequest:
     """Return what is wrong in one line; what was sent is not repeated, it may be private."""
     unknown = [_place(error) for error in errors if error["type"] == "extra_forbidden"]
     if unknown:
-        # ascii(): a name is the caller's own text, and a line of an error is one line.
-        return BadRequest(f"Not supported here: {', '.join(ascii(name)[1:-1] for name in unknown[:5])}.", _HINT)
+        return BadRequest(f"Not supported here: {', '.join(unknown[:5])}.", _HINT)
     # Of a union's errors, one of the alternative whose type was right tells more than those of the others.
     error = next((error for error in errors if not error["type"].endswith("_type")), errors[0])
     said = error["msg"].removeprefix("Value error, ")
@@ -75,6 +74,6 @@ def _refused(errors: Sequence[ErrorDetails]) -> BadRequest:
 
 
 def _place(error: ErrorDetails) -> str:
-    """Return the path to a field; the names of a union's alternatives, which are types, are no part of it."""
-    parts = [str(part) for part in error["loc"]]
+    """Return the path to a field on one line: keys are the caller's own text, a union's alternatives are left out."""
+    parts = [ascii(part)[1:-1] if isinstance(part, str) else str(part) for part in error["loc"]]
     return ".".join(part for part in parts if not part.startswith(("tuple[", "function-", "constrained-", "[")))

@@ -13,7 +13,7 @@ from lorebook_daemon.app.v1.body import COUNT_MOST, Body, Copied, Object, Text, 
 
 _STOPS_MOST = 64
 _BIASES_MOST = 1024
-_CHOICES_MOST = 128
+_CHOICES_MOST = 32
 _FUNCTION_NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
 
 

@@ -19,13 +19,16 @@ Scene = Callable[[Any], Awaitable[Any]]
 @asynccontextmanager
 async def openai_client(bench: Bench) -> AsyncIterator[AsyncOpenAI]:
     # It tries nothing twice, so that a test sees the first answer.
-    async with bench.served() as url, httpx.AsyncClient(trust_env=False) as http:
+    async with bench.served() as url, httpx.AsyncClient(trust_env=False, verify=False) as http:
         yield AsyncOpenAI(base_url=f"{url}/v1", api_key=TOKEN, max_retries=0, http_client=http)
 
 
 @asynccontextmanager
 async def plain_client(bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
-    async with bench.served() as url, httpx.AsyncClient(base_url=url, headers=AUTHORIZED, trust_env=False) as http:
+    async with (
+        bench.served() as url,
+        httpx.AsyncClient(base_url=url, headers=AUTHORIZED, trust_env=False, verify=False) as http,
+    ):
         yield http
 
 
