@@ -9,6 +9,9 @@ from lorebook_daemon.engine.adapters import AdapterSet, acting
 from lorebook_daemon.engine.chat import PromptTokens
 from lorebook_daemon.engine.lanes import Entry
 
+_TOKEN_BITS, _BLOCK_BITS = 24, 20
+"""Of an entry's 63: tokens of a vocabulary, passages of a prompt; the others number half a million adapter sets."""
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -38,14 +41,18 @@ class Layout:
         self._sets: dict[tuple[object, ...], int] = {}
 
     def segments(self, prompt: PromptTokens, adapters: AdapterSet) -> list[Segment]:
-        """Return the prompt's segments in order, none of them empty."""
+        """Return the prompt's segments in order, none of them empty.
+
+        Passages are read apart only between a head, after which each is read, and a tail, after which is answered.
+        """
+        apart = self._apart and prompt.head and prompt.tail
         parts = [(prompt.head, 0, "")]
         parts += [(tokens, n, text) for n, (tokens, text) in enumerate(prompt.labelled, start=1)]
         parts.append((prompt.tail, 0, ""))
         changes = acting(adapters, prompt.flat)
         segments, start = [], 0
         for tokens, n, text in parts:
-            segments += _divided(start, tokens, n if self._apart else 0, text, changes)
+            segments += _divided(start, tokens, n if apart else 0, text, changes)
             start += len(tokens)
         return segments
 
@@ -58,7 +65,7 @@ class Layout:
 
     def entries_of(self, like: Segment, tokens: Sequence[int]) -> Iterator[Entry]:
         """Return the entries of tokens that are read as those of the segment `like` are."""
-        mark = (self._number(like.adapters) << 24 | like.block) << 32
+        mark = (self._number(like.adapters) << _BLOCK_BITS | like.block) << _TOKEN_BITS
         return (mark | token for token in tokens)
 
     def _number(self, adapters: AdapterSet) -> int:

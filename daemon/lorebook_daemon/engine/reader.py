@@ -76,13 +76,13 @@ class Reader:
         entries += self._layout.entries_of(segments[-1], said)
         if said:
             segments.append(Segment(segments[-1].end, tuple(said), segments[-1].adapters))
-        lane = self._begin(segments, entries, taken)
+        lane, head = self._begin(segments, entries, taken), _head(segments, prompt)
         at_hand = lane.end
         for segment in segments:
             if segment.end <= lane.end:
                 continue
             if segment.block:
-                at_hand += yield from self._attach(lane, segment, segments[0])
+                at_hand += yield from self._attach(lane, segment, head)
             else:
                 rows = yield from self._extend(lane, segment, 1 if segment is segments[-1] else 0)
                 self._checkpoint(lane, segments)
@@ -117,17 +117,20 @@ class Reader:
     def warm(self, prompt: PromptTokens, adapters: AdapterSet, taken: list[Lane]) -> Work[int]:
         """Read the passages that are not kept yet, each after the head; return how many tokens that took."""
         segments = self._layout.segments(prompt, adapters)
-        head = [segment for segment in segments if not segment.block][:1]
-        missing = [one for one in segments if one.block and not self._blocks.has(self._key(segments[0], one))]
+        head = _head(segments, prompt)
+        missing = [one for one in segments if one.block and not self._is_kept(head, one)]
         if not missing:
             return 0
         lane = self._begin(head, self._layout.entries(head), taken)
-        if lane.end < head[0].end:
-            yield from self._extend(lane, head[0], 0)
+        for segment in head:
+            if lane.end < segment.end:
+                yield from self._extend(lane, segment, 0)
         read = 0
         for segment in missing:
+            if self._is_kept(head, segment):  # by now
+                continue
             with self._scratch() as scratch:
-                yield from self._make(lane, scratch, segment, head[0])
+                yield from self._make(lane, scratch, segment, head)
                 read += len(segment.tokens)
         return read
 
@@ -174,11 +177,18 @@ class Reader:
 
     # -- blocks
 
-    def _key(self, head: Segment, passage: Segment) -> BlockKey:
-        adapters = tuple((f"{one.path}:{one.version}", one.scale) for one in head.adapters)
-        return block_key(adapters, head.tokens, passage.tokens, passage.text)
+    def _key(self, head: Sequence[Segment], passage: Segment) -> BlockKey:
+        """Return the key of a passage's KV right after the head: each with its adapters, and where those begin."""
+        parts = [(one.start, one.adapters) for one in head] + [(head[-1].end, passage.adapters)]
+        adapters = tuple((f"{one.path}:{one.version}:{start}", one.scale) for start, these in parts for one in these)
+        return block_key(adapters, [token for one in head for token in one.tokens], passage.tokens, passage.text)
 
-    def _attach(self, lane: Lane, segment: Segment, head: Segment) -> Work[int]:
+    def _is_kept(self, head: Sequence[Segment], passage: Segment) -> bool:
+        """Return whether a passage's KV is kept, or will soon be."""
+        key = self._key(head, passage)
+        return key in self._making or self._blocks.has(key)
+
+    def _attach(self, lane: Lane, segment: Segment, head: Sequence[Segment]) -> Work[int]:
         """Put a passage's block at the lane's end; return how many of its tokens were at hand."""
         key = self._key(head, segment)
         while key in self._making:
@@ -189,20 +199,20 @@ class Reader:
                 yield from self._make(lane, scratch, segment, head)
             else:
                 self._restore(scratch, state)
-            if lane.end > head.end:
-                self._llama.shift(scratch.sequence, lane.end - head.end)
+            if lane.end > head[-1].end:
+                self._llama.shift(scratch.sequence, lane.end - head[-1].end)
             self._llama.copy(scratch.sequence, lane.sequence)
         lane.entries.extend(self._layout.entries_of(segment, segment.tokens))
         return len(segment.tokens) if state is not None else 0
 
-    def _make(self, lane: Lane, scratch: Lane, segment: Segment, head: Segment) -> Work[None]:
+    def _make(self, lane: Lane, scratch: Lane, segment: Segment, head: Sequence[Segment]) -> Work[None]:
         """Read a passage right after the head of `lane`, keep its KV, and leave it in the scratch lane."""
-        key = self._key(head, segment)
+        key, end = self._key(head, segment), head[-1].end
         self._making.add(key)
         try:
-            self._llama.copy(lane.sequence, scratch.sequence, head.end)
-            yield Piece(scratch.sequence, head.end, segment.tokens, segment.adapters)
-            self._llama.remove(scratch.sequence, 0, head.end)
+            self._llama.copy(lane.sequence, scratch.sequence, end)
+            yield Piece(scratch.sequence, end, segment.tokens, segment.adapters)
+            self._llama.remove(scratch.sequence, 0, end)
             self._blocks.put(key, self._llama.save(scratch.sequence))
         finally:
             self._making.discard(key)
@@ -243,3 +253,8 @@ class Reader:
                 self._restore(lane, state)
                 lane.entries.extend(entries[: segments[n - 1].end])
                 return
+
+
+def _head(segments: Sequence[Segment], prompt: PromptTokens) -> list[Segment]:
+    """Return what stands before the passages."""
+    return [one for one in segments if one.end <= len(prompt.head)]

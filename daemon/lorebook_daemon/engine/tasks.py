@@ -81,6 +81,8 @@ class Tasks:
         """Write an answer; what can be shown goes to `show`."""
         begun = time.perf_counter()
         most = min(max_tokens, self._llama.n_ctx - len(prompt.flat))
+        if most <= 0:
+            return Finished("length", Usage(len(prompt.flat), 0, 0), 0.0, 0.0)
         drafter = Drafter(prompt.flat) if self._speculation and not sampling.grammar else None
         answer = _Answer(sampling, most, show, TextStream(sampling.stop), drafter)
         with sampler(sampling, self._llama) as draw:
