@@ -230,11 +230,12 @@ def test_nothing_is_read_while_somebody_uses_the_engine(scene, root):
 
 @pytest.mark.parametrize("name", ["tiny", "another"])
 def test_reading_stops_at_once_for_a_question_and_goes_on_after_it(scene, root, monkeypatch, name):
-    ended = []
+    begun, ended = [], []
     may_end = asyncio.Event()
     warm = scene.engine.warm
 
     async def slow(prompts, *rest):
+        begun.append(prompts[0].passages[0])
         try:
             await may_end.wait()
         except asyncio.CancelledError:
@@ -246,8 +247,8 @@ def test_reading_stops_at_once_for_a_question_and_goes_on_after_it(scene, root, 
 
     async def acts(scene):
         await scene.ask(root, passage(1))
-        await asyncio.sleep(0.05)
-        async with asyncio.timeout(5), scene.engines.using(dataclasses.replace(scene.model, name=name), nobody):
+        await eventually(lambda: begun != [])
+        async with asyncio.timeout(15), scene.engines.using(dataclasses.replace(scene.model, name=name), nobody):
             await eventually(lambda: ended == [text_of(passage(1))])
             assert scene.engines.depth == 1
         may_end.set()
