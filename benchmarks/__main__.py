@@ -14,6 +14,7 @@ NAMES = (
     "users",
     "long_prompt",
     "training",
+    "context_growth",
     "indexing",
     "retrieval",
     "answers",

@@ -93,6 +93,10 @@ class Kept:
             np.savez(self._file, keys=np.array(list(self._known)), rows=np.stack(list(self._known.values())))
         return np.stack([self._known[key] for key in keys])
 
+    def count(self, texts: Sequence[str]) -> int:
+        """Return how many tokens are read to embed the texts."""
+        return self._inner.count(texts)
+
 
 def samples(embedder: Embedder) -> Corpus:
     """Return the answerable questions of samples/questions.jsonl, and all passages of samples/."""

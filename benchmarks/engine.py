@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lorebook_api.home import find_home
+from lorebook_api.home import Home, find_home
 from lorebook_api.schema import AdapterUse, Sampling, Usage
 from lorebook_daemon.answer.prompts import passage_text
 from lorebook_daemon.answer.retrieved import RootHit
+from lorebook_daemon.engine.probe import Probe
 from lorebook_daemon.engine.process import EngineProcess
-from lorebook_daemon.engine.protocol import ASKING, AnyPrompt, Finished, Message, Prompt, Scored, Turn
+from lorebook_daemon.engine.protocol import ASKING, AnyPrompt, Finished, Message, Plain, Prompt, Scored, Turn
 from lorebook_daemon.index.split import read_passages
 from lorebook_daemon.models.shelf import LocalModel, resolve
 from lorebook_daemon.settings import Settings
@@ -35,15 +37,34 @@ def find_model(name: str) -> LocalModel:
     return resolve(name, find_home().make())
 
 
+@contextmanager
+def fresh_home() -> Iterator[Home]:
+    """Give a home of the person's models with an empty cache: nothing was read before, and nothing stays."""
+    home = find_home().make()
+    with tempfile.TemporaryDirectory() as cache:
+        fresh = replace(home, cache=Path(cache))
+        if Probe(home).fast_settings_crash:
+            Probe(fresh).remember_crash()
+        yield fresh
+
+
 @asynccontextmanager
-async def running(model: LocalModel, **changes: object) -> AsyncIterator[EngineProcess]:
-    """Run an engine with the default settings but for `changes`."""
+async def running_at(home: Home, model: LocalModel, **changes: object) -> AsyncIterator[EngineProcess]:
+    """Run an engine with the default settings but for `changes`, which keeps what it reads in `home`."""
     settings = replace(Settings(), **changes)  # type: ignore[arg-type]
-    engine = await EngineProcess.start(model.path, model.name, settings, find_home().make())
+    engine = await EngineProcess.start(model.path, model.name, settings, home)
     try:
         yield engine
     finally:
         await engine.close()
+
+
+@asynccontextmanager
+async def running(model: LocalModel, **changes: object) -> AsyncIterator[EngineProcess]:
+    """Run an engine with the default settings but for `changes`, which has read nothing before."""
+    with fresh_home() as home:
+        async with running_at(home, model, **changes) as engine:
+            yield engine
 
 
 @dataclass(frozen=True)
@@ -94,6 +115,12 @@ async def write(
                 text += piece.text
                 scored += piece.scored
     return Written(text, asked, tuple(times), end, tuple(scored))
+
+
+async def endless(engine: EngineProcess) -> Sampling:
+    """Return greedy sampling under which an answer does not end by itself, for models that speak ChatML."""
+    ends = await engine.score(Plain("<|im_end|><|endoftext|>"))
+    return Sampling(logit_bias=tuple((end.token, -100.0) for end in ends))
 
 
 def plain_prompt(text: str) -> Prompt:

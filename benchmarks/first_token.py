@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from itertools import islice, permutations
 from pathlib import Path
 
-from benchmarks.engine import find_model, parser, running, sample_passages, write
-from benchmarks.peer import Heard, Options, Peer, has_peer, running_peer
+from benchmarks.engine import find_model, fresh_home, parser, running, running_at, sample_passages, write
+from benchmarks.peer import REUSE, Heard, Options, Peer, has_peer, running_peer
 from benchmarks.random_models.write import write_adapter
 from benchmarks.verdict import say, spread
+from lorebook_api.home import Home
 from lorebook_api.schema import AdapterUse
 from lorebook_daemon.answer.prompts import answer_prompt
 from lorebook_daemon.engine.process import EngineProcess
@@ -121,6 +122,13 @@ async def adapter(engine: EngineProcess, model: LocalModel, passages: list[str],
         say("first token, aLoRA just switched on ÷ base, blocks warm", ratio, at_most=1.25)
 
 
+async def restarted(model: LocalModel, home: Home, threads: int, sets: list[list[str]]) -> None:
+    """Print what a new engine takes that finds the passages on disk alone."""
+    async with running_at(home, model, threads=threads) as engine:
+        times = [await first_token(engine, answer_prompt(QUESTIONS[3], tuple(sources[::-1]))) for sources in sets]
+    print(f"{'new order, ours, from disk after a restart':42} {spread(times)}")
+
+
 async def main() -> None:
     """Print each measurement, the medians, and the ratios."""
     options = parser(__doc__).parse_args()
@@ -128,14 +136,19 @@ async def main() -> None:
     sets = [sample_passages(*(f"wellwatch/{name}.py" for name in names)) for names in SETS]
     sets = sets[: 1 if options.quick else None]
     with ExitStack() as stack:
-        async with running(model, threads=threads) as engine, running(model, kv_reuse="off", threads=threads) as plain:
+        home = stack.enter_context(fresh_home())
+        async with (
+            running_at(home, model, threads=threads) as engine,
+            running(model, kv_reuse="off", threads=threads) as plain,
+        ):
             print(f"{model.name}, {threads} threads, n_ctx {engine.n_ctx}")
             peer = None
             if has_peer():
                 peer = stack.enter_context(running_peer(Options(str(model.path), engine.n_ctx, threads)))
-                print(f"llama-server, one slot, cache_prompt, cache-reuse 32: {peer.system}")
+                print(f"llama-server, one slot, cache_prompt, cache-reuse {REUSE}: {peer.system}")
             await compare(engine, plain, peer, sets)
             await adapter(engine, model, [text for texts in sets for text in texts], 2 if options.quick else PAIRS)
+        await restarted(model, home, threads, sets)
 
 
 if __name__ == "__main__":

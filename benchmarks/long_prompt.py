@@ -6,8 +6,10 @@ import asyncio
 import statistics
 import time
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from itertools import pairwise
 
-from benchmarks.engine import Written, find_model, parser, plain_prompt, running, write
+from benchmarks.engine import Written, endless, find_model, parser, plain_prompt, running, write
 from lorebook_api.schema import Sampling
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import Prompt, Turn
@@ -15,9 +17,24 @@ from lorebook_daemon.engine.threads import physical_cores
 
 LONG = 1500
 """Tokens of the prompt that arrives."""
-TOKENS = 400
+BEFORE = 40
+"""Pieces that the running answer has given by then."""
+MOST = 4000
 STORY = "Write a long story about a well, without an end."
 ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Stall:
+    """What an arrival did to a running answer, and how long it waited itself, in milliseconds."""
+
+    mean: float
+    """Between two pieces of the running answer, before the arrival."""
+    longest: float
+    """The same, while the arrival was read."""
+    usual: float
+    """The median of these."""
+    late: Written
 
 
 async def long_prompt(engine: EngineProcess, mark: str) -> Prompt:
@@ -28,13 +45,27 @@ async def long_prompt(engine: EngineProcess, mark: str) -> Prompt:
     return plain_prompt("\n".join(rows[: int(LONG / each)]) + "\nDescribe this log in one word.")
 
 
-async def stalled(engine: EngineProcess, mark: str) -> tuple[Written, Written]:
-    """Return the running answer and the one that came in between."""
-    running_one = asyncio.create_task(write(engine, plain_prompt(f"{mark}: {STORY}"), TOKENS, turn=Turn(user="a")))
-    prompt = await long_prompt(engine, mark)
-    await asyncio.sleep(3)
+async def stalled(engine: EngineProcess, mark: str) -> Stall:
+    """Let a long prompt arrive while an answer is written."""
+    prompt, sampling, times = await long_prompt(engine, mark), await endless(engine), list[float]()
+
+    async def go_on() -> None:
+        story = plain_prompt(f"{mark}: {STORY}")
+        async with aclosing(engine.generate(story, sampling, MOST, (), Turn(user="a"))) as pieces:
+            async for _ in pieces:
+                times.append(time.perf_counter())
+
+    task = asyncio.create_task(go_on())
+    while len(times) < BEFORE:
+        await asyncio.sleep(0.02)
     late = await write(engine, prompt, 8, turn=Turn(user="b"))
-    return await running_one, late
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    gaps = [(after - before) * 1000 for before, after in pairwise(times)]
+    before = [gap for gap, at in zip(gaps, times[1:], strict=True) if at < late.asked]
+    meanwhile = gaps[len(before) :]
+    return Stall(statistics.fmean(before), max(meanwhile), statistics.median(meanwhile), late)
 
 
 async def cancelled(engine: EngineProcess, mark: str) -> tuple[float, float]:
@@ -53,7 +84,7 @@ async def cancelled(engine: EngineProcess, mark: str) -> tuple[float, float]:
 
 async def given_up(engine: EngineProcess, mark: str) -> float:
     """Return the first token's ms of a short question behind an answer that was given up while it was written."""
-    async with aclosing(engine.generate(plain_prompt(f"{mark} {STORY}"), Sampling(), TOKENS)) as pieces:
+    async with aclosing(engine.generate(plain_prompt(f"{mark} {STORY}"), Sampling(), MOST)) as pieces:
         await anext(pieces)
         await anext(pieces)
     return (await write(engine, plain_prompt(f"{mark} Say goodnight."), 1)).first_ms
@@ -68,16 +99,13 @@ async def main() -> None:
         print(model.name)
         for i in range(1 if options.quick else ROUNDS):
             alone = await write(engine, await long_prompt(engine, f"alone {i}"), 8)
-            answer, late = await stalled(engine, f"round {i}")
-            before = [gap for gap, at in zip(answer.gaps_ms, answer.times[1:], strict=True) if at < late.asked]
-            mean = statistics.fmean(before)
-            meanwhile = [gap for gap, at in zip(answer.gaps_ms, answer.times[1:], strict=True) if at >= late.asked]
-            gaps.append(max(meanwhile) / mean)
-            arrivals.append(late.first_ms / alone.first_ms)
+            stall = await stalled(engine, f"round {i}")
+            gaps.append(stall.longest / stall.mean)
+            arrivals.append(stall.late.first_ms / alone.first_ms)
             print(
-                f"mean gap {mean:.0f} ms, longest with {late.end.usage.prompt_tokens} tokens arriving "
-                f"{max(meanwhile):.0f} ms = {gaps[-1]:.1f} of it; "
-                f"the arrival's first token {late.first_ms:.0f} ms, alone {alone.first_ms:.0f} ms",
+                f"mean gap {stall.mean:.0f} ms; while {stall.late.end.usage.prompt_tokens} tokens arrive at most "
+                f"{stall.longest:.0f} ms, median {stall.usual:.0f} ms; "
+                f"the arrival's first token {stall.late.first_ms:.0f} ms, alone {alone.first_ms:.0f} ms",
                 flush=True,
             )
             short, behind = await cancelled(engine, f"round {i}")

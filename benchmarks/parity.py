@@ -22,6 +22,7 @@ from lorebook_daemon.answer.prompts import answer_prompt
 from lorebook_daemon.answer.sentences import without_marks
 from lorebook_daemon.answer.verify import verify
 from lorebook_daemon.engine.process import EngineProcess
+from lorebook_daemon.engine.protocol import ASKING
 from lorebook_daemon.engine.threads import physical_cores
 
 TOP = 1000
@@ -99,7 +100,7 @@ class Parity:
 
     async def _judged(self, question: Sourced, text: str) -> Answered:
         sheets = [Sheet(hit, passage, 0) for hit, passage in zip(question.hits, question.passages, strict=True)]
-        verified = await verify(question.text, without_marks(text).strip(), sheets, self._blocks, ())
+        verified = await verify(question.text, without_marks(text).strip(), sheets, self._blocks, (), ASKING)
         return Answered(right(question.facts, text), verified.grounded)
 
     def report(self) -> None:

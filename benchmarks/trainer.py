@@ -60,7 +60,7 @@ def main() -> None:
         logits = model(tokens[:, :-1])
         loss = nn.functional.cross_entropy(logits.reshape(-1, VOCABULARY), tokens[:, 1:].reshape(-1))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         step += 1
         print(f"step {step} loss {loss.item():.3f}", flush=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.engine import find_model, parser, plain_prompt, running, write
+from benchmarks.engine import endless, find_model, parser, plain_prompt, running, write
 from benchmarks.verdict import say
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import Prompt, Turn
@@ -34,9 +34,10 @@ LEFT_FREE = 32
 
 async def all_at_once(engine: EngineProcess, prompts: Sequence[Prompt], tokens: int) -> float:
     """Return tokens a second of all answers together, from the question to the end of the last answer."""
+    sampling = await endless(engine)
     start = time.perf_counter()
     answers = await asyncio.gather(
-        *(write(engine, prompt, tokens, turn=Turn(user=str(i))) for i, prompt in enumerate(prompts))
+        *(write(engine, prompt, tokens, (), Turn(user=str(i)), sampling) for i, prompt in enumerate(prompts))
     )
     return sum(answer.tokens for answer in answers) / (max(answer.times[-1] for answer in answers) - start)
 
