@@ -1,17 +1,18 @@
 """Blocks against full prefill on the same questions: the first token's distribution, facts, and how grounded they are.
 
-The KL is over the likeliest tokens of both, with all others as one bin, which can only lower it; how much probability
-that bin held is printed. Both answers are judged by the same engine.
+The KL is exact, over the whole vocabulary. Both answers are judged by the same engine.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from benchmarks.engine import Written, find_model, parser, running, write
 from benchmarks.questions import Sourced, development_questions, right, sample_questions
@@ -22,14 +23,15 @@ from lorebook_daemon.answer.prompts import answer_prompt
 from lorebook_daemon.answer.sentences import without_marks
 from lorebook_daemon.answer.verify import verify
 from lorebook_daemon.engine.process import EngineProcess
-from lorebook_daemon.engine.protocol import ASKING
+from lorebook_daemon.engine.protocol import ASKING, Prompt
 from lorebook_daemon.engine.threads import physical_cores
 
-TOP = 1000
-"""Tokens whose probability is told."""
+ALL = 1 << 20
+"""More than any vocabulary holds."""
+EVERY = Sampling(top_logprobs=ALL)
 TOKENS = 96
 
-Logprobs = Mapping[int, float]
+Logs = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,6 @@ class Compared:
     """One question, read in both ways."""
 
     kl: float
-    rest: float
-    """Probability that full prefill gives to the tokens outside the common ones."""
     same_first: bool
 
 
@@ -53,23 +53,19 @@ class Answered:
         return f"{'right' if self.right else 'wrong'} {self.grounded:.2f}"
 
 
-def first_token(written: Written) -> Logprobs:
-    """Return the log-probabilities of the first token's likeliest alternatives; none where nothing was written."""
-    scored = written.scored[0] if written.scored else None
-    return {one.token: one.logprob for one in scored.top} if scored else {}
+def first_token(written: Written) -> Logs:
+    """Return the log-probabilities of all tokens at the first place, by number; none where nothing was written."""
+    told = sorted((one.token, one.logprob) for scored in written.scored[:1] for one in scored.top)
+    return np.array([logprob for _, logprob in told])
 
 
-def divergence(full: Logprobs, blocks: Logprobs) -> Compared:
-    """Return KL(full ‖ blocks) over the tokens that both tell, and the others as one."""
-    common = full.keys() & blocks.keys()
-    kl = sum(math.exp(full[token]) * (full[token] - blocks[token]) for token in common)
-    rest, other = (max(1e-9, 1 - sum(math.exp(told[token]) for token in common)) for told in (full, blocks))
-    first, second = (max(told, key=lambda token: told[token]) for told in (full, blocks))
-    return Compared(kl + rest * math.log(rest / other), rest, first == second)
+def divergence(full: Logs, blocks: Logs) -> Compared:
+    """Return KL(full ‖ blocks)."""
+    return Compared(float(np.sum(np.exp(full) * (full - blocks))), bool(full.argmax() == blocks.argmax()))
 
 
 class Parity:
-    """Two engines with one model: one keeps blocks, the other nothing."""
+    """Two engines with one model: one keeps blocks, the other reads every prompt from start to end."""
 
     def __init__(self, blocks: EngineProcess, full: EngineProcess) -> None:
         """Compare these two."""
@@ -81,22 +77,22 @@ class Parity:
     async def ask(self, question: Sourced) -> None:
         """Read the question in both ways; where its fact is known, have it answered in both and judged."""
         prompt = answer_prompt(question.text, question.passages)
-        tokens = TOKENS if question.facts else 1
-        sampling = Sampling(top_logprobs=TOP)
-        full, blocks = [await write(engine, prompt, tokens, sampling=sampling) for engine in (self._full, self._blocks)]
-        one, other = first_token(full), first_token(blocks)
-        if not one or not other:
-            print(f"nothing was written   {question.text[:70]}")
-            return
-        self.compared.append(divergence(one, other))
-        told = ""
-        if question.facts:
-            self.by_full.append(await self._judged(question, full.text))
-            same = blocks.text == full.text
-            self.by_blocks.append(self.by_full[-1] if same else await self._judged(question, blocks.text))
-            told = f"   full {self.by_full[-1]}, blocks {self.by_blocks[-1]}{', same text' if same else ''}"
+        full, blocks = [await write(one, prompt, 1, sampling=EVERY) for one in (self._full, self._blocks)]
         size = full.end.usage.prompt_tokens
+        if not full.scored or not blocks.scored:
+            print(f"{size:5} tokens, nothing was written   {question.text[:70]}", flush=True)
+            return
+        self.compared.append(divergence(first_token(full), first_token(blocks)))
+        told = await self._answered(question, prompt) if question.facts else ""
         print(f"{size:5} tokens, KL {self.compared[-1].kl:.4f}{told}   {question.text[:70]}", flush=True)
+
+    async def _answered(self, question: Sourced, prompt: Prompt) -> str:
+        """Have the question answered in both ways; return what to print of it."""
+        full, blocks = [(await write(one, prompt, TOKENS)).text for one in (self._full, self._blocks)]
+        self.by_full.append(await self._judged(question, full))
+        self.by_blocks.append(self.by_full[-1] if blocks == full else await self._judged(question, blocks))
+        same = ", same text" if blocks == full else ""
+        return f"   full {self.by_full[-1]}, blocks {self.by_blocks[-1]}{same}"
 
     async def _judged(self, question: Sourced, text: str) -> Answered:
         sheets = [Sheet(hit, passage, 0) for hit, passage in zip(question.hits, question.passages, strict=True)]
@@ -108,7 +104,6 @@ class Parity:
         print()
         same = sum(one.same_first for one in self.compared)
         print(f"greedy first token the same: {same} of {len(self.compared)}")
-        print(f"probability outside the common tokens: {max(one.rest for one in self.compared):.1e} at most")
         say("mean KL(full ‖ blocks) of the first token", statistics.fmean(c.kl for c in self.compared), at_most=0.05)
         if not self.by_full:
             return
@@ -135,7 +130,7 @@ async def main() -> None:
     print(model.name)
     async with (
         running(model, kv_reuse="blocks", threads=threads) as blocks,
-        running(model, kv_reuse="off", threads=threads) as full,
+        running(model, kv_reuse="prefix", threads=threads) as full,
     ):
         parity = Parity(blocks, full)
         for question in _questions(options):
