@@ -20,8 +20,8 @@ NAMES = (
     "answers",
     "injection",
 )
-ON_REQUEST = ("repair",)
-"""What only helps to choose a constant."""
+ON_REQUEST = ("repair", "lm_eval_scores")
+"""What only helps to choose a constant, or wants an environment of its own."""
 
 
 def main() -> int:

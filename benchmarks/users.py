@@ -104,6 +104,9 @@ async def main() -> None:
     for name in models[:1] if options.quick else models:
         await speed(find_model(name), 1 if options.quick else ROUNDS)
     print()
+    if not hasattr(psutil.Process, "memory_maps"):
+        print("this system does not tell which pages are the file's, so no memory is measured")
+        return
     small = find_model(SMALL)
     say("MB beside the file's pages, four users, n_ctx 8192, 0.5B", await memory(small, 8192, True), at_most=700)
     apart = await memory(small, USERS * 8192, False)
