@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -121,8 +121,7 @@ class Warmer:
             except Exception:  # nobody waits for this work, so nobody else would hear of it
                 log.exception("reading ahead failed")
                 pause_s = _GLANCE_S
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), pause_s)
+            await _within(pause_s, self._news.wait())
 
     async def _work(self) -> bool:
         """Forget, then read; return whether some was left because there is no time for it now."""
@@ -162,10 +161,7 @@ class Warmer:
     async def _calm(self, for_s: float) -> bool:
         """Return whether, for so long from now on, nobody wants the engine and the machine has time to spare."""
         self._idle()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._engines.wanted(), for_s)
-            return False
-        return self._idle()
+        return not await _within(for_s, self._engines.wanted()) and self._idle()
 
     async def _warm(self, engine: LoadedEngine, text: str) -> bool:
         """Have a passage read, unless somebody wants the engine meanwhile; return whether it was done with."""
@@ -255,6 +251,18 @@ class Warmer:
 def _prompt(text: str) -> Prompt:
     """Return a prompt that reads a passage under the very head that answers read it under."""
     return stated_prompt("", text)
+
+
+async def _within(seconds: float, happens: Awaitable[object]) -> bool:
+    """Wait for something so long at the most; return whether it came.
+
+    Not by `asyncio.wait_for`: before Python 3.12 it may lose a cancellation that comes at that very moment.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await happens
+            return True
+    return False
 
 
 def _put_last(things: OrderedDict[T, None], thing: T, most: int) -> None:

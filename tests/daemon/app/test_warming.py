@@ -396,3 +396,24 @@ def test_what_is_remembered_is_bounded(scene, monkeypatch):
         assert scene.read() == [text_of(passage(n)) for n in range(3)], "the best of them"
 
     scene.play(acts)
+
+
+def test_it_ends_at_whatever_moment_it_is_told_to(scene, root):
+    async def whole():
+        scene.warmer.indexed(root)
+        await scene.ask(root, *(passage(n) for n in range(40)))
+        for n in range(120):
+            if n % 40 == 0:
+                scene.engine.calls.clear()
+                scene.warmer._read.clear()
+            running = asyncio.create_task(scene.warmer.run())
+            await asyncio.sleep(n % 11 / 4000)
+            for _ in range(n % 7):
+                await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.wait({running}, timeout=15)
+            assert running.cancelled()
+        assert scene.read() != []
+        await scene.engines.close()
+
+    asyncio.run(whole())
