@@ -402,14 +402,16 @@ def test_it_ends_at_whatever_moment_it_is_told_to(scene, root):
     async def whole():
         scene.warmer.indexed(root)
         await scene.ask(root, *(passage(n) for n in range(40)))
-        for n in range(120):
+        for n in range(80):
             if n % 40 == 0:
                 scene.engine.calls.clear()
                 scene.warmer._read.clear()
             running = asyncio.create_task(scene.warmer.run())
-            await asyncio.sleep(n % 11 / 4000)
+            await asyncio.sleep(n * 7 % 25 / 1000)
             for _ in range(n % 7):
                 await asyncio.sleep(0)
+            if n % 2:
+                scene.warmer.indexed(root)  # what it may be waiting for comes in the same moment
             running.cancel()
             await asyncio.wait({running}, timeout=15)
             assert running.cancelled()
