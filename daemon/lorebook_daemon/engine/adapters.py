@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import logging
+import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import llama_cpp
 
 from lorebook_api.errors import EngineFailed, Unusable
-
-log = logging.getLogger(__name__)
 
 RESIDENT = 8
 """Adapters that stay in memory; the least recently used one goes first."""
@@ -28,14 +27,15 @@ class Adapter:
     """
 
     path: str
-    version: int
+    version: str
+    """Digest of the file's content."""
     scale: float
     invocation: tuple[int, ...] = ()
 
     @property
-    def key(self) -> tuple[str, int, float]:
+    def key(self) -> tuple[str, float]:
         """What KV that was made under this adapter depends on."""
-        return (self.path, self.version, self.scale)
+        return (self.version, self.scale)
 
 
 AdapterSet = tuple[Adapter, ...]
@@ -48,7 +48,7 @@ class Adapters:
     def __init__(self, model: ctypes.c_void_p, context: ctypes.c_void_p) -> None:
         """Keep adapters of `model` for its `context`."""
         self._model, self._context = model, context
-        self._resident: OrderedDict[tuple[str, int], ctypes.c_void_p] = OrderedDict()
+        self._resident: OrderedDict[tuple[str, str], ctypes.c_void_p] = OrderedDict()
         self._on: AdapterSet = ()
 
     @property
@@ -58,7 +58,8 @@ class Adapters:
 
     def find(self, path: str, scale: float) -> Adapter:
         """Return the adapter in a file, loading it where it is not in memory; raises Unusable for one that is none."""
-        version = Path(path).stat().st_mtime_ns
+        state = Path(path).stat()
+        version = _digest(path, state.st_mtime_ns, state.st_size)
         handle = self._load(path, version)
         count = llama_cpp.llama_adapter_get_alora_n_invocation_tokens(handle)
         tokens = llama_cpp.llama_adapter_get_alora_invocation_tokens(handle)
@@ -88,7 +89,7 @@ class Adapters:
         for key in [key for key in self._resident if key not in kept][: max(0, len(self._resident) - RESIDENT)]:
             llama_cpp.llama_adapter_lora_free(self._resident.pop(key))
 
-    def _load(self, path: str, version: int) -> ctypes.c_void_p:
+    def _load(self, path: str, version: str) -> ctypes.c_void_p:
         key = (path, version)
         if key not in self._resident:
             handle = llama_cpp.llama_adapter_lora_init(self._model, path.encode())
@@ -99,6 +100,13 @@ class Adapters:
             self._resident[key] = handle
         self._resident.move_to_end(key)
         return self._resident[key]
+
+
+@lru_cache(maxsize=64)
+def _digest(path: str, _changed: int, _size: int) -> str:
+    """Return the digest of a file, read again when its time or size changes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def acting(adapters: AdapterSet, tokens: Sequence[int]) -> list[tuple[int, AdapterSet]]:

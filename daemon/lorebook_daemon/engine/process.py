@@ -55,6 +55,7 @@ class EngineProcess:
         self._last_id = 0
         self._starting = asyncio.Lock()
         self._n_ctx = 0
+        self._closed = False
         self.speed = 0.0
         """Tokens a second that the start measured, with an empty context."""
 
@@ -83,7 +84,8 @@ class EngineProcess:
         return self._process.pid if self._process else None
 
     async def close(self) -> None:
-        """End the child."""
+        """End the child; no other is started for a request that comes after this."""
+        self._closed = True
         process, self._process = self._process, None
         if process and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -218,6 +220,8 @@ class EngineProcess:
     async def _ensure(self, report: Report) -> None:
         """Have a living child: start one with the fast settings, or, where those crash on this CPU, the safe ones."""
         async with self._starting:
+            if self._closed:
+                raise EngineDied("the engine was ended.", "Ask again: it starts anew.")
             if self._process and self._process.returncode is None:
                 return
             probe = Probe(self._home)

@@ -180,7 +180,7 @@ class Reader:
     def _key(self, head: Sequence[Segment], passage: Segment) -> BlockKey:
         """Return the key of a passage's KV right after the head: each with its adapters, and where those begin."""
         parts = [(one.start, one.adapters) for one in head] + [(head[-1].end, passage.adapters)]
-        adapters = tuple((f"{one.path}:{one.version}:{start}", one.scale) for start, these in parts for one in these)
+        adapters = tuple((f"{one.version}:{start}", one.scale) for start, these in parts for one in these)
         return block_key(adapters, [token for one in head for token in one.tokens], passage.tokens, passage.text)
 
     def _is_kept(self, head: Sequence[Segment], passage: Segment) -> bool:
