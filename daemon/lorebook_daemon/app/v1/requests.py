@@ -47,6 +47,8 @@ class Ignored(Body):
     n_cache_reuse: Any = None
     timings_per_token: Any = None
     return_progress: Any = None
+    api_key_name: Any = None
+    """Jupyter AI's magics send an option of their own along."""
 
 
 class StreamOptions(Body):
