@@ -17,6 +17,7 @@ NAMES = (
     "context_growth",
     "indexing",
     "retrieval",
+    "notebook_retrieval",
     "answers",
     "injection",
 )

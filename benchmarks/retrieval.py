@@ -7,22 +7,17 @@ repositories beside it (or in `repos/`), its questions about code are asked too,
 from __future__ import annotations
 
 import os
-import re
 import statistics
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from rank_bm25 import BM25Okapi
-
 from benchmarks.corpora import Corpus, Kept, Search, ours, repositories, samples
 from benchmarks.engine import parser
+from benchmarks.searches import dense, grep, okapi
 from lorebook_api.home import find_home
 from lorebook_daemon.index.embed import Embedder, MiniLM
-from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS
 from lorebook_daemon.models.pull import ensure_embedder
 
@@ -48,9 +43,9 @@ def main() -> None:
 
 def _table(corpora: list[Corpus], embedder: Embedder, ablate: bool, ranks: bool = False) -> None:
     systems: dict[str, Callable[[Corpus], Search]] = {
-        "grep, any word": _grep,
-        "BM25Okapi, \\w+ tokens": _okapi,
-        "MiniLM alone": partial(_minilm, embedder=embedder),
+        "grep, any word": grep,
+        "BM25Okapi, \\w+ tokens": okapi,
+        "MiniLM alone": partial(dense, embedder=embedder),
         "ours, words only": partial(ours, embedder=None),
         "ours": partial(ours, embedder=embedder),
     }
@@ -77,30 +72,6 @@ def _measured(corpora: list[Corpus], make: Callable[[Corpus], Search], ranks: bo
         return f"{told}   {len(gains)} questions"
     within = {n: sum(place <= n for place in places) for n in (1, NEAR, K)}
     return f"{told}   first {within[1]}, within {NEAR} {within[NEAR]}, within {K} {within[K]}, of {len(places)}"
-
-
-def _minilm(corpus: Corpus, embedder: Embedder) -> Search:
-    return lambda query, k: _best(corpus, corpus.matrix @ embedder.embed([query])[0], k)
-
-
-def _grep(corpus: Corpus) -> Search:
-    """Order passages by how many of the question's words stand in them, as `grep -i` would find them."""
-    texts = [passage.text.lower() for passage in corpus.passages]
-
-    def search(query: str, k: int) -> list[Passage]:
-        asked = set(re.findall(r"\w+", query.lower()))
-        return _best(corpus, [float(sum(word in text for word in asked)) for text in texts], k)
-
-    return search
-
-
-def _okapi(corpus: Corpus) -> Search:
-    index = BM25Okapi([re.findall(r"\w+", passage.text.lower()) or [""] for passage in corpus.passages])
-    return lambda query, k: _best(corpus, index.get_scores(re.findall(r"\w+", query.lower())), k)
-
-
-def _best(corpus: Corpus, scores: npt.ArrayLike, k: int) -> list[Passage]:
-    return [corpus.passages[place] for place in np.argsort(-np.asarray(scores), kind="stable")[:k]]
 
 
 if __name__ == "__main__":
