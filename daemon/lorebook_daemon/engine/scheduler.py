@@ -20,7 +20,7 @@ from lorebook_daemon.engine.protocol import Priority, Turn
 from lorebook_daemon.engine.reader import Reader
 from lorebook_daemon.engine.work import NoSlot, Piece, Rows, Wait, Work
 
-_STEP_SECONDS = 0.4
+_STEP_SECONDS = 0.25
 """How long a step may take while answers are being written: prompts are read in chunks of that size."""
 
 _SMALL = 16
@@ -81,9 +81,11 @@ class Scheduler:
         self._arrivals += 1
         task.arrival = self._arrivals
         users = {one.turn.user for one in (*self._line, *self._active)}
+        least = min((self._served[user] for user in users), default=0.0)
         if task.turn.user not in users:
-            least = min((self._served[user] for user in users), default=0.0)
             self._served[task.turn.user] = max(self._served[task.turn.user], least)
+        for user in [user for user, served in self._served.items() if user not in users and served < least]:
+            del self._served[user]
         self._line.append(task)
 
     def cancel(self, task: Task) -> None:
@@ -91,8 +93,7 @@ class Scheduler:
         if task in self._line:
             self._line.remove(task)
         elif task in self._active:
-            self._active.remove(task)
-            task.work.close()
+            self._end(task)
             self._room_was_left()
 
     def urge(self, urgency: Priority | None, cancelled: Sequence[Task] = ()) -> None:
@@ -110,7 +111,8 @@ class Scheduler:
         """Take in whoever finds room, and decode one batch."""
         self._admit()
         for task in [task for task in self._active if task.waits is Wait.block]:
-            self._go_on(task, [])
+            if task.waits is Wait.block:  # still, as below
+                self._go_on(task, [])
         chosen = self._compose()
         if not chosen:
             self._unlock()
@@ -124,7 +126,7 @@ class Scheduler:
             self._take_back(pieces)
         except NoSlot:
             self._take_back(pieces)
-            self._make_room(tasks)
+            self._make_room()
         except LorebookError as error:
             self._take_back(pieces)
             for task in tasks:
@@ -136,10 +138,14 @@ class Scheduler:
             self._batch = []
 
     def _admit(self) -> None:
-        """Take tasks from the line as long as they fit beside those in hand: the urgent first, users in turn."""
+        """Take tasks from the line as long as they fit beside those in hand: the urgent first, users in turn.
+
+        What is less urgent does not count: it gives way when the room is needed.
+        """
         while self._line:
             task = min(self._line, key=self._rank)
-            if self._active and sum(one.room for one in self._active) + task.room > self._llama.n_ctx:
+            beside = [one.room for one in self._active if one.turn.priority <= task.turn.priority]
+            if beside and sum(beside) + task.room > self._llama.n_ctx:
                 return
             self._line.remove(task)
             self._active.append(task)
@@ -157,26 +163,23 @@ class Scheduler:
         first = min(ready, key=lambda t: (t.turn.priority if now - t.stepped < _LONGEST_WAIT else 0, t.stepped))
         assert first.piece  # noqa: S101 - ready are those with a piece
         same = [task for task in ready if task.piece and task.piece.adapters == first.piece.adapters]
-        writing = [task for task in same if len(task.piece.tokens) <= _SMALL]  # type: ignore[union-attr]
-        crowded = any(task.piece and len(task.piece.tokens) <= _SMALL for task in ready)
-        budget = self._chunk() if crowded else BATCH
+        left = self._chunk() if any(_writes(task) for task in ready) else BATCH
         if self._llama.recurrent:
-            budget = min(budget, _CHUNK_OF_STATES)
-        chosen = [(task, task.piece) for task in writing if task.piece]
-        left = budget
-        free = BATCH - sum(len(piece.tokens) for _, piece in chosen)
-        logits = MOST_LOGITS - sum(piece.logits for _, piece in chosen)
-        for task in sorted((task for task in same if task not in writing), key=self._rank):
-            piece = _part(task.piece, min(left, free), free, logits)
+            left = min(left, _CHUNK_OF_STATES)
+        chosen, free, logits = list[tuple[Task, Piece]](), BATCH, MOST_LOGITS
+        for task in sorted(same, key=lambda task: (not _writes(task), self._rank(task))):
+            piece = _part(task.piece, free if _writes(task) else min(left, free), free, logits)
             if piece:
+                task.stepped = now
                 chosen.append((task, piece))
-                left, free, logits = left - len(piece.tokens), free - len(piece.tokens), logits - piece.logits
-        for task, _ in chosen:
-            task.stepped = now
+                left -= 0 if _writes(task) else len(piece.tokens)
+                free, logits = free - len(piece.tokens), logits - piece.logits
         return chosen
 
     def _allowed(self, ready: list[Task]) -> list[Task]:
-        """Let evaluation and reading ahead pause while anybody asks or completes, unless those wait for them."""
+        """Let evaluation and reading ahead pause while anybody asks or completes, unless one of those waits for them."""
+        if any(task.waits and task.turn.priority <= Priority.complete for task in self._active):
+            return ready
         urgent = min((task.turn.priority for task in ready), default=Priority.warm)
         return [task for task in ready if task.turn.priority <= max(urgent, Priority.complete)]
 
@@ -192,7 +195,8 @@ class Scheduler:
     def _deliver(self, chosen: Sequence[tuple[Task, Piece]], rows: Sequence[Rows]) -> None:
         for (task, piece), found in zip(chosen, rows, strict=True):
             self._served[task.turn.user] += len(piece.tokens)
-            assert task.piece  # noqa: S101 - it was chosen for its piece
+            if not task.piece:  # it was cancelled: another one of its command has failed
+                continue
             if len(piece.tokens) < len(task.piece.tokens):
                 task.piece = task.piece.rest(len(piece.tokens))
             else:
@@ -206,12 +210,16 @@ class Scheduler:
     # -- a task's life
 
     def _go_on(self, task: Task, rows: Rows | None) -> None:
-        """Let a task take its next step: it asks for a piece, or waits, or has ended."""
+        """Let a task take its next step."""
+        self._advance(task, lambda: task.work.send(rows) if rows is not None else next(task.work))
+
+    def _advance(self, task: Task, step: Callable[[], Piece | Wait]) -> None:
+        """Take a task's step, and note what follows: it asks for a piece, or waits, or has ended."""
         task.piece = task.waits = None
         try:
-            wanted = task.work.send(rows) if rows is not None else next(task.work)
+            wanted = step()
         except StopIteration as end:
-            self._active.remove(task)
+            self._end(task)
             task.done(end.value)
             self._room_was_left()
         except LorebookError as error:
@@ -224,38 +232,48 @@ class Scheduler:
 
     def _fail(self, task: Task, error: LorebookError) -> None:
         if task in self._active:
-            self._active.remove(task)
-            task.work.close()
+            self._end(task)
             task.failed(error)
             self._room_was_left()
 
-    def _room_was_left(self) -> None:
-        """Wake those that wait for room, now that a task has ended."""
-        for task in [task for task in self._active if task.waits is Wait.room]:
-            self._go_on(task, [])
+    def _end(self, task: Task) -> None:
+        self._active.remove(task)
+        task.piece = task.waits = None
+        task.work.close()
 
-    def _make_room(self, tasks: Sequence[Task]) -> None:
+    def _room_was_left(self) -> None:
+        """Wake those that wait for room, now that a task has ended: the first in rank first."""
+        for task in sorted((task for task in self._active if task.waits is Wait.room), key=self._rank):
+            if task.waits is Wait.room:  # still: the steps of the others may have woken or cancelled it
+                self._go_on(task, [])
+
+    def _make_room(self) -> None:
         """Empty an idle lane, or have the last in rank give its room back and wait."""
         if self._reader.evict():
             return
-        holders = [task for task in self._active if task.piece]
-        victim = max(holders, key=self._rank)
-        victim.piece = None
-        try:
-            wanted = victim.work.throw(NoSlot())
-        except StopIteration as end:
-            self._active.remove(victim)
-            victim.done(end.value)
-            return
-        victim.waits = wanted if isinstance(wanted, Wait) else None
+        holders = [task for task in self._active if task.waits is not Wait.room]
+        victim = max((task for task in holders if task.piece), key=self._rank)
+        if len(holders) > 1:
+            self._advance(victim, lambda: victim.work.throw(NoSlot()))
+        else:
+            self._fail(victim, _too_long())
 
     def _unlock(self) -> None:
         """Nothing can be decoded: let the first of those that wait for room go on alone, or say that it never fits."""
         waiting = [task for task in self._active if task.waits is Wait.room]
         if len(waiting) == 1 == len(self._active):
-            self._fail(waiting[0], TooLong("this does not fit the context.", "Set a larger one: LOREBOOK_N_CTX."))
+            self._fail(waiting[0], _too_long())
         elif waiting:
             self._go_on(min(waiting, key=self._rank), [])
+
+
+def _writes(task: Task) -> bool:
+    """Whether a task wants the next token of an answer, or no more than that takes."""
+    return task.piece is not None and len(task.piece.tokens) <= _SMALL
+
+
+def _too_long() -> TooLong:
+    return TooLong("this does not fit the context.", "Set a larger one: LOREBOOK_N_CTX.")
 
 
 def _part(piece: Piece | None, tokens: int, free: int, logits: int) -> Piece | None:
