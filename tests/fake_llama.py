@@ -103,15 +103,16 @@ class FakeLlama:
         tokens = sum(len(piece.tokens) for piece in pieces)
         if not self._fits(tokens):
             raise NoSlot
-        n, rows = 0, []
-        for i, piece in enumerate(pieces):
-            if i == len(pieces) // 2:
+        n, middle, rows = 0, tokens // 2, []
+        for piece in pieces:
+            before = min(max(middle - n, 0), len(piece.tokens))
+            values = self._read(piece.first(before)) if before else []
+            if n <= middle < n + len(piece.tokens):
                 self._interrupt()
-            values = self._read(piece)
-            first = n + len(values) - piece.logits
-            n += len(values)
-            rows.append(list(range(first, n)))
+            values += self._read(piece.rest(before)) if before < len(piece.tokens) else []
+            rows.append(list(range(n + len(values) - piece.logits, n + len(values))))
             self._rows.update(zip(rows[-1], values[len(values) - piece.logits :], strict=True))
+            n += len(values)
         return rows
 
     def _interrupt(self) -> None:
