@@ -90,32 +90,38 @@ class TextChoice:
     """One answer: its text, and its tokens where they are wanted."""
 
     def __init__(self, *, logprobs: bool) -> None:
-        self._columns = Columns() if logprobs else None
+        self._tells = logprobs
+        self._columns = Columns()
+        self._echoes = False
         self._text = ""
         self._logprobs: JSON = {}
         self._reason = ""
 
     def echo(self, text: str, scored: Sequence[Scored]) -> Iterator[JSON]:
         """Begin with the prompt; yield it as an entry of a chunk's `choices`."""
-        yield self._entry(text, scored, begins=True)
+        self._echoes = True
+        yield self._entry(text, self._columns.add(scored, begins=True))
 
     def take(self, piece: Token | Finished) -> Iterator[JSON]:
         """Add a piece; yield what it says as an entry of a chunk's `choices`."""
         if isinstance(piece, Token):
-            yield self._entry(piece.text, piece.scored)
-        else:
-            self._reason = piece.reason
-            yield self._entry("", ())
+            self._echoes = False
+            yield self._entry(piece.text, self._columns.add(piece.scored))
+            return
+        self._reason = piece.reason
+        # lm-eval cuts the one token off that it had to ask for beside the prompt's: an end is one too.
+        ended = self._echoes and piece.reason == "stop"
+        yield self._entry("", self._columns.end() if ended else self._columns.add(()))
 
     def whole(self) -> JSON:
         """Return all that was said as an entry of `choices`."""
         return {"text": self._text, "logprobs": self._logprobs or None, "finish_reason": self._reason}
 
-    def _entry(self, text: str, scored: Sequence[Scored], *, begins: bool = False) -> JSON:
+    def _entry(self, text: str, columns: JSON) -> JSON:
         self._text += text
-        told = self._columns.add(scored, begins=begins) if self._columns else None
+        told = columns if self._tells else None
         for name, column in (told or {}).items():
-            self._logprobs[name] = [*self._logprobs.get(name, ()), *column]
+            self._logprobs.setdefault(name, []).extend(column)
         return {"text": text, "logprobs": told, "finish_reason": self._reason or None}
 
 

@@ -51,6 +51,10 @@ class Columns:
             "text_offset": offsets,
         }
 
+    def end(self) -> JSON:
+        """Return the four lists for an end that was drawn as a token: it has no text, and nobody scored it."""
+        return {"tokens": [""], "token_logprobs": [None], "top_logprobs": [None], "text_offset": [self._offset]}
+
 
 def _beside(one: Scored) -> dict[str, float]:
     """Return the likeliest tokens at a place, and the one that stands there; of two that read alike, the likelier."""

@@ -92,6 +92,16 @@ def test_echo_tells_how_likely_the_prompt_was(play, bench):
     assert [call.what for call in bench.engine.calls] == ["score", "generate"]
 
 
+def test_an_end_that_follows_an_echo_at_once_counts_as_a_token(play, bench):
+    bench.engine = FakeEngine(answer="")
+    (choice,) = play(complete(prompt="a b", echo=True, logprobs=1, max_tokens=1)).choices
+    assert (choice.text, choice.finish_reason) == ("a b", "stop")
+    assert choice.logprobs.tokens == ["a ", "b", ""]
+    assert choice.logprobs.token_logprobs == [None, UNLIKELY, None]
+    assert choice.logprobs.top_logprobs[-1] is None
+    assert choice.logprobs.text_offset == [0, 2, 3]
+
+
 def test_echo_with_no_tokens_to_follow_makes_none(play, bench):
     (choice,) = play(complete(prompt="a b", echo=True, logprobs=0, max_tokens=0)).choices
     assert (choice.text, choice.finish_reason) == ("a b", "length")
