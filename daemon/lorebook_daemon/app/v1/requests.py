@@ -5,6 +5,7 @@ Whatever stands in neither is refused by its name: an answer to half of a reques
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -15,6 +16,13 @@ _STOPS_MOST = 64
 _BIASES_MOST = 1024
 _CHOICES_MOST = 32
 _FUNCTION_NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
+
+
+def _name(text: str) -> str:
+    """Return the name or path of a model, if a file can have it."""
+    if not text.strip() or not text.isprintable() or any(len(part.encode()) > 255 for part in re.split(r"[/\\]", text)):
+        raise ValueError("that is the name of no model and of no file")
+    return text
 
 
 def _only(off: float) -> AfterValidator:
@@ -28,6 +36,7 @@ def _only(off: float) -> AfterValidator:
     return AfterValidator(check)
 
 
+ModelName = Annotated[str, Field(max_length=4096), AfterValidator(_name)]
 Stop = Annotated[Text, Field(min_length=1, max_length=500)]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 
@@ -93,7 +102,7 @@ class ResponseFormat(Body):
 class Generating(Ignored):
     """What chat and text completions share."""
 
-    model: Text = "auto"
+    model: ModelName = "auto"
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: Text | None = None
@@ -252,7 +261,7 @@ class EmbeddingBody(Ignored):
     """Body of `POST /v1/embeddings`."""
 
     input: Text | tuple[Text, ...] | Tokens | tuple[Tokens, ...]
-    model: Text = "auto"
+    model: ModelName = "auto"
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=COUNT_MOST)] | None = None
     user: Text | None = None

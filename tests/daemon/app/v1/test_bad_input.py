@@ -82,7 +82,7 @@ NUMBERS = {
     "stream": ["yes", 1],
     "stream_options": [{"include_usage": True}, {"unknown": 1}],
     "user": [7, "a\0b"],
-    "model": [7, None, "a\0b"],
+    "model": [7, None, "", " ", "a\0b", "a\nb", "a" * 300 + ".gguf", "a/" * 3000],
     "lora": [{"id": 0}, [{"id": "a"}], [{"scale": 1}], [7]],
     "mirostat": [2],
     "typical_p": [0.5],
