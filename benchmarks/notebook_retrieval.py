@@ -16,6 +16,7 @@ from benchmarks.corpora import Corpus, Search, ours
 from benchmarks.engine import parser
 from benchmarks.notebooks.queries import DEVELOPMENT, KINDS, TEST, Query, corpus, read_queries
 from benchmarks.searches import dense, grep, okapi
+from benchmarks.verdict import say
 from lorebook_api.home import find_home
 from lorebook_daemon.index.embed import Embedder, MiniLM
 from lorebook_daemon.models.pull import ensure_embedder
@@ -82,7 +83,10 @@ def _print_table(queries: Sequence[Query], gains: Mapping[str, Gains]) -> None:
         print(f"  {name:24} {_told(interval(each)):22} " + " ".join(f"{mean:<12.3f}" for mean in by_kind))
     others = {name: each for name, each in gains.items() if name not in (OURS, WORDS)}
     best = max(others, key=lambda name: float(others[name].mean()))
-    print(f"  ours − {best}: {_told(interval(gains[OURS] - others[best]), sign='+')}")
+    ahead = gains[OURS] - others[best]
+    print(f"  ours − {best}: {_told(interval(ahead), sign='+')}")
+    say(f"NDCG@{K}", float(gains[OURS].mean()), at_least=0.8)
+    say(f"NDCG@{K} over the best of grep, BM25, dense", float(ahead.mean()), at_least=0.1)
 
 
 def _told(measured: Interval, sign: str = "") -> str:
