@@ -15,7 +15,7 @@ def test_every_language_is_one_that_the_grammars_know():
 
 
 def test_every_grammar_can_be_reached_by_a_file():
-    markup = {unit.language for name in ("a.adoc", "a.org", "a.tex", "a.typ") for unit in load_markup(Path(name), b"x")}
+    markup = {unit.language for name in ("a.adoc", "a.org", "a.sty", "a.typ") for unit in load_markup(Path(name), b"x")}
     reached = {*grammars.LANGUAGES.values(), *STRUCTURED.values(), *markup}
     # Read by loaders of their own, or parts of another grammar.
     assert set(semble_grammars.available_languages()) - reached == {

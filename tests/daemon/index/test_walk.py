@@ -36,7 +36,7 @@ def skipped(root, max_file_mb=20):
 
 
 def test_files_with_a_loader_are_taken_and_others_passed_over(tmp_path):
-    plant(tmp_path, **{"a.py": "", "docs/b.md": "", "data/deep/c.csv": "", "photo.png": "", "program": ""})
+    plant(tmp_path, **{"a.py": "", "docs/b.md": "", "data/deep/c.csv": "", "film.mp4": "", "program": ""})
     assert taken(tmp_path) == ["a.py", "data/deep/c.csv", "docs/b.md"]
     assert skipped(tmp_path) == {}
 
@@ -177,13 +177,13 @@ def test_a_file_above_the_limit_is_skipped_with_its_size(tmp_path):
 def test_links_are_not_followed_and_those_that_leave_the_root_are_named(tmp_path):
     root, outside = tmp_path / "root", tmp_path / "outside"
     plant(root, **{"a/own.py": ""})
-    plant(outside, **{"foreign.py": "", "photo.png": ""})
+    plant(outside, **{"foreign.py": "", "film.mp4": ""})
     (root / "loop").symlink_to(root, target_is_directory=True)
     (root / "a" / "up").symlink_to("..", target_is_directory=True)
     (root / "twin.py").symlink_to(root / "a" / "own.py")
     (root / "out").symlink_to(outside, target_is_directory=True)
     (root / "foreign.py").symlink_to(outside / "foreign.py")
-    (root / "photo.png").symlink_to(outside / "photo.png")
+    (root / "film.mp4").symlink_to(outside / "film.mp4")
     (root / "broken.py").symlink_to(root / "gone.py")
     (root / "self.py").symlink_to(root / "self.py")
     assert taken(root) == ["a/own.py"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorebook_daemon.index.loaders.encoding import printable, refuse_binary
-from lorebook_daemon.index.loaders.sections import Heading, sections
+from lorebook_daemon.index.loaders.sections import Line, sections_of
 from lorebook_daemon.index.passage import Unit
 
 if TYPE_CHECKING:
@@ -31,23 +30,13 @@ _BLOCKS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the extracted text; `level` is above 0 for a heading."""
-
-    text: str
-    level: int = 0
-
-
 def load_html(path: Path, data: bytes) -> list[Unit]:
     """Return a unit for each section; lines count in the extracted text, not in the file.
 
     Nothing is run or fetched. Raises Unreadable for binary data.
     """
     refuse_binary(data)
-    lines = extract(data)
-    headings = [Heading(row, row + 1, line.level, line.text) for row, line in enumerate(lines) if line.level]
-    return sections([line.text for line in lines], headings)
+    return sections_of(extract(data))
 
 
 def extract(markup: bytes | str) -> list[Line]:

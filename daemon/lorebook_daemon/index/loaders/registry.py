@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Protocol
 
 from lorebook_daemon.index.grammars import LANGUAGES
+from lorebook_daemon.index.loaders.apart import Apart
 from lorebook_daemon.index.loaders.code import load_code
 from lorebook_daemon.index.loaders.html import load_html
+from lorebook_daemon.index.loaders.latex import load_latex
 from lorebook_daemon.index.loaders.markdown import load_markdown
 from lorebook_daemon.index.loaders.notebook import load_notebook
-from lorebook_daemon.index.loaders.pdf import load_pdf
 from lorebook_daemon.index.loaders.rst import load_rst
 from lorebook_daemon.index.loaders.sqlite import load_sqlite
 from lorebook_daemon.index.loaders.structured import STRUCTURED, load_structured
+from lorebook_daemon.index.loaders.subtitles import load_subtitles
 from lorebook_daemon.index.loaders.table import load_table
 from lorebook_daemon.index.loaders.text import load_markup, load_text
 from lorebook_daemon.index.passage import Unit
@@ -30,18 +32,37 @@ _FILES: dict[Loader, str] = {
     load_notebook: ".ipynb",
     load_markdown: ".md .markdown .mdown .mkd .mdx .qmd .rmd",
     load_rst: ".rst .rest",
-    load_text: ".txt .text .log readme license licence notice authors contributors changelog changes todo news",
+    load_text: ".txt .text .log .bib readme license licence notice authors contributors changelog changes todo news",
     load_html: ".html .htm .xhtml",
-    load_markup: ".adoc .asciidoc .org .tex .sty .cls .typ",
-    load_pdf: ".pdf",
+    load_latex: ".tex .latex .ltx",
+    load_markup: ".adoc .asciidoc .org .sty .cls .typ",
+    load_subtitles: ".srt .vtt",
     load_table: ".csv .tsv",
     load_sqlite: ".sqlite .sqlite3 .db .db3",
 }
+_APART: dict[Apart, str] = {
+    Apart("pdf", "load_pdf"): ".pdf",
+    Apart("docx", "load_docx"): ".docx .docm .dotx",
+    Apart("pptx", "load_pptx"): ".pptx .pptm .ppsx",
+    Apart("xlsx", "load_xlsx"): ".xlsx .xlsm .xltx",
+    Apart("odf", "load_odf"): ".odt .ods .odp .ott",
+    Apart("epub", "load_epub"): ".epub",
+    Apart("message", "load_message"): ".eml",
+    Apart("message", "load_mailbox"): ".mbox",
+    Apart("webpage", "load_mhtml"): ".mhtml .mht",
+    Apart("webpage", "load_webarchive"): ".webarchive",
+    Apart("arrow", "load_parquet"): ".parquet .pq",
+    Apart("arrow", "load_arrow"): ".arrow .feather .ipc",
+    Apart("duckdb", "load_duckdb"): ".duckdb .ddb",
+    Apart("image", "load_image"): ".png .jpg .jpeg .tif .tiff .bmp .gif .webp",
+}
+"""Formats whose libraries a damaged file may bring down."""
 
 LOADERS: dict[str, Loader] = {
     **dict.fromkeys(LANGUAGES, load_code),
     **dict.fromkeys(STRUCTURED, load_structured),
     **{name: loader for loader, names in _FILES.items() for name in names.split()},
+    **{name: loader for loader, names in _APART.items() for name in names.split()},
 }
 """Loader by lower-case suffix or whole file name."""
 

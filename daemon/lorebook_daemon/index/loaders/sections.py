@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from lorebook_daemon.index.loaders.encoding import printable
 from lorebook_daemon.index.passage import Unit
 from lorebook_daemon.index.split_lines import SCRAP
 
@@ -17,6 +18,14 @@ class Heading:
     stop: int
     level: int
     title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a text that was taken out of a document; `level` is above 0 for a heading."""
+
+    text: str
+    level: int = 0
 
 
 def below(path: Sequence[Heading], heading: Heading) -> tuple[Heading, ...]:
@@ -47,6 +56,19 @@ def sections(rows: Sequence[str], headings: Sequence[Heading], start_line: int =
             units.append(Unit(text, "doc", start_line=start_line + first, context=titles(shared)))
         first, shared = stop, None
     return units
+
+
+def sections_of(lines: Sequence[Line], start_line: int = 1, above: tuple[str, ...] = ()) -> list[Unit]:
+    """Return a unit for each section of an extracted text; `above` goes before each unit's own context."""
+    headings = [Heading(row, row + 1, line.level, line.text) for row, line in enumerate(lines) if line.level]
+    units = sections([line.text for line in lines], headings, start_line)
+    return [replace(unit, context=(*above, *unit.context)) for unit in units] if above else units
+
+
+def lines_of(text: str, level: int = 0) -> list[Line]:
+    """Return a paragraph's lines, white space as a page shows it; a heading, which has a level, is one line."""
+    rows = [text] if level else text.split("\n")
+    return [Line(bare, level) for row in rows if (bare := printable(" ".join(row.split())))]
 
 
 def _stretches(headings: Sequence[Heading], end: int) -> Iterator[tuple[int, tuple[Heading, ...]]]:

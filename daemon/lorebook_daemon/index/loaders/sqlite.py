@@ -7,14 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 from lorebook_daemon.index.loaders.encoding import printable, with_newlines
-from lorebook_daemon.index.loaders.table import LONGEST_VALUE, WHOLE_ROWS, describe
+from lorebook_daemon.index.loaders.records import MOST_SCANNED, sample, shown
 from lorebook_daemon.index.passage import Unit, Unreadable
 
 MAGIC = b"SQLite format 3\0"
-SAMPLE_ROWS = 20
-"""Rows of a table that are shown; all of them up to WHOLE_ROWS."""
-MOST_SCANNED = 20_000
-"""Rows that are looked at for the columns' ranges."""
 
 
 def load_sqlite(path: Path, data: bytes) -> list[Unit]:
@@ -59,19 +55,5 @@ def _rows(database: sqlite3.Connection, name: str) -> tuple[list[str], tuple[str
     total = database.execute(f"SELECT count(*) FROM {quoted}").fetchone()[0]  # noqa: S608 - quoted above
     cursor = database.execute(f"SELECT * FROM {quoted} LIMIT {MOST_SCANNED}")  # noqa: S608
     header = [printable(column[0]) for column in cursor.description]
-    records = [[_shown(value) for value in row] for row in cursor]
-    _, columns = describe(header, records)
-    kept = records if len(records) <= WHOLE_ROWS else records[:SAMPLE_ROWS]
-    scanned = f" (of the first {MOST_SCANNED:,} rows)" if total > MOST_SCANNED else ""
-    note = f", the first {len(kept)} shown" if len(kept) < total else ""
-    lines = [" | ".join(header), *(" | ".join(record) for record in kept)] if kept else []
-    return lines, (f"table {name}, {total:,} rows{note}", f"columns{scanned}: {', '.join(columns)}")
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bytes):
-        return f"[{len(value):,} bytes]"
-    text = " ".join(printable(str(value)).split())
-    return text if len(text) <= LONGEST_VALUE * 5 else f"{text[: LONGEST_VALUE * 5]}…"
+    found = sample(f"table {name}", header, [[shown(value) for value in row] for row in cursor], total)
+    return [*found.lines], found.context

@@ -11,7 +11,6 @@ _MARKUP = {
     ".adoc": "asciidoc",
     ".asciidoc": "asciidoc",
     ".org": "org",
-    ".tex": "latex",
     ".sty": "latex",
     ".cls": "latex",
     ".typ": "typst",
@@ -25,6 +24,9 @@ def load_text(path: Path, data: bytes) -> list[Unit]:
 
 
 def load_markup(path: Path, data: bytes) -> list[Unit]:
-    """Return a file of AsciiDoc, Org, LaTeX or Typst as one unit in that language; raises as `load_text` does."""
+    """Return a file of AsciiDoc, Org, Typst or LaTeX's own definitions as one unit in that language.
+
+    Raises as `load_text` does.
+    """
     text = read_lines(data)
     return [Unit(text, "doc", _MARKUP.get(path.suffix.lower(), ""))] if text.strip() else []

@@ -40,7 +40,7 @@ def test_a_file_is_of_the_kind_that_its_name_says(name, kind):
     assert (passage.kind, passage.text) == (kind, "alpha = beta")
 
 
-@pytest.mark.parametrize("name", ["a.png", "noext", ".env", "a.so", "a"])
+@pytest.mark.parametrize("name", ["a.exe", "noext", ".env", "a.so", "a"])
 def test_other_files_have_no_loader(name):
     assert loader_for(Path(name)) is None
 

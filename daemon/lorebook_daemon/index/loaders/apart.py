@@ -1,0 +1,182 @@
+"""Loaders that run apart: in a child process, bounded in time and memory, which a damaged file may bring down.
+
+Libraries that read pages, books and databases have faults: on a crafted or damaged file they may loop, fill the
+memory or crash. One child is kept for all such files, started for the first of them and anew after its end.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from lorebook_daemon.index.passage import Unit, Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one file may take."""
+
+    seconds: float = 90.0
+    megabytes: int = 2_000
+    """Of memory, all processes that the loader starts together."""
+    look_s: float = 0.25
+    """How often that is looked at."""
+
+
+class Child:
+    """A process that loads one file after the other; used by one thread at a time."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._turn = threading.Lock()
+
+    def load(self, loader: str, path: Path, data: bytes) -> list[Unit]:
+        """Return what the loader, named `module:function`, makes of a file.
+
+        Raises Unreadable for what the loader refuses, what takes more than the bounds, and what ends the child.
+        """
+        with self._turn:
+            process = self._started()
+            watch = _Watch(process.pid, self._bounds)
+            try:
+                reply = _exchange(process, {"loader": loader, "path": str(path), "bytes": len(data)}, data)
+            finally:
+                ended = watch.end()
+            if reply is None:
+                self.close()
+                raise Unreadable(ended or "damaged: what reads it crashed")
+        if "why" in reply:
+            raise Unreadable(reply["why"])
+        return [_unit(fields) for fields in reply["units"]]
+
+    def close(self) -> None:
+        """End the process, where there is one."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        _kill(process.pid)
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # bytes for a child that is gone
+                    pipe.close()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
+        if self._process is None:
+            self._process = subprocess.Popen(
+                # -P: the folder that the indexer stands in may have an openpyxl.py that is not the library.
+                [sys.executable, "-P", "-m", "lorebook_daemon.index.loaders.child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        return self._process
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A loader that hands its files to the child: the function `load` of a module beside this one.
+
+    The module is named, not imported: where there are no such files, nothing of what reads them is loaded.
+    """
+
+    module: str
+    load: str
+
+    def __call__(self, path: Path, data: bytes) -> list[Unit]:
+        """Return the file's units; raises Unreadable as the loader does, and for what exceeds its bounds."""
+        return kept_child().load(f"{__package__}.{self.module}:{self.load}", path, data)
+
+
+@cache
+def kept_child() -> Child:
+    """Return this process's child, started with its first file and ended with this process."""
+    child = Child(Bounds())
+    atexit.register(child.close)
+    return child
+
+
+class _Watch:
+    """Ends a process that takes more than it may."""
+
+    def __init__(self, pid: int, bounds: Bounds) -> None:
+        self._pid, self._bounds = pid, bounds
+        self._why = ""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def end(self) -> str:
+        """Look no more; return why the process was ended, empty where it was not."""
+        self._over.set()
+        self._thread.join()
+        return self._why
+
+    def _look(self) -> None:
+        until = time.monotonic() + self._bounds.seconds
+        while not self._over.wait(self._bounds.look_s):
+            if time.monotonic() > until:
+                self._why = f"given up after {self._bounds.seconds:g} s"
+            elif _memory(self._pid) > self._bounds.megabytes * 1024**2:
+                self._why = f"given up: it takes more than {self._bounds.megabytes:,} MB of memory to read"
+            if self._why:
+                _kill(self._pid)
+                return
+
+
+def _exchange(process: subprocess.Popen[bytes], head: dict[str, Any], data: bytes) -> dict[str, Any] | None:
+    """Return the child's reply, None where it ended instead."""
+    try:
+        _send(process.stdin, head, data)
+        line = process.stdout.readline() if process.stdout is not None else b""
+    except OSError:
+        return None
+    reply: dict[str, Any] | None = json.loads(line) if line.endswith(b"\n") else None
+    return reply
+
+
+def _send(pipe: IO[bytes] | None, head: dict[str, Any], data: bytes) -> None:
+    if pipe is not None:
+        pipe.write(json.dumps(head).encode() + b"\n")
+        pipe.write(data)
+        pipe.flush()
+
+
+def _unit(fields: dict[str, Any]) -> Unit:
+    lists = {name: tuple(fields[name]) for name in ("context", "defines", "uses")}
+    return Unit(**{**fields, **lists})
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        first = psutil.Process(pid)
+        return [*first.children(recursive=True), first]
+    return []
+
+
+def _memory(pid: int) -> int:
+    total = 0
+    for process in _family(pid):
+        with suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+def _kill(pid: int) -> None:
+    for process in _family(pid):
+        with suppress(psutil.Error):
+            process.kill()
