@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -27,12 +28,17 @@ Seen = list[tuple[int, bytes]]
 """Positions and values of cells, in order."""
 
 
-def value(token: int, position: int, adapters: AdapterSet, seen: Seen) -> bytes:
-    """Return what a cell holds: it depends on all cells before it and on how far away these stand."""
-    keys = [one.key for one in adapters]
-    return blake2b(repr((token, keys, [(position - at, what) for at, what in seen])).encode(), digest_size=16).digest()
+def read_on(seen: Seen, tokens: Sequence[int], sets: Sequence[AdapterSet]) -> None:
+    """Add a cell for each token: it depends on the token, its adapters, and all cells before it with their places."""
+    before = blake2b(b"".join(at.to_bytes(4) + what for at, what in seen), digest_size=16)
+    for token, adapters in zip(tokens, sets, strict=True):
+        cell = before.copy()
+        cell.update(repr((token, [one.key for one in adapters])).encode())
+        seen.append((len(seen), cell.digest()))
+        before.update(seen[-1][0].to_bytes(4) + seen[-1][1])
 
 
+@lru_cache(maxsize=10_000)
 def logits_after(cell: bytes) -> npt.NDArray[np.float32]:
     """Return the logits after a cell; the token that ends a turn is seldom the likeliest."""
     logits = np.random.default_rng(list(cell)).normal(0, 2, SIZE).astype(np.float32)
@@ -134,7 +140,8 @@ class FakeLlama:
         for piece in pieces:
             assert 0 <= piece.sequence < self.sequences
             assert 0 <= piece.logits <= len(piece.tokens)
-            assert piece.position == self._next(piece.sequence), "positions must follow one another"
+            places = [at for at, _ in self._seen(piece.sequence)]
+            assert places == list(range(piece.position)), "positions must follow one another"
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
         """Return the logits of a row of the last batch, which must have been asked for."""
@@ -154,18 +161,15 @@ class FakeLlama:
     def _fits(self, tokens: int) -> bool:
         return len(self._cells) + tokens <= self.n_ctx
 
-    def _next(self, sequence: int) -> int:
-        return max((at + 1 for at, _ in self._seen(sequence)), default=0)
-
     def _seen(self, sequence: int) -> Seen:
         return sorted((cell.position, cell.value) for cell in self._cells if sequence in cell.sequences)
 
     def _read(self, piece: Piece) -> list[bytes]:
         seen = self._seen(piece.sequence)
-        for position, token in enumerate(piece.tokens, start=piece.position):
-            seen.append((position, value(token, position, piece.adapters, seen)))
-            self._cells.append(_Cell(position, seen[-1][1], {piece.sequence}))
-        return [what for _, what in seen[-len(piece.tokens) :]]
+        read_on(seen, piece.tokens, [piece.adapters] * len(piece.tokens))
+        new = seen[piece.position :]
+        self._cells += [_Cell(position, what, {piece.sequence}) for position, what in new]
+        return [what for _, what in new]
 
     def remove(self, sequence: int, start: int = 0, end: int = -1) -> bool:
         """Drop positions of a sequence."""
@@ -222,10 +226,9 @@ class FakeRecurrent(FakeLlama):
 
     def _read(self, piece: Piece) -> list[bytes]:
         seen = list(self._seen(piece.sequence))
-        for position, token in enumerate(piece.tokens, start=piece.position):
-            seen.append((position, value(token, position, piece.adapters, seen)))
+        read_on(seen, piece.tokens, [piece.adapters] * len(piece.tokens))
         self._states[piece.sequence] = seen
-        return [what for _, what in seen[-len(piece.tokens) :]]
+        return [what for _, what in seen[piece.position :]]
 
     def remove(self, sequence: int, start: int = 0, end: int = -1) -> bool:
         """Drop a whole state, or nothing."""

@@ -177,7 +177,7 @@ class Scheduler:
         return chosen
 
     def _allowed(self, ready: list[Task]) -> list[Task]:
-        """Let evaluation and reading ahead pause while others ask or complete, unless one of these may wait for them."""
+        """Let evaluation and reading ahead pause while others ask or complete, unless one of these waits for them."""
         if any(task.waits and task.turn.priority <= Priority.complete for task in self._active):
             return ready
         urgent = min((task.turn.priority for task in ready), default=Priority.warm)
