@@ -31,6 +31,9 @@ _SEQUENCES, _STATES = 16, 8
 _WATCHED = 16
 """A batch of more tokens is watched for `stop`: that takes Python's lock at each node of the graph."""
 
+_SHIFT_NODES = 8
+"""Nodes of a layer at the most in the graph that turns the keys of what was moved; llama.cpp has one to five."""
+
 _log: deque[str] = deque(maxlen=20)
 
 
@@ -77,7 +80,9 @@ class Llama:
         """Whether KV can be cut anywhere and moved to other positions."""
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
         self.adapters = Adapters(self._model, self._ctx)
-        self._abort = llama_cpp.ggml_abort_callback(lambda _data: self._stop)
+        self._abort = llama_cpp.ggml_abort_callback(self._stops)
+        self._moved = False
+        self._nodes_left = 0
 
     @staticmethod
     def _load(path: Path, extra_bufts: bool, report: Callable[[float], None] | None) -> ctypes.c_void_p:
@@ -150,18 +155,30 @@ class Llama:
                 n += 1
         batch.n_tokens = n
         # Recurrent state cannot be taken back: such a batch runs to its end.
-        self._check(self._decode_watched(batch) if n > _WATCHED and self.can_shift else self._decode(batch))
+        code = self._decode_watched(batch) if n > _WATCHED and self.can_shift else self._decode(batch)
+        self._moved = False
+        self._check(code)
         return rows
 
     def _decode(self, batch: object) -> int:
         return int(llama_cpp.llama_decode(self._ctx, batch))
 
     def _decode_watched(self, batch: object) -> int:
+        self._nodes_left = _SHIFT_NODES * llama_cpp.llama_model_n_layer(self._model) if self._moved else 0
         llama_cpp.llama_set_abort_callback(self._ctx, self._abort, None)
         try:
             return self._decode(batch)
         finally:
             llama_cpp.llama_set_abort_callback(self._ctx, llama_cpp.ggml_abort_callback(), None)
+
+    def _stops(self, _data: object) -> bool:
+        """Tell llama.cpp after a node of a graph whether to give up.
+
+        Not among the first nodes after a move, which turn the keys: given up there, it would turn those of some layers
+        again with the next batch.
+        """
+        self._nodes_left -= 1
+        return self._stop and self._nodes_left < 0
 
     @staticmethod
     def _check(code: int) -> None:
@@ -200,6 +217,7 @@ class Llama:
     def shift(self, sequence: int, delta: int) -> None:
         """Move a whole sequence by `delta` positions; the keys are turned at the next decode."""
         llama_cpp.llama_memory_seq_add(self._memory, sequence, 0, -1, delta)
+        self._moved = True
 
     def save(self, sequence: int) -> bytes:
         """Return a sequence's KV or state."""
