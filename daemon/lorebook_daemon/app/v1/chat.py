@@ -26,7 +26,7 @@ async def chat(parts: Parts, body: ChatBody, request_id: str, emit: Emit) -> Non
     box = await asyncio.to_thread(toolbox, body)
     prompt = conversation(body.messages, box.told)
     drawn = samplings(body, box.grammar, body.top, box.stops)
-    choices = [ChatChoice(box.names, logprobs=bool(body.logprobs)) for _ in drawn]
+    choices = [ChatChoice(ToolReader(box.names, several=box.several), logprobs=bool(body.logprobs)) for _ in drawn]
     reply = Reply(request_id, "chat.completion", body, choices, emit)
     chosen = await choose(parts, body)
     reply.model = chosen.name
@@ -39,9 +39,8 @@ async def chat(parts: Parts, body: ChatBody, request_id: str, emit: Emit) -> Non
 class ChatChoice:
     """One answer: its text, the calls in it, and the tokens of both where they are wanted."""
 
-    def __init__(self, names: frozenset[str], *, logprobs: bool) -> None:
-        """Look for calls of the functions `names`."""
-        self._reader = ToolReader(names)
+    def __init__(self, reader: ToolReader, *, logprobs: bool) -> None:
+        self._reader = reader
         self._logprobs = logprobs
         self._begun = False
         self._text = ""

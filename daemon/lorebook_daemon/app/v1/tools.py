@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lorebook_api.errors import BadRequest
@@ -22,6 +22,9 @@ _OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 _CALLS_MOST = 16
 _MAY_OPEN = re.compile(r"\s*(?:<(?:t(?:o(?:o(?:l(?:_(?:c(?:a(?:l(?:l)?)?)?)?)?)?)?)?)?)?$")
 """The end of a text that may become the beginning of a call, and the space before it."""
+_MAY_BE_CALL = re.compile(r"\s*(?:\{.*|(?:`{1,2}|```(?:j|js|jso|json)?\s*(?:\{.*)?)?)$", re.DOTALL)
+"""The beginning of an answer that may be nothing but a call."""
+_FENCED = re.compile(r"\s*```(?:json)?\s*(\{.*\})\s*```\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,13 @@ class Toolbox:
     names: frozenset[str] = frozenset()
     grammar: str = ""
     """What the answer must follow, empty where it is free."""
-    stops: tuple[str, ...] = ()
-    """What ends the answer after its first call, where only one is wanted."""
+    several: bool = True
+    """Whether there may be more calls than one."""
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """What ends the answer after its first call, where only one is wanted."""
+        return () if self.several else (_CLOSE,)
 
 
 def toolbox(body: ChatBody) -> Toolbox:
@@ -54,7 +62,7 @@ def toolbox(body: ChatBody) -> Toolbox:
         told=tuple(_told(tool) for tool in body.tools),
         names=frozenset(names),
         grammar=_grammar(body, body.tools),
-        stops=() if body.parallel_tool_calls is not False else (_CLOSE,),
+        several=body.parallel_tool_calls is not False,
     )
 
 
@@ -96,14 +104,18 @@ def _call(tool: Tool, rules: Rules) -> str:
 class ToolReader:
     """Takes an answer as it comes and tells text from calls.
 
-    A call of a function that was not offered, or that is no JSON, stays text: nothing that the model said is lost.
+    An answer that is nothing but a call is one without its tags too: Qwen's coder models forget them. A call of a
+    function that was not offered, or that is no JSON, stays text: nothing that the model said is lost.
     """
 
-    def __init__(self, names: frozenset[str]) -> None:
+    def __init__(self, names: frozenset[str], *, several: bool = True) -> None:
+        """Look for calls of `names`; unless `several`, the first one is all."""
         self._names = names
+        self._several = several
         self._held = ""
         self._inside = False
-        self.calls = 0
+        self._began = False
+        self._calls = 0
 
     def feed(self, text: str) -> Iterator[str | ToolCall]:
         """Yield what is certain now: text, and whole calls."""
@@ -118,7 +130,7 @@ class ToolReader:
                 break
             self._held, self._inside = after, not self._inside
             yield from self._call(before, _CLOSE) if mark == _CLOSE else self._said(before.rstrip())
-        if not self._inside:
+        if not self._inside and (self._began or not _MAY_BE_CALL.match(self._held)):
             may_open = _MAY_OPEN.search(self._held)
             certain = self._held[: may_open.start()] if may_open else self._held
             self._held = self._held[len(certain) :]
@@ -127,19 +139,45 @@ class ToolReader:
     def finish(self) -> Iterator[str | ToolCall]:
         """Yield what was held back: a call may lack its end, where the end is what stopped the answer."""
         held, self._held = self._held, ""
-        yield from self._call(held, "") if self._inside else self._said(held)
+        if self._inside:
+            yield from self._call(held, "")
+            return
+        calls = () if self._began else _untagged(held, self._names)
+        yield from self._counted(calls) if calls else self._said(held)
 
     def _said(self, text: str) -> Iterator[str]:
-        if text and not (self.calls and text.isspace()):  # what stands between calls is no content
+        if text and not (self._calls and text.isspace()):  # what stands between calls is no content
+            self._began = True
             yield text
 
     def _call(self, text: str, end: str) -> Iterator[str | ToolCall]:
+        self._began = True
         call = _parsed(text, self._names)
+        yield from self._counted([call]) if call else [f"{_OPEN}{text}{end}"]
+
+    def _counted(self, calls: Sequence[ToolCall]) -> Iterator[ToolCall]:
+        for call in calls:
+            self._calls += 1
+            if self._several or self._calls == 1:
+                yield call
+
+
+def _untagged(text: str, names: frozenset[str]) -> list[ToolCall]:
+    """Return the calls that a text consists of, one on each line or one fenced; none where it is anything else."""
+    fenced = _FENCED.fullmatch(text)
+    rest = (fenced.group(1) if fenced else text).strip()
+    calls = []
+    while rest:
+        try:
+            _, end = json.JSONDecoder().raw_decode(rest)
+        except (ValueError, RecursionError):
+            return []
+        call = _parsed(rest[:end], names)
         if call is None:
-            yield f"{_OPEN}{text}{end}"
-            return
-        self.calls += 1
-        yield call
+            return []
+        calls.append(call)
+        rest = rest[end:].lstrip()
+    return calls
 
 
 def _parsed(text: str, names: frozenset[str]) -> ToolCall | None:

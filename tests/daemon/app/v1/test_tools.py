@@ -1,6 +1,7 @@
 """Tools: what the model is told, what is forced, and its calls, found in what it says."""
 
 import json
+from collections import Counter
 
 import openai
 import pytest
@@ -122,6 +123,41 @@ def test_what_is_no_call_of_an_offered_function_stays_text(play, bench, answer):
     assert (choice.message.content, choice.finish_reason) == (answer, "stop")
 
 
+BARE = '{"name": "add", "arguments": {"a": 1, "b": 2}}'
+
+
+@pytest.mark.parametrize("answer", [BARE, f" \n{BARE}\n", f"```json\n{BARE}\n```", f"```\n{BARE}\n```\n"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_is_nothing_but_a_call_needs_no_tags(play, bench, answer, stream):
+    bench.engine = FakeEngine(answer=answer)
+
+    async def scene(client):
+        if not stream:
+            return [(await ask(client)).choices[0]]
+        return [chunk.choices[0] async for chunk in await ask(client, stream=True)]
+
+    choices = play(scene)
+    messages = [choice.delta if stream else choice.message for choice in choices]
+    (call,) = [call for message in messages for call in message.tool_calls or ()]
+    assert (call.function.name, json.loads(call.function.arguments)) == ("add", {"a": 1, "b": 2})
+    assert not any(message.content for message in messages)
+    assert choices[-1].finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [f"Like this: {BARE}", f"{BARE} does it.", '{"a": 1}', "```python\n1 + 2\n```", f"[{BARE}]", "{", "```json"],
+)
+def test_json_that_is_not_all_of_the_answer_or_no_call_stays_text(play, bench, answer):
+    choice = answered(play, bench, answer)
+    assert (choice.message.content, choice.message.tool_calls) == (answer, None)
+
+
+def test_several_bare_calls_are_several_unless_one_is_wanted(play, bench):
+    assert len(answered(play, bench, f"{BARE}\n{BARE}").message.tool_calls) == 2
+    assert len(answered(play, bench, f"{BARE}\n{BARE}", parallel_tool_calls=False).message.tool_calls) == 1
+
+
 def test_a_call_that_was_cut_short_stays_text(play, bench):
     choice = answered(play, bench, CALL, max_tokens=3)
     assert (choice.message.content.startswith("<tool_call>"), choice.finish_reason) == (True, "length")
@@ -147,7 +183,24 @@ def test_tools_that_cannot_be_are_refused(play, bench, asked):
 
 
 TEXTS = st.lists(
-    st.sampled_from(["Hello", " ", "\n", "<", "<tool", "<tool_call", ">", CALL, OTHER, "<tool_call>{", "</tool_call>"])
+    st.sampled_from(
+        [
+            "Hello",
+            " ",
+            "\n",
+            "<",
+            "<tool",
+            "<tool_call",
+            ">",
+            CALL,
+            OTHER,
+            "<tool_call>{",
+            "</tool_call>",
+            "{",
+            "```json\n",
+            BARE,
+        ]
+    )
 )
 
 
@@ -162,8 +215,10 @@ def test_however_the_text_is_cut_the_same_is_read(parts, data):
 @given(TEXTS)
 def test_nothing_but_blanks_is_lost(parts):
     said, calls = read(["".join(parts)])
-    told = [said, *({"add": CALL, "list": OTHER}[name] for name, _ in calls)]
-    assert sorted("".join("".join(told).split())) == sorted("".join("".join(parts).split()))
+    tags = "<tool_call></tool_call>```json```"
+    told = [said, *({"add": BARE, "list": '{"name": "list", "arguments": {}}'}[name] for name, _ in calls)]
+    missing = Counter("".join(parts)) - Counter("".join(told))
+    assert not missing - Counter((tags * len(parts)) + " \n" * 99)
 
 
 def read(pieces):
