@@ -10,14 +10,11 @@ from lorebook_daemon.index.loaders.encoding import read_lines
 from lorebook_daemon.index.loaders.sections import Heading, sections
 from lorebook_daemon.index.passage import Unit
 
-LONGEST_TITLE = 400
+LONGEST_TITLE = 200
 """Characters in which a title's closing brace is looked for."""
 _LEVELS = ("part", "chapter", "section", "subsection", "subsubsection", "paragraph", "subparagraph")
-_HEADING = re.compile(rf"^\s*\\({'|'.join(_LEVELS)})\*?\s*(?:\[[^\]]*\]\s*)?{{", re.MULTILINE)
-_VERBATIM = re.compile(
-    r"^[ \t]*\\begin\{(verbatim|Verbatim|lstlisting|minted|comment|filecontents)(\*?)\}.*?\\end\{\1\2\}",
-    re.DOTALL | re.MULTILINE,
-)
+_HEADING = re.compile(rf"^[ \t]*\\({'|'.join(_LEVELS)})\*?\s*(?:\[[^\]\n]{{0,200}}\]\s{{0,9}})?{{", re.MULTILINE)
+_VERBATIM = re.compile(r"\\(begin|end)\{((?:verbatim|Verbatim|lstlisting|minted|comment|filecontents)\*?)\}")
 _DROPPED = re.compile(r"\\(?:label|footnote|thanks|index)\s*\{[^{}]*\}")
 _COMMAND = re.compile(r"\\(?:[A-Za-z]+\*?|.)\s*")
 
@@ -30,7 +27,7 @@ def load_latex(path: Path, data: bytes) -> list[Unit]:
 
 def _headings(text: str) -> Iterator[Heading]:
     """Yield the sectioning commands that begin a line, not those in comments and verbatim text."""
-    hidden = [match.span() for match in _VERBATIM.finditer(text)]
+    hidden = list(_hidden(text))
     place, row, hide = 0, 0, 0
     for match in _HEADING.finditer(text):
         begins = match.start(1)
@@ -44,6 +41,17 @@ def _headings(text: str) -> Iterator[Heading]:
         place = begins
         if title:
             yield Heading(row, row + text.count("\n", begins, end) + 1, _LEVELS.index(match[1]) + 1, title)
+
+
+def _hidden(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where verbatim text begins and ends."""
+    name, begins = "", 0
+    for match in _VERBATIM.finditer(text):
+        if match[1] == "begin" and not name:
+            name, begins = match[2], match.start()
+        elif match[1] == "end" and match[2] == name:
+            yield begins, match.end()
+            name = ""
 
 
 def _closing(text: str, start: int) -> int:

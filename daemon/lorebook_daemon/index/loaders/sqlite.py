@@ -6,21 +6,25 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from lorebook_daemon.index.loaders.apart import Apart
 from lorebook_daemon.index.loaders.encoding import printable, with_newlines
 from lorebook_daemon.index.loaders.records import MOST_SCANNED, sample, shown
 from lorebook_daemon.index.passage import Unit, Unreadable
 
 MAGIC = b"SQLite format 3\0"
+DUCKDB, DUCKDB_AT = b"DUCK", 8
 
 
 def load_sqlite(path: Path, data: bytes) -> list[Unit]:
     """Return a unit for each table and view; lines count in the extracted text, on from table to table.
 
     The file is opened read-only and as one that nobody changes, so that nothing is ever written beside it; no
-    view, trigger or virtual table is run. Raises Unreadable for what is no SQLite database.
+    view, trigger or virtual table is run. A DuckDB database is read as one. Raises Unreadable for what is neither.
     """
     if not data:
         return []
+    if data[DUCKDB_AT:].startswith(DUCKDB):  # `.db` is what both are called
+        return Apart("duckdb", "load_duckdb")(path, data)
     if not data.startswith(MAGIC):
         raise Unreadable("not a SQLite database")
     try:

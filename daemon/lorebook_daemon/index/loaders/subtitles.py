@@ -8,13 +8,13 @@ from html import unescape
 from itertools import groupby
 from pathlib import Path
 
-from lorebook_daemon.index.loaders.encoding import decode, refuse_binary
+from lorebook_daemon.index.loaders.encoding import read_lines, refuse_binary
 from lorebook_daemon.index.passage import Unit, Unreadable
 
 STRETCH_S = 120
 """Seconds that one unit covers."""
 _TIMES = re.compile(r"^\s*(?:(\d{1,4}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})\s*-->")
-_VOICE = re.compile(r"<v(?:\.[^ >]*)?\s+([^>]+)>")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^\s<>][^<>]*)>")
 _TAG = re.compile(r"</?[A-Za-z0-9][^<>]*>|\{\\[^{}]*\}")
 
 Cue = tuple[int, str]
@@ -30,7 +30,7 @@ def load_subtitles(path: Path, data: bytes) -> list[Unit]:
     refuse_binary(data)
     if not data.strip():
         return []
-    cues = list(_cues(decode(data)))
+    cues = list(_cues(read_lines(data)))
     if not cues:
         raise Unreadable("not subtitles: no times in it")
     units: list[Unit] = []

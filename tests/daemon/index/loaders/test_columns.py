@@ -11,6 +11,7 @@ from lorebook_daemon.index.loaders import arrow
 from lorebook_daemon.index.loaders.arrow import load_arrow, load_parquet
 from lorebook_daemon.index.loaders.duckdb import load_duckdb
 from lorebook_daemon.index.passage import Unreadable
+from lorebook_daemon.index.split import read_passages
 
 
 @pytest.fixture
@@ -113,6 +114,24 @@ def test_duckdb_tables_are_units_and_views_are_not_run(database):
     assert units["spy"].text == "CREATE VIEW spy AS SELECT * FROM read_text('/etc/passwd');"
     assert sorted(unit.start_line for unit in units.values())[0] == 1
     assert {file: file.stat().st_mtime_ns for file in database.parent.iterdir()} == before
+
+
+def test_a_duckdb_database_is_known_by_its_content(database):
+    file = database.rename(database.with_suffix(".db"))
+    assert any("by hand" in passage.text for passage in read_passages(file, file.name))
+
+
+def test_what_was_not_yet_taken_into_the_file_is_read_from_beside_it(tmp_path):
+    file = tmp_path / "a.duckdb"
+    connection = duckdb.connect(str(file))
+    connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+    connection.execute("CREATE TABLE t (a INTEGER)")
+    connection.close()
+    before = {one.name: one.read_bytes() for one in tmp_path.glob("a.duckdb*")}
+    assert len(before) == 2
+    (unit,) = load_duckdb(file, file.read_bytes())
+    assert unit.defines == ("t",)
+    assert {one.name: one.read_bytes() for one in tmp_path.glob("a.duckdb*")} == before
 
 
 @pytest.mark.parametrize(("data", "why"), [(b"hello", "not a DuckDB"), (b"\0" * 8 + b"DUCK" * 900, "cannot be read")])

@@ -1,3 +1,5 @@
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -120,3 +122,15 @@ def test_text_in_two_columns_is_no_table():
     row = "the left column has many words here     and so has the right one of the page"
     assert with_tables("\n".join([row] * 10)) == ""
     assert with_tables("just words\nand more of them\nand more") == ""
+
+
+@pytest.mark.parametrize(
+    "part", ["\n", " ", "\\begin{verbatim}\n", "\\section{\n", "\\section[\n", "<v ", "<v" + " " * 50, "{\\"]
+)
+def test_no_pattern_takes_time_that_grows_with_the_square(part):
+    text = part * (400_000 // len(part))
+    began = time.monotonic()
+    for load, data in ((load_latex, text), (load_subtitles, f"00:01.000 --> 00:02.000\n{text}\n" + "x\n" * 300_000)):
+        with suppress(Unreadable):
+            load(FILE, data.encode())
+    assert time.monotonic() - began < 10
