@@ -19,7 +19,7 @@ from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.storage import DATABASE, Damaged, Derived, storage
 from lorebook_daemon.index.walk import FileStat
 
-FORMAT = 2
+FORMAT = 3
 """Raise it whenever the tables, or what loaders and splitters make of a file, change: indexes are then made anew."""
 
 _META = "CREATE TABLE IF NOT EXISTS meta (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL);"
