@@ -1,6 +1,7 @@
 """Blocks against full prefill on the same questions: the first token's distribution, facts, and how grounded they are.
 
-The KL is exact, over the whole vocabulary. Both answers are judged by the same engine.
+The KL is exact, over the whole vocabulary: with the three best passages, and with those of them that the product would
+answer from once the model has read them, which the answers are written from. One engine judges both answers.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from benchmarks.verdict import say
 from lorebook_api.schema import Sampling
 from lorebook_daemon.answer.assemble import Sheet
 from lorebook_daemon.answer.prompts import answer_prompt
+from lorebook_daemon.answer.reading import chosen, read
 from lorebook_daemon.answer.sentences import without_marks
 from lorebook_daemon.answer.verify import verify
 from lorebook_daemon.engine.process import EngineProcess
@@ -71,40 +74,54 @@ class Parity:
         """Compare these two."""
         self._blocks, self._full = blocks, full
         self.compared: list[Compared] = []
+        """With all passages that were found."""
+        self.as_asked: list[Compared] = []
+        """With those that the product would answer from, once the model has read them."""
         self.by_blocks: list[Answered] = []
         self.by_full: list[Answered] = []
 
     async def ask(self, question: Sourced) -> None:
         """Read the question in both ways; where its fact is known, have it answered in both and judged."""
-        prompt = answer_prompt(question.text, question.passages)
-        full, blocks = [await write(one, prompt, 1, sampling=EVERY) for one in (self._full, self._blocks)]
-        size = full.end.usage.prompt_tokens
-        if not full.scored or not blocks.scored:
-            print(f"{size:5} tokens, nothing was written   {question.text[:70]}", flush=True)
+        everything = await self._compare(answer_prompt(question.text, question.passages))
+        sheets = [Sheet(hit, passage, 0) for hit, passage in zip(question.hits, question.passages, strict=True)]
+        used = chosen(await read(question.text, sheets, self._blocks, (), _nobody, ASKING))
+        prompt = answer_prompt(question.text, tuple(sheet.text for sheet in used))
+        asked = await self._compare(prompt)
+        if not everything or not asked:
+            print(f"nothing was written   {question.text[:70]}", flush=True)
             return
-        self.compared.append(divergence(first_token(full), first_token(blocks)))
-        told = await self._answered(question, prompt) if question.facts else ""
-        print(f"{size:5} tokens, KL {self.compared[-1].kl:.4f}{told}   {question.text[:70]}", flush=True)
+        self.compared.append(everything)
+        self.as_asked.append(asked)
+        told = await self._answered(question, prompt, used) if question.facts else ""
+        kl = f"KL {everything.kl:.4f}, of {len(used)} as asked {asked.kl:.4f}"
+        print(f"{kl}{told}   {question.text[:60]}", flush=True)
 
-    async def _answered(self, question: Sourced, prompt: Prompt) -> str:
+    async def _compare(self, prompt: Prompt) -> Compared | None:
+        full, blocks = [await write(one, prompt, 1, sampling=EVERY) for one in (self._full, self._blocks)]
+        return divergence(first_token(full), first_token(blocks)) if full.scored and blocks.scored else None
+
+    async def _answered(self, question: Sourced, prompt: Prompt, used: Sequence[Sheet]) -> str:
         """Have the question answered in both ways; return what to print of it."""
         full, blocks = [(await write(one, prompt, TOKENS)).text for one in (self._full, self._blocks)]
-        self.by_full.append(await self._judged(question, full))
-        self.by_blocks.append(self.by_full[-1] if blocks == full else await self._judged(question, blocks))
+        self.by_full.append(await self._judged(question, full, used))
+        self.by_blocks.append(self.by_full[-1] if blocks == full else await self._judged(question, blocks, used))
         same = ", same text" if blocks == full else ""
         return f"   full {self.by_full[-1]}, blocks {self.by_blocks[-1]}{same}"
 
-    async def _judged(self, question: Sourced, text: str) -> Answered:
-        sheets = [Sheet(hit, passage, 0) for hit, passage in zip(question.hits, question.passages, strict=True)]
-        verified = await verify(question.text, without_marks(text).strip(), sheets, self._blocks, (), ASKING)
+    async def _judged(self, question: Sourced, text: str, used: Sequence[Sheet]) -> Answered:
+        verified = await verify(question.text, without_marks(text).strip(), used, self._blocks, (), ASKING)
         return Answered(right(question.facts, text), verified.grounded)
 
     def report(self) -> None:
         """Print the means and what was reached."""
         print()
-        same = sum(one.same_first for one in self.compared)
-        print(f"greedy first token the same: {same} of {len(self.compared)}")
-        say("mean KL(full ‖ blocks) of the first token", statistics.fmean(c.kl for c in self.compared), at_most=0.05)
+        for name, compared in (("three passages", self.compared), ("as asked", self.as_asked)):
+            same = sum(one.same_first for one in compared)
+            print(
+                f"{name}: median KL {statistics.median(c.kl for c in compared):.4f}, greedy first token the same in "
+                f"{same} of {len(compared)}"
+            )
+            say(f"mean KL(full ‖ blocks), {name}", statistics.fmean(c.kl for c in compared), at_most=0.05)
         if not self.by_full:
             return
         counts = [sum(one.right for one in told) for told in (self.by_blocks, self.by_full)]
@@ -114,6 +131,10 @@ class Parity:
         means = [statistics.fmean(one.grounded for one in told) for told in (self.by_blocks, self.by_full)]
         print(f"grounded: blocks {means[0]:.3f}, full prefill {means[1]:.3f}")
         say("grounded, blocks − full prefill, points", 100 * (means[0] - means[1]), at_least=-2)
+
+
+async def _nobody(event: str, body: Any) -> None:
+    """Show no progress."""
 
 
 def _questions(options: argparse.Namespace) -> Sequence[Sourced]:
