@@ -336,6 +336,18 @@ def test_all_who_write_go_on_in_one_batch() -> None:
         assert len(stage.step()) == 12
 
 
+def test_a_prompt_leaves_those_who_write_their_place_in_the_batch() -> None:
+    stage = Stage()
+    writing = stage.send(300, 50, priority=COMPLETE)
+    stage.step(), stage.step()
+    reading = stage.send(2000, priority=ASK)  # read so fast here that a chunk is as large as a batch
+    while not reading.ended:
+        batch = stage.step()
+        assert [len(piece.tokens) for piece in batch if piece.sequence == 0] == [1]
+        assert sum(len(piece.tokens) for piece in batch) <= BATCH
+    assert not writing.ended
+
+
 def test_adapter_sets_take_turns(clock: list[float]) -> None:
     stage = Stage()
     sets: list[AdapterSet] = [(), LORA, OTHER]
@@ -416,6 +428,17 @@ def test_a_cancelled_task_frees_its_place_at_once() -> None:
     stage.run()
     assert not first.ended
     assert second.results == [300]
+
+
+def test_the_room_of_a_cancelled_task_goes_to_those_who_wait_for_it() -> None:
+    stage = Stage(n_ctx=400)
+    large, small, waiting = stage.send(250, 50), stage.send(10, 300, room=10), stage.send(200, room=10)
+    while waiting.task.waits is None:
+        stage.step()
+    stage.scheduler.cancel(large.task)
+    stage.step()
+    assert waiting.results == [200]
+    assert not small.ended
 
 
 def test_a_batch_of_a_cancelled_task_is_given_up() -> None:
