@@ -52,16 +52,21 @@ def test_the_list_holds_models_that_are_here_and_usable_adapters(play, bench, fo
     assert hasattr(models[1], "parent")
 
 
-@pytest.mark.parametrize("name", ["tiny", "notes"])
-def test_one_of_them_by_its_name(play, name):
-    assert play(lambda client: client.models.retrieve(name)).id == name
+def test_one_of_them_by_its_name(play):
+    async def scene(client):
+        return [(await client.models.retrieve(name)).id for name in ("tiny", "notes")]
+
+    assert play(scene) == ["tiny", "notes"]
 
 
-@pytest.mark.parametrize("name", ["broken", "unknown", "a/b", "é\n"])
-def test_another_name_is_not_found(play, name):
-    with pytest.raises(openai.NotFoundError) as refused:
-        play(lambda client: client.models.retrieve(name))
-    assert refused.value.body["type"] == "not_found_error"
+def test_another_name_is_not_found(play):
+    async def scene(client):
+        for name in ("broken", "unknown", "a/b", "é\n"):
+            with pytest.raises(openai.NotFoundError) as refused:
+                await client.models.retrieve(name)
+            assert refused.value.body["type"] == "not_found_error"
+
+    play(scene)
 
 
 def test_auto_is_the_model_of_the_settings_and_a_name_its_model(play, bench):
@@ -121,21 +126,24 @@ def test_the_scales_that_were_set_act_where_a_request_names_none(play, bench):
     assert used(bench) == (AdapterUse("notes"),)
 
 
-@pytest.mark.parametrize(
-    ("asked", "error"),
-    [
-        (chat("missing"), openai.NotFoundError),
-        (chat("broken"), openai.UnprocessableEntityError),
-        (chat(lora=[{"id": 3}]), openai.BadRequestError),
-        (chat(lora=[{"id": -1}]), openai.BadRequestError),
-        (chat(lora=[{"id": 0}]), openai.UnprocessableEntityError),
-        (chat(lora=[{"id": 1}, {"id": 1}]), openai.BadRequestError),
-        (chat(lora=[{"id": 1, "scale": 1e9}]), openai.BadRequestError),
-        (chat(lora={"id": 1}), openai.BadRequestError),
-    ],
-)
-def test_unknown_models_and_adapters_are_refused(play, bench, asked, error):
-    with pytest.raises(error) as refused:
-        play(asked)
-    assert refused.value.body["hint"]
+REFUSED = [
+    (chat("missing"), openai.NotFoundError),
+    (chat("broken"), openai.UnprocessableEntityError),
+    (chat(lora=[{"id": 3}]), openai.BadRequestError),
+    (chat(lora=[{"id": -1}]), openai.BadRequestError),
+    (chat(lora=[{"id": 0}]), openai.UnprocessableEntityError),
+    (chat(lora=[{"id": 1}, {"id": 1}]), openai.BadRequestError),
+    (chat(lora=[{"id": 1, "scale": 1e9}]), openai.BadRequestError),
+    (chat(lora={"id": 1}), openai.BadRequestError),
+]
+
+
+def test_unknown_models_and_adapters_are_refused(play, bench):
+    async def scene(client):
+        for asked, error in REFUSED:
+            with pytest.raises(error) as refused:
+                await asked(client)
+            assert refused.value.body["hint"]
+
+    play(scene)
     assert bench.engine.calls == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes import FakeEngine
+from fakes import FakeEngine, pieces
 from lorebook_daemon.app.v1.tools import ToolReader
 from lorebook_daemon.engine.protocol import ToolCall
 
@@ -115,21 +115,12 @@ def test_json_or_calls(play, bench):
     assert "|" in grammar_of(bench).partition("\n")[0]
 
 
-@pytest.mark.parametrize(
-    "answer", ['<tool_call>{"name": "rm", "arguments": {}}</tool_call>', "<tool_call>{</tool_call>"]
-)
-def test_what_is_no_call_of_an_offered_function_stays_text(play, bench, answer):
-    choice = answered(play, bench, answer)
-    assert (choice.message.content, choice.finish_reason) == (answer, "stop")
-
-
 BARE = '{"name": "add", "arguments": {"a": 1, "b": 2}}'
 
 
-@pytest.mark.parametrize("answer", [BARE, f" \n{BARE}\n", f"```json\n{BARE}\n```", f"```\n{BARE}\n```\n"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_that_is_nothing_but_a_call_needs_no_tags(play, bench, answer, stream):
-    bench.engine = FakeEngine(answer=answer)
+def test_an_answer_that_is_nothing_but_a_call_needs_no_tags(play, bench, stream):
+    bench.engine = FakeEngine(answer=f"```json\n{BARE}\n```")
 
     async def scene(client):
         if not stream:
@@ -144,13 +135,28 @@ def test_an_answer_that_is_nothing_but_a_call_needs_no_tags(play, bench, answer,
     assert choices[-1].finish_reason == "tool_calls"
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [f"Like this: {BARE}", f"{BARE} does it.", '{"a": 1}', "```python\n1 + 2\n```", f"[{BARE}]", "{", "```json"],
-)
-def test_json_that_is_not_all_of_the_answer_or_no_call_stays_text(play, bench, answer):
-    choice = answered(play, bench, answer)
-    assert (choice.message.content, choice.message.tool_calls) == (answer, None)
+@pytest.mark.parametrize("answer", [BARE, f" \n{BARE}\n", f"```json\n{BARE}\n```", f"```\n{BARE}\n```\n"])
+def test_a_bare_call_may_be_fenced(answer):
+    said, calls = read(pieces(answer))
+    assert (said, [name for name, _ in calls]) == ("", ["add"])
+
+
+TEXT = [
+    '<tool_call>{"name": "rm", "arguments": {}}</tool_call>',
+    "<tool_call>{</tool_call>",
+    f"Like this: {BARE}",
+    f"{BARE} does it.",
+    '{"a": 1}',
+    "```python\n1 + 2\n```",
+    f"[{BARE}]",
+    "{",
+    "```json",
+]
+
+
+@pytest.mark.parametrize("answer", TEXT)
+def test_what_is_no_call_of_an_offered_function_stays_text(answer):
+    assert read(pieces(answer)) == (answer, [])
 
 
 def test_several_bare_calls_are_several_unless_one_is_wanted(play, bench):
@@ -163,22 +169,25 @@ def test_a_call_that_was_cut_short_stays_text(play, bench):
     assert (choice.message.content.startswith("<tool_call>"), choice.finish_reason) == (True, "length")
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        {"tool_choice": {"type": "function", "function": {"name": "rm"}}},
-        {"tools": [ADD, ADD]},
-        {"tools": [tool("bad name")]},
-        {"tools": [tool("add", a={"type": "number of some kind"})]},
-        {"tools": [{"type": "web_search"}]},
-        {"tools": [], "tool_choice": "required"},
-        {"extra_body": {"grammar": 'root ::= "a"'}},
-    ],
-)
-def test_tools_that_cannot_be_are_refused(play, bench, asked):
-    with pytest.raises(openai.BadRequestError) as refused:
-        play(lambda client: ask(client, **asked))
-    assert refused.value.body["hint"]
+REFUSED = [
+    {"tool_choice": {"type": "function", "function": {"name": "rm"}}},
+    {"tools": [ADD, ADD]},
+    {"tools": [tool("bad name")]},
+    {"tools": [tool("add", a={"type": "number of some kind"})]},
+    {"tools": [{"type": "web_search"}]},
+    {"tools": [], "tool_choice": "required"},
+    {"extra_body": {"grammar": 'root ::= "a"'}},
+]
+
+
+def test_tools_that_cannot_be_are_refused(play, bench):
+    async def scene(client):
+        for asked in REFUSED:
+            with pytest.raises(openai.BadRequestError) as refused:
+                await ask(client, **asked)
+            assert refused.value.body["hint"]
+
+    play(scene)
     assert bench.engine.calls == []
 
 
