@@ -85,7 +85,7 @@ class ChatTemplate:
         try:
             text = self._template.render(messages=messages, add_generation_prompt=True, **tools, **self._special)
         except TemplateError as error:
-            raise EngineFailed(f"the model's chat template refuses this conversation: {error}.") from error
+            raise BadRequest(f"the model's chat template refuses this conversation: {error}.") from error
         pieces = re.split(r"lorebookcontent(\d+)x", text)
         parts: list[str | int] = [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
         if [part for part in parts if isinstance(part, int)][-1:] != [len(marks) - 1]:

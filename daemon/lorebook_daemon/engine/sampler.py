@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 
 import llama_cpp
 import numpy as np
@@ -19,6 +21,18 @@ from lorebook_daemon.engine.vocabulary import Vocabulary
 _PENALTY_WINDOW = 64
 """Tokens back that penalties look, llama.cpp's own default."""
 
+_COLDEST = 1e-6
+"""Temperatures below are none: logits divided by less would be infinite."""
+
+_RANDOM_SEED = 2**32 - 1
+"""What llama.cpp takes for "any seed"."""
+
+_DEPTH_MOST = 256
+"""Parentheses in each other in a grammar: llama.cpp's parser calls itself for each, and thousands end the process."""
+
+_NO_SYNTAX = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*')
+"""Literals, characters in brackets, comments."""
+
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
 
@@ -30,7 +44,7 @@ class Sampler:
         self._llama, self._chain, self._grammar = llama, chain, grammar
 
     def draw(self, row: int) -> int:
-        """Return the next token after a row's logits.
+        """Return the next token after a row's logits; raises BadRequest where the grammar allows none.
 
         The grammar is asked of the drawn token alone first, and of the whole vocabulary only where it says no.
         """
@@ -42,7 +56,10 @@ class Sampler:
             candidates = _candidates(logits)
             array = _array(candidates)
             llama_cpp.llama_sampler_apply(self._grammar, ctypes.byref(array))
-            token = self._pick(candidates[np.isfinite(candidates["logit"])])
+            allowed = candidates[np.isfinite(candidates["logit"])]
+            if not len(allowed):
+                raise BadRequest("the grammar leads to where no token fits.", "Let every rule come to an end.")
+            token = self._pick(allowed)
         llama_cpp.llama_sampler_accept(self._grammar, token)
         llama_cpp.llama_sampler_accept(self._chain, token)
         return token
@@ -63,7 +80,7 @@ class Sampler:
 def sampler(sampling: Sampling, llama: Llama) -> Iterator[Sampler]:
     """Yield a sampler in llama.cpp's usual order: bias, penalties, top-k, top-p, min-p, temperature, draw.
 
-    Raises BadRequest for a grammar that is none.
+    Raises BadRequest for a grammar that is none, or a bias on what is no token.
     """
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
     grammar = None
@@ -80,28 +97,37 @@ def sampler(sampling: Sampling, llama: Llama) -> Iterator[Sampler]:
 
 
 def _grammar(text: str, vocabulary: Vocabulary) -> ctypes.c_void_p:
-    grammar = llama_cpp.llama_sampler_init_grammar(vocabulary.handle, text.encode("utf-8", "replace"), b"root")
+    grammar = None
+    if _depth(text) <= _DEPTH_MOST:
+        grammar = llama_cpp.llama_sampler_init_grammar(vocabulary.handle, text.encode("utf-8", "replace"), b"root")
     if not grammar:
         raise BadRequest("the grammar cannot be read.", "It takes GBNF with a rule `root`.")
     return grammar  # type: ignore[no-any-return]
 
 
+def _depth(grammar: str) -> int:
+    """Return how many parentheses stand in each other."""
+    brackets = re.findall("[()]", _NO_SYNTAX.sub("", grammar))
+    return max(accumulate(1 if bracket == "(" else -1 for bracket in brackets), default=0)
+
+
 def _links(sampling: Sampling, n_vocab: int) -> Iterator[ctypes.c_void_p]:
     if sampling.logit_bias:
-        known = [(token, bias) for token, bias in sampling.logit_bias if token < n_vocab]
-        biases = (llama_cpp.llama_logit_bias * len(known))(*known)
-        yield llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(known), biases)
+        if any(not 0 <= token < n_vocab for token, _ in sampling.logit_bias):
+            raise BadRequest("logit_bias names a number that is no token.", f"They go up to {n_vocab - 1}.")
+        biases = (llama_cpp.llama_logit_bias * len(sampling.logit_bias))(*sampling.logit_bias)
+        yield llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(sampling.logit_bias), biases)
     penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
     if penalties != (1.0, 0.0, 0.0):
         yield llama_cpp.llama_sampler_init_penalties(n_vocab, _PENALTY_WINDOW, *penalties)
-    if sampling.temperature <= 0:
+    if sampling.temperature < _COLDEST:
         yield llama_cpp.llama_sampler_init_greedy()
         return
     yield llama_cpp.llama_sampler_init_top_k(sampling.top_k)
     yield llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1)
     yield llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1)
     yield llama_cpp.llama_sampler_init_temp(sampling.temperature)
-    yield llama_cpp.llama_sampler_init_dist(sampling.seed)
+    yield llama_cpp.llama_sampler_init_dist(sampling.seed % _RANDOM_SEED)
 
 
 def _candidates(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.void]:

@@ -49,7 +49,7 @@ def test_no_content_becomes_a_control_token(system: str, question: str, passage:
 
 def test_a_template_that_refuses_or_drops_the_question_is_an_error() -> None:
     prompt = Prompt((Message("user", "Q"),))
-    with pytest.raises(EngineFailed, match="no users here"):
+    with pytest.raises(BadRequest, match="no users here"):
         ChatTemplate("{{ raise_exception('no users here') }}", "", "").tokens(prompt, tokenize)
     with pytest.raises(EngineFailed, match="drops the question"):
         ChatTemplate("nothing", "", "").tokens(prompt, tokenize)
@@ -58,7 +58,7 @@ def test_a_template_that_refuses_or_drops_the_question_is_an_error() -> None:
 
 
 def test_templates_run_in_a_sandbox() -> None:
-    with pytest.raises(EngineFailed):
+    with pytest.raises(BadRequest):
         ChatTemplate("{{ messages.__class__.__mro__ }}", "", "").tokens(Prompt((Message("user", "Q"),)), tokenize)
     template = ChatTemplate("", "", "")
     assert text_of(template.tokens(Prompt((Message("user", "Q"),)), tokenize).flat) == "user: Q\n\nassistant:"
