@@ -54,12 +54,16 @@ class Adapters:
     @property
     def paths(self) -> tuple[str, ...]:
         """The files in memory, the least recently used one first."""
-        return tuple(path for path, _ in self._resident)
+        return tuple(dict.fromkeys(path for path, _ in self._resident))
 
     def find(self, path: str, scale: float) -> Adapter:
         """Return the adapter in a file, loading it where it is not in memory; raises Unusable for one that is none."""
-        state = Path(path).stat()
-        version = _digest(path, state.st_mtime_ns, state.st_size)
+        try:
+            state = Path(path).stat()
+            version = _digest(path, state.st_mtime_ns, state.st_size)
+        except OSError as error:  # it was there when the daemon looked
+            told = f"{Path(path).name} cannot be read ({error.strerror or error})."
+            raise Unusable(told, "See what there is: lorebook adapters list") from error
         handle = self._load(path, version)
         count = llama_cpp.llama_adapter_get_alora_n_invocation_tokens(handle)
         tokens = llama_cpp.llama_adapter_get_alora_invocation_tokens(handle)

@@ -231,6 +231,7 @@ class Child:
         for task in command.tasks if command else ():
             self._scheduler.cancel(task)
         self._drop_unwanted()
+        self._llama.adapters.bound(self._scheduler.adapter_sets)
 
     # -- commands that are carried out at once
 
@@ -255,6 +256,10 @@ class Child:
 
     def _adapters(self, message: JSON) -> AdapterSet:
         """Return the adapters that a command names, all of them in memory."""
+        paths = [path for path, _ in message["adapters"]]
+        twice = next((path for path in paths if paths.count(path) > 1), None)
+        if twice:  # llama.cpp would take the last scale
+            raise BadRequest(f"the adapter {Path(twice).stem} is named twice.", "Name it once, with one scale.")
         adapters = tuple(self._llama.adapters.find(path, float(scale)) for path, scale in message["adapters"])
         self._unwanted -= {one.path for one in adapters}
         self._llama.adapters.bound((*self._scheduler.adapter_sets, adapters))

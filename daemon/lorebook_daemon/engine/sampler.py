@@ -97,9 +97,9 @@ def sampler(sampling: Sampling, llama: Llama) -> Iterator[Sampler]:
 
 
 def _grammar(text: str, vocabulary: Vocabulary) -> ctypes.c_void_p:
-    grammar = None
-    if _depth(text) <= _DEPTH_MOST:
-        grammar = llama_cpp.llama_sampler_init_grammar(vocabulary.handle, text.encode("utf-8", "replace"), b"root")
+    if _depth(text) > _DEPTH_MOST:
+        raise BadRequest(f"the grammar nests more than {_DEPTH_MOST} parentheses.", "Make rules of them.")
+    grammar = llama_cpp.llama_sampler_init_grammar(vocabulary.handle, text.encode("utf-8", "replace"), b"root")
     if not grammar:
         raise BadRequest("the grammar cannot be read.", "It takes GBNF with a rule `root`.")
     return grammar  # type: ignore[no-any-return]
