@@ -294,11 +294,16 @@ class EngineProcess:
     async def _deliver(self, process: Process) -> None:
         """Hand the child's events to those who wait; at its end, tell them all."""
         assert process.stdout  # noqa: S101 - asked for at the start
-        async for line in process.stdout:
-            event = json.loads(line)
-            inbox = self._inboxes.get(event["id"])
-            if inbox:
-                inbox.put_nowait(event)
+        try:
+            async for line in process.stdout:
+                event = json.loads(line)
+                inbox = self._inboxes.get(event["id"])
+                if inbox:
+                    inbox.put_nowait(event)
+        except ValueError:  # a line beyond the limit, or no JSON: what follows cannot be trusted, and all would wait
+            log.exception("the engine sent what cannot be read, and is ended")
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
         code = await process.wait()
         if self._process is process:
             self._process = None
