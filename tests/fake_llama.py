@@ -147,6 +147,11 @@ class FakeLlama:
         """Return the logits of a row of the last batch, which must have been asked for."""
         return logits_after(self._rows[row])
 
+    def margin(self, row: int) -> float:
+        """Return by how much the best token's logit is above the second one's."""
+        second, best = np.sort(self.logits(row))[-2:]
+        return float(best - second)
+
     def sample(self, chain: object, row: int) -> int:
         """Return the likeliest token."""
         return int(self.logits(row).argmax())

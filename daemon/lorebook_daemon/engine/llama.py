@@ -196,6 +196,15 @@ class Llama:
         pointer = llama_cpp.llama_get_logits_ith(self._ctx, row)
         return np.ctypeslib.as_array(pointer, shape=(self.vocabulary.size,))
 
+    def margin(self, row: int) -> float:
+        """Return by how much the best token's logit is above the second one's."""
+        logits = self.logits(row)
+        best = int(logits.argmax())
+        value, logits[best] = float(logits[best]), -np.inf
+        second = float(logits.max())
+        logits[best] = value
+        return value - second
+
     def sample(self, chain: ctypes.c_void_p, row: int) -> int:
         """Draw the next token from a row's logits."""
         return int(llama_cpp.llama_sampler_sample(chain, self._ctx, row))

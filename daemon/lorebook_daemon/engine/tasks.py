@@ -24,6 +24,10 @@ from lorebook_daemon.engine.work import NoSlot, Wait, Work
 
 _YES, _NO = ("Yes", "yes", " Yes", "YES"), ("No", "no", " No", "NO")
 
+_CLOSE = 0.35
+"""Where the best two tokens' logits differ by less, guesses do not count, and the token before is read alone again:
+several tokens at once are multiplied in another order, which changed that difference by up to 0.32 (1.5B, Q4_K_M)."""
+
 Show = Callable[[Token], None]
 
 
@@ -111,18 +115,22 @@ class Tasks:
                 answer.cached, answer.read_at = reading.cached, time.perf_counter()
             rows, guesses = reading.rows, list[int]()
             while True:
-                accepted = 0
+                used, close = 0, False
                 for row, guess in zip(rows, [*guesses, None], strict=True):
+                    close = bool(guesses) and answer.sampling.temperature <= 0 and self._llama.margin(row) < _CLOSE
+                    if close:
+                        break
+                    used += 1
                     token = self._say(answer, draw, row)
                     if answer.reason:
                         return
                     if token != guess:
                         break
-                    accepted += 1
-                self._reader.cut(reading, len(guesses) - accepted)
+                accepted = used if close else used - 1
+                self._reader.cut(reading, len(guesses) + 1 - used)
                 if answer.drafter:
                     answer.drafter.learn(len(guesses), accepted)
-                guesses = self._guess(answer, reading)
+                guesses = [] if close else self._guess(answer, reading)
                 rows = yield from self._reader.extend(reading, [answer.said[-1], *guesses])
 
     def _guess(self, answer: _Answer, reading: Reading) -> list[int]:
