@@ -9,8 +9,8 @@ from pathlib import Path
 from lorebook_api.schema import ModelInfo
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.parts import Models
-from lorebook_daemon.engine.remote import AUTO, model_named, served_models
-from lorebook_daemon.engine.remote_address import address_of
+from lorebook_daemon.engine.remote.address import address_of
+from lorebook_daemon.engine.remote.engine import AUTO, model_named, served_models
 from lorebook_daemon.models.shelf import LocalModel
 from lorebook_daemon.settings import Settings
 

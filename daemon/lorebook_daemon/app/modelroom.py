@@ -12,7 +12,7 @@ from lorebook_daemon.app.engines import Engines, LoadedEngine, Report
 from lorebook_daemon.app.parts import Models
 from lorebook_daemon.app.threads import in_thread
 from lorebook_daemon.engine.process import EngineProcess
-from lorebook_daemon.engine.remote import RemoteEngine
+from lorebook_daemon.engine.remote.engine import RemoteEngine
 from lorebook_daemon.models import pull, shelf
 from lorebook_daemon.models.choose import remember_speed
 from lorebook_daemon.models.shelf import LocalModel

@@ -196,8 +196,8 @@ def _server(patient: Patient) -> Check:
     settings = load_settings(patient.home)
     if settings.engine == "llama":
         return Check("ok", "not needed: this machine answers")
-    from lorebook_daemon.engine.remote import model_named  # pydantic and httpx take their time
-    from lorebook_daemon.engine.remote_address import address_of
+    from lorebook_daemon.engine.remote.address import address_of
+    from lorebook_daemon.engine.remote.engine import model_named  # pydantic and httpx take their time
 
     settings = replace(settings, offline=settings.offline or patient.offline)
     address = address_of(settings)

@@ -123,6 +123,9 @@ class PromptSize:
         return self.rest + sum(self.passages)
 
 
+YES, NO = ("Yes", "yes", " Yes", "YES"), ("No", "no", " No", "NO")
+"""How a model may spell the first token of an answer that is judged."""
+
 ASKING = Turn()
 WARMING = Turn(Priority.warm)
 

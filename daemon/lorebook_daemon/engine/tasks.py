@@ -16,13 +16,11 @@ from lorebook_daemon.engine.adapters import AdapterSet
 from lorebook_daemon.engine.chat import PromptTokens
 from lorebook_daemon.engine.drafting import MOST, Drafter
 from lorebook_daemon.engine.llama import Llama
-from lorebook_daemon.engine.protocol import Finished, Scored, Token
+from lorebook_daemon.engine.protocol import NO, YES, Finished, Scored, Token
 from lorebook_daemon.engine.reader import Reader, Reading
 from lorebook_daemon.engine.sampler import Sampler, sampler, scored
 from lorebook_daemon.engine.textstream import TextStream
 from lorebook_daemon.engine.work import NoSlot, Wait, Work
-
-_YES, _NO = ("Yes", "yes", " Yes", "YES"), ("No", "no", " No", "NO")
 
 _CLOSE = 0.35
 """Where the best two tokens' logits differ by less, guesses do not count, and the token before is read alone again:
@@ -60,7 +58,7 @@ class Tasks:
         """Read with `reader`; guess what the prompt holds already where `speculation` is on."""
         self._llama, self._reader = llama, reader
         self._speculation = speculation and llama.can_shift
-        self._yes, self._no = self._first_tokens(_YES), self._first_tokens(_NO)
+        self._yes, self._no = self._first_tokens(YES), self._first_tokens(NO)
 
     def _first_tokens(self, words: Sequence[str]) -> list[int]:
         tokens = (self._llama.vocabulary.tokenize(word, special=False) for word in words)

@@ -19,7 +19,7 @@ from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.app.engines import LoadedEngine
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import AnyPrompt, Finished, Message, Plain, Prompt, Scored, Token
-from lorebook_daemon.engine.remote import RemoteEngine
+from lorebook_daemon.engine.remote.engine import RemoteEngine
 from lorebook_daemon.settings import Settings
 from tiny_models import tiny_adapter, tiny_llama
 

@@ -12,8 +12,8 @@ from typing import Any
 from lorebook_api.errors import BadRequest, EngineFailed, NotFound, Unusable
 from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.protocol import AnyPrompt, Plain
-from lorebook_daemon.engine.remote_body import chat_of, rows_of
-from lorebook_daemon.engine.remote_wire import Wire
+from lorebook_daemon.engine.remote.body import chat_of, rows_of
+from lorebook_daemon.engine.remote.wire import Wire
 
 
 @dataclass(frozen=True)

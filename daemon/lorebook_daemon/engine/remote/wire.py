@@ -12,7 +12,7 @@ import httpx
 
 from lorebook_api.errors import BadRequest, EngineDied, EngineFailed, LorebookError, NotFound, TooLong
 from lorebook_api.sse import EventParser
-from lorebook_daemon.engine.remote_address import Address
+from lorebook_daemon.engine.remote.address import Address
 
 PATIENCE_S = 300.0
 """Seconds without a byte after which a server counts as gone: it may be reading a long prompt on a slow machine."""

@@ -7,7 +7,7 @@ import time
 
 from lorebook_api.schema import Usage
 from lorebook_daemon.engine.protocol import Finished, Token
-from lorebook_daemon.engine.remote_body import (
+from lorebook_daemon.engine.remote.body import (
     WireAnswer,
     WireCall,
     WireChoice,

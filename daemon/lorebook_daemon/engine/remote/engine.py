@@ -14,7 +14,9 @@ from lorebook_api.errors import EngineFailed, LorebookError, NotFound, TooLong
 from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.protocol import (
     ASKING,
+    NO,
     WARMING,
+    YES,
     Alternative,
     AnyPrompt,
     Finished,
@@ -25,8 +27,8 @@ from lorebook_daemon.engine.protocol import (
     Token,
     Turn,
 )
-from lorebook_daemon.engine.remote_address import address_of
-from lorebook_daemon.engine.remote_body import (
+from lorebook_daemon.engine.remote.address import address_of
+from lorebook_daemon.engine.remote.body import (
     WireAnswer,
     answer_of,
     chat_of,
@@ -35,14 +37,13 @@ from lorebook_daemon.engine.remote_body import (
     scored_of,
     usage_of,
 )
-from lorebook_daemon.engine.remote_server import SERVERS, Served, Server, named, served_at
-from lorebook_daemon.engine.remote_stream import Reading
-from lorebook_daemon.engine.remote_wire import PATIENCE_S, Wire, message_of
+from lorebook_daemon.engine.remote.server import SERVERS, Served, Server, named, served_at
+from lorebook_daemon.engine.remote.stream import Reading
+from lorebook_daemon.engine.remote.wire import PATIENCE_S, Wire, message_of
 from lorebook_daemon.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_YES, _NO = ("Yes", "yes", " Yes", "YES"), ("No", "no", " No", "NO")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -346,7 +347,7 @@ def _about(text: str) -> int:
 
 def _leaning(listed: Sequence[Alternative]) -> float:
     """Return logit(Yes) - logit(No) by the log-probabilities of the tokens that are listed."""
-    return _weight(listed, _YES) - _weight(listed, _NO)
+    return _weight(listed, YES) - _weight(listed, NO)
 
 
 def _weight(listed: Sequence[Alternative], spellings: Sequence[str]) -> float:

@@ -19,9 +19,9 @@ from fake_openai import FakeOpenAI, pieces, served
 from lorebook_api.errors import BadRequest, EngineDied, EngineFailed, LorebookError, NotFound, TooLong, Unusable
 from lorebook_api.schema import AdapterUse, Sampling, Usage
 from lorebook_daemon.engine.protocol import Finished, Message, Plain, Prompt, Token, ToolCall
-from lorebook_daemon.engine.remote import RemoteEngine, served_models
-from lorebook_daemon.engine.remote_address import address_of
-from lorebook_daemon.engine.remote_body import chat_of
+from lorebook_daemon.engine.remote.address import address_of
+from lorebook_daemon.engine.remote.body import chat_of
+from lorebook_daemon.engine.remote.engine import RemoteEngine, served_models
 from lorebook_daemon.settings import Settings
 
 KINDS = ("llamacpp", "vllm", "ollama")
