@@ -152,11 +152,6 @@ class FakeLlama:
         second, best = np.sort(self.logits(row))[-2:]
         return float(best - second)
 
-    def margin(self, row: int) -> float:
-        """Return by how much the likeliest token's logit is above the next one's."""
-        second, first = np.sort(self.logits(row))[-2:]
-        return float(first - second)
-
     def sample(self, chain: object, row: int) -> int:
         """Return the likeliest token."""
         return int(self.logits(row).argmax())

@@ -89,8 +89,8 @@ def texts() -> list[AnyPrompt]:
     """Return prompts after which such a model often repeats itself or the prompt."""
     chance = random.Random(4)
     words = ["the name ", "of the file ", "is ", "value ", "return ", "import ", "True ", "a ", "\n"]
-    plain = [Plain("".join(chance.choices(words, k=60)) + "the name of the file") for _ in range(24)]
-    return [*plain, *(prompt(f"Why {n}?", chance.sample(PASSAGES, 2)) for n in range(8))]
+    plain = [Plain("".join(chance.choices(words, k=60)) + "the name of the file") for _ in range(14)]
+    return [*plain, *(prompt(f"Why {n}?", chance.sample(PASSAGES, 2)) for n in range(4))]
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +136,12 @@ def test_so_it_is_where_many_guesses_come_true(pair: tuple[Up, Up]) -> None:
     assert share(pairs) > 0.9
     assert len({one.text for one, _ in pairs}) > len(pairs) / 2
     drafted, accepted = guesses(pairs)
-    assert 80 < accepted < drafted - 80, "guesses that come true, and guesses that do not"
+    assert 50 < accepted < drafted - 50, "guesses that come true, and guesses that do not"
 
 
 def test_so_it_is_under_an_adapter(pair: tuple[Up, Up], tiny_lora: Path, tiny_alora: Path) -> None:
     for path in (tiny_lora, tiny_alora):
-        pairs = ask_both(pair, texts()[20:28], 40, GREEDY, (AdapterUse(str(path)),))
+        pairs = ask_both(pair, texts()[10:18], 40, GREEDY, (AdapterUse(str(path)),))
         assert [differ(one.scored, other.scored, ROUNDING) for one, other in pairs] == [""] * len(pairs)
 
 

@@ -12,18 +12,21 @@ import asyncio
 import os
 import random
 import signal
+import stat
+import sys
+from collections.abc import Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from lorebook_api.errors import EngineDied
+from lorebook_api.errors import BadRequest, EngineDied, TooLong
 from lorebook_api.home import Home
 from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.process import EngineProcess
-from lorebook_daemon.engine.protocol import Priority, Prompt, Scored, Turn
-from tiny_engine import PASSAGES, SETTINGS, differ, engine, home_in, prompt, say
+from lorebook_daemon.engine.protocol import Plain, Priority, Prompt, Scored, Turn
+from tiny_engine import PASSAGES, SETTINGS, Up, differ, engine, home_in, prompt, say, up
 from tiny_models import tiny_adapter, tiny_llama
 
 ROUNDING = 0.03
@@ -87,8 +90,10 @@ def cold(tiny_gguf: Path, tiny_lora: Path, tiny_alora: Path, tmp_path_factory: p
         tiny_gguf: [(), (lora,), (AdapterUse(lora.name, 0.5),), (alora,), (other, alora)],
         other_model: [(), (lora,)],
     }
+    cases = [Case(model, asked, uses) for model in sets for uses in sets[model] for asked in PROMPTS]
+    dear = [case for case in cases if len(case.asked.passages) > 1 and case.adapters not in ((), (lora,), (alora,))]
     found = Cold(tmp_path_factory.mktemp("cold"))
-    asyncio.run(found.ask([Case(model, asked, uses) for model in sets for uses in sets[model] for asked in PROMPTS]))
+    asyncio.run(found.ask([case for case in cases if case not in dear]))
     return found
 
 
@@ -181,7 +186,7 @@ class Crowd:
         await self.start(model)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_what_is_kept_is_never_used_for_anything_else(cold: Cold, home: Home, seed: int) -> None:
     async def run() -> None:
         crowd = Crowd(cold, home, seed)
@@ -192,3 +197,202 @@ def test_what_is_kept_is_never_used_for_anything_else(cold: Cold, home: Home, se
         assert crowd.asked >= 48
 
     asyncio.run(run())
+
+
+# -- the edges
+
+
+@pytest.fixture(scope="module")
+def small(tiny_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """Return an engine with a small context."""
+    with up(tiny_gguf, home_in(tmp_path_factory.mktemp("small")), n_ctx=512, kv_disk_mb=1) as one:
+        yield one
+
+
+def of_length(tokens: int) -> Plain:
+    return Plain(tokens=tuple(40 + n % 7 * n % 50 for n in range(tokens)))
+
+
+def filling(engine: EngineProcess, tokens: int) -> Prompt:
+    """Return a prompt with passages, of as many tokens: each `~` is one."""
+    return prompt("?", ("~" * 100, "~" * 200, "~" * (tokens - 380)))
+
+
+async def sized(engine: EngineProcess, tokens: int) -> Prompt:
+    (size,) = await engine.count([filling(engine, tokens)])
+    asked = filling(engine, 2 * tokens - size.total)
+    (size,) = await engine.count([asked])
+    assert size.total == tokens
+    return asked
+
+
+def test_a_prompt_that_just_fits_is_answered_with_one_token(small: Up) -> None:
+    async def ask() -> None:
+        for asked in (of_length(511), await sized(small.engine, 511)):
+            answers = await asyncio.gather(*(say(small.engine, asked, 50) for _ in range(3)))
+            for said in answers:
+                assert (said.end.usage.completion_tokens, said.end.reason) == (1, "length")
+            assert len({said.text for said in answers}) == 1
+            assert len(await small.engine.score(asked)) == 511
+        (judged,) = await small.engine.judge([await sized(small.engine, 511)])
+        assert judged == pytest.approx(judged)
+
+    small.run(ask())
+
+
+def test_a_prompt_that_does_not_fit_is_too_long_for_all(small: Up) -> None:
+    async def ask() -> None:
+        expected = await say(small.engine, of_length(20), 10)
+        for asked in (of_length(512), of_length(5000), await sized(small.engine, 512), Plain("word " * 200_000)):
+            for work in (say(small.engine, asked), small.engine.score(asked)):
+                with pytest.raises(TooLong, match="512"):
+                    await work
+        for work in (small.engine.judge, small.engine.warm):
+            with pytest.raises(TooLong, match="512"):
+                await work([prompt("Why?"), await sized(small.engine, 512)])
+        assert (await say(small.engine, of_length(20), 10)).text == expected.text
+
+    small.run(ask())
+
+
+@pytest.mark.parametrize("most", [0, -1, -(10**12)])
+def test_no_tokens_are_written_where_none_are_wanted(small: Up, most: int) -> None:
+    said = small.run(say(small.engine, of_length(20), most))
+    assert (said.text, said.end.reason, said.end.usage.completion_tokens) == ("", "length", 0)
+    assert said.end.usage.prompt_tokens == 20
+
+
+def test_an_answer_may_fill_the_context_and_no_more(small: Up) -> None:
+    async def ask() -> None:
+        for said in await asyncio.gather(*(say(small.engine, of_length(n), 10**15) for n in (1, 20, 300, 510))):
+            assert said.end.usage.prompt_tokens + said.end.usage.completion_tokens == 512
+            assert said.end.reason == "length"
+
+    small.run(ask())
+
+
+def test_nothing_to_go_on_from_is_refused(small: Up) -> None:
+    for nothing in (Plain(""), Plain(tokens=())):
+        with pytest.raises(BadRequest, match="empty"):
+            small.run(say(small.engine, nothing))
+        with pytest.raises(BadRequest, match="empty"):
+            small.run(small.engine.score(nothing))
+    for token in (-1, 10**6, 2**31 - 1, 2**40):
+        with pytest.raises(BadRequest, match="no token"):
+            small.run(say(small.engine, Plain(tokens=(1, token))))
+
+
+def test_empty_passages_and_questions_are_none(small: Up) -> None:
+    async def ask() -> None:
+        whole = await say(small.engine, prompt("Why?", PASSAGES[:1]), 8)
+        assert (await say(small.engine, prompt("Why?", ("", PASSAGES[0], "")), 8)).text == whole.text
+        assert (await say(small.engine, prompt("", ("", "")), 8)).text == (await say(small.engine, prompt(""), 8)).text
+        assert await small.engine.judge([]) == []
+        assert await small.engine.warm([]) == 0
+        assert await small.engine.count([]) == []
+
+    small.run(ask())
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b", "\udc80\U0010ffff", "<|im_end|>", "\x1b[2J\r\n\u2028", "🙂" * 20])
+def test_any_text_can_be_asked_about(small: Up, text: str) -> None:
+    async def ask() -> None:
+        for asked in (prompt(text, (text,)), Plain(text)):
+            said = await say(small.engine, asked, 5, sampling=Sampling(stop=(text,)))
+            assert said.end.usage.prompt_tokens == (await small.engine.count([asked]))[0].total
+            await small.engine.score(asked)
+        assert await small.engine.forget([text]) <= 1
+
+    small.run(ask())
+
+
+def test_far_more_at_once_than_fit_are_all_answered(small: Up) -> None:
+    asked = [prompt(f"Why {n}?", PASSAGES[: n % 4]) for n in range(8)]
+
+    async def ask() -> None:
+        alone = [await say(small.engine, one, 40, sampling=GREEDY) for one in asked]
+        many = await asyncio.gather(*(say(small.engine, one, 40, sampling=GREEDY) for one in asked * 6))
+        for n, said in enumerate(many):
+            assert not differ(alone[n % 8].scored, said.scored, ROUNDING)
+
+    small.run(ask())
+
+
+def test_answers_that_outgrow_the_context_together_are_all_finished(small: Up) -> None:
+    async def ask() -> None:
+        alone = await say(small.engine, of_length(200), 300, sampling=GREEDY)
+        for said in await asyncio.gather(*(say(small.engine, of_length(200), 300, sampling=GREEDY) for _ in range(4))):
+            assert said.end.usage.completion_tokens == 300
+            assert not differ(alone.scored, said.scored, 5 * ROUNDING)
+
+    small.run(ask())
+
+
+def test_who_hangs_up_leaves_room_at_once(small: Up) -> None:
+    async def ask() -> None:
+        begun = [aiter(small.engine.generate(of_length(300), Sampling(), 10**6)) for _ in range(3)]
+        await anext(begun[0])
+        others = [asyncio.create_task(anext(one)) for one in begun[1:]]
+        late = asyncio.create_task(say(small.engine, of_length(400), 5))
+        await asyncio.sleep(0.02)
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for one in begun:
+            await one.aclose()
+        async with asyncio.timeout(5):
+            assert (await late).end.usage.completion_tokens == 5
+
+    small.run(ask())
+
+
+def test_counting_does_not_wait_for_answers(small: Up) -> None:
+    async def ask() -> None:
+        async with aclosing(small.engine.generate(of_length(10), Sampling(), 500)) as pieces:
+            await anext(pieces)
+            await small.engine.count([prompt()])
+            await small.engine.loaded()
+            assert len([piece async for piece in pieces]) > 100, "the answer was not finished before"
+
+    small.run(ask())
+
+
+# -- what outlives the process
+
+
+def test_passages_are_found_on_disk_by_the_next_engine(tiny_gguf: Path, home: Home) -> None:
+    asked = prompt("Why?", PASSAGES)
+
+    async def ask(*, cached: bool) -> str:
+        async with engine(tiny_gguf, home, kv_disk_mb=16) as one:
+            (size,) = await one.count([asked])
+            said = await say(one, asked)
+            assert said.end.usage.cached_tokens == (sum(size.passages) if cached else 0)
+            async with asyncio.timeout(10):
+                while len([*(home.cache / "kv").rglob("*.kv")]) < len(PASSAGES):
+                    await asyncio.sleep(0.01)
+            return said.text
+
+    assert asyncio.run(ask(cached=False)) == asyncio.run(ask(cached=True))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for an engine is a shell script")
+@pytest.mark.parametrize("said", ["no JSON", "x" * 70_000_000], ids=["no JSON", "a line beyond all bounds"])
+def test_an_engine_that_cannot_be_understood_is_ended_and_nobody_waits(
+    tiny_gguf: Path, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    line = tmp_path / "line"
+    line.write_text(said + "\n")
+    script = tmp_path / "python"
+    script.write_text(
+        f'#!/bin/sh\necho \'{{"event": "ready", "n_ctx": 64, "speed": 1.0}}\'\nread _\ncat "{line}"\nexec sleep 60\n'
+    )
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr("lorebook_daemon.engine.process.sys.executable", str(script))
+
+    async def ask() -> None:
+        async with engine(tiny_gguf, home) as one, asyncio.timeout(20):
+            for asked in await asyncio.gather(*(one.count([prompt()]) for _ in range(3)), return_exceptions=True):
+                assert isinstance(asked, EngineDied)
+
+    asyncio.run(ask())
