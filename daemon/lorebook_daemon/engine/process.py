@@ -265,6 +265,8 @@ class EngineProcess:
         )
         try:
             ready = await self._wait_until_ready(process, report)
+            if self._closed:
+                raise EngineDied("the engine was ended.", "Ask again: it starts anew.")
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

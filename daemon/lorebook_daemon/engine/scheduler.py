@@ -50,6 +50,8 @@ class Task:
     waits: Wait | None = None
     adapters: AdapterSet = ()
     stepped: float = 0.0
+    alone: bool = False
+    """Whether it found no room since it was last decoded though nobody else was at work."""
 
 
 class Scheduler:
@@ -195,6 +197,7 @@ class Scheduler:
     def _deliver(self, chosen: Sequence[tuple[Task, Piece]], rows: Sequence[Rows]) -> None:
         for (task, piece), found in zip(chosen, rows, strict=True):
             self._served[task.turn.user] += len(piece.tokens)
+            task.alone = False
             if not task.piece:  # it was cancelled: another one of its command has failed
                 continue
             if len(piece.tokens) < len(task.piece.tokens):
@@ -261,10 +264,14 @@ class Scheduler:
     def _unlock(self) -> None:
         """Nothing can be decoded: let the first of those that wait for room go on alone, or say that it never fits."""
         waiting = [task for task in self._active if task.waits is Wait.room]
-        if len(waiting) == 1 == len(self._active):
-            self._fail(waiting[0], _too_long())
-        elif waiting:
-            self._go_on(min(waiting, key=self._rank), [])
+        if not waiting:
+            return
+        first = min(waiting, key=self._rank)
+        if first.alone:
+            self._fail(first, _too_long())
+        else:
+            first.alone = True
+            self._go_on(first, [])
 
 
 def _writes(task: Task) -> bool:

@@ -525,6 +525,20 @@ def test_two_that_never_fit_are_both_told_so() -> None:
     assert [type(sent.errors[0]) for sent in both] == [TooLong] * 2
 
 
+def test_who_finds_no_room_where_nobody_else_is_at_work_is_told_so() -> None:
+    stage = Stage()
+
+    def never() -> Work[None]:
+        while True:
+            yield Wait.room
+
+    stuck = [stage.put(never()) for _ in range(3)]
+    other = stage.send(20, 5)
+    stage.run()
+    assert [type(sent.errors[0]) for sent in stuck] == [TooLong] * 3
+    assert other.results == [25]
+
+
 def test_more_than_there_are_sequences_wait_and_none_is_lost() -> None:
     stage = Stage(n_ctx=10_000)
     sent = [stage.send(20, 5) for _ in range(40)]

@@ -19,6 +19,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lorebook_api.errors import BadRequest, EngineDied, TooLong
@@ -358,6 +359,24 @@ def test_counting_does_not_wait_for_answers(small: Up) -> None:
 
 
 # -- what outlives the process
+
+
+def test_an_engine_that_is_ended_while_it_starts_leaves_no_process(tiny_gguf: Path, home: Home) -> None:
+    async def end() -> None:
+        before = psutil.Process().children()
+        async with engine(tiny_gguf, home) as one:
+            assert one.pid
+            os.kill(one.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            await asyncio.sleep(0.05)
+            asked = asyncio.create_task(one.count([prompt()]))
+            await asyncio.sleep(0.05)
+            await one.close()
+            with pytest.raises(EngineDied):
+                await asked
+            assert one.pid is None
+        assert psutil.Process().children() == before
+
+    asyncio.run(end())
 
 
 def test_passages_are_found_on_disk_by_the_next_engine(tiny_gguf: Path, home: Home) -> None:
