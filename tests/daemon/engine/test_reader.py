@@ -295,7 +295,7 @@ PHASES = (Phase.explicit, Phase.generate)
 
 @pytest.mark.parametrize("mode", ["blocks", "prefix", "off"])
 @given(seed=seeds)
-@settings(max_examples=15, deadline=None, phases=PHASES)
+@settings(max_examples=10, deadline=None, phases=PHASES)
 def test_each_gives_what_it_gives_alone(mode: str, seed: int) -> None:
     chance = Chance(seed)
     memory = chance.random.choice([0, 20_000, 1 << 20])
@@ -309,7 +309,7 @@ def test_each_gives_what_it_gives_alone(mode: str, seed: int) -> None:
 
 @pytest.mark.parametrize("mode", ["blocks", "off"])
 @given(seed=seeds)
-@settings(max_examples=15, deadline=None, phases=PHASES)
+@settings(max_examples=10, deadline=None, phases=PHASES)
 def test_so_it_is_with_states(mode: str, seed: int) -> None:
     chance = Chance(seed)
     live(Stage(FakeRecurrent(N_CTX, sequences=chance.random.randint(2, 8)), mode), chance)

@@ -390,7 +390,7 @@ pieces = st.tuples(st.integers(1, 300), st.integers(0, 96), st.sampled_from([(),
 
 
 @given(st.lists(st.tuples(st.lists(pieces, min_size=1, max_size=4), st.sampled_from(Priority)), max_size=16))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_whatever_is_asked_for_is_decoded_once_with_its_own_logits(
     works: list[tuple[list[tuple[int, int, AdapterSet]], Priority]],
 ) -> None:

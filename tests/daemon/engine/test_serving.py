@@ -127,7 +127,7 @@ class Crowd:
     async def live(self) -> None:
         for model in {case.model for case in self.cases}:
             await self.start(model)
-        doings = [self.ask] * 6 + [self.ask_many] * 6 + [self.hang_up, self.forget, self.kill, self.restart] * 3
+        doings = [self.ask, self.ask_many] * 3 + [self.hang_up, self.forget, self.kill, self.restart]
         self.random.shuffle(doings)
         for do in doings:
             await do()
@@ -187,7 +187,7 @@ class Crowd:
         await self.start(model)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_what_is_kept_is_never_used_for_anything_else(cold: Cold, home: Home, seed: int) -> None:
     async def run() -> None:
         crowd = Crowd(cold, home, seed)
@@ -195,7 +195,7 @@ def test_what_is_kept_is_never_used_for_anything_else(cold: Cold, home: Home, se
             await crowd.live()
         finally:
             await crowd.stop()
-        assert crowd.asked >= 48
+        assert crowd.asked >= 27
 
     asyncio.run(run())
 
