@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lorebook_api.home import Home, find_home
+
+# No test fails for a machine that is busy.
+settings.register_profile("lorebook", deadline=None)
+settings.load_profile("lorebook")
 
 TINY = "smollm2-135m-instruct-q4_1.gguf"
 _REAL_HOME = find_home()
