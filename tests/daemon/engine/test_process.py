@@ -230,14 +230,17 @@ def test_adapters_switch_without_poisoning_what_was_read(tiny_model: Path, home:
     adapter(folder / "b.gguf", 2)
     uses += [(AdapterUse("b"),), (AdapterUse("a", 0.5), AdapterUse("b", 0.5))]
     asked = prompt(passages=PASSAGES[:2])
+    # Two threads share out a row's attention by how much the context holds, idle lanes too: sums are rounded otherwise,
+    # and a model bent by random weights says something else.
+    settings = replace(SETTINGS, threads=1)
 
     async def run() -> None:
         cold = []
         for use in uses:
-            async with engine(tiny_model, home) as fresh:
+            async with engine(tiny_model, home, settings) as fresh:
                 cold.append((await say(fresh, asked, adapters=use))[0])
         assert len(set(cold)) >= 3
-        async with engine(tiny_model, home) as warm:
+        async with engine(tiny_model, home, settings) as warm:
             for i in (0, 1, 0, 2, 3, 1, 4, 0, 4, 2):
                 assert (await say(warm, asked, adapters=uses[i]))[0] == cold[i]
 
