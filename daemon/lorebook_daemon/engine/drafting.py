@@ -1,7 +1,8 @@
 """Prompt-lookup speculation: what is being said may stand in the prompt already, so guess that it goes on as there.
 
 Guessed tokens are read together with the one that is sure, in one batch, and kept as far as the model says the same:
-the text is what it would be without guesses. Cf. "Prompt Lookup Decoding", A. Saxena, 2023; arXiv:2304.04487.
+the text is what it would be without guesses, but for rounding where two tokens are almost equally likely.
+Cf. "Prompt Lookup Decoding", A. Saxena, 2023; arXiv:2304.04487.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lorebook_api.errors import LorebookError, TooLong
@@ -295,4 +295,4 @@ def _part(piece: Piece | None, tokens: int, free: int, logits: int) -> Piece | N
     if size <= tokens or (not silent and size <= free):
         return piece if piece.logits <= logits else None
     part = min(tokens, silent)
-    return replace(piece, tokens=piece.tokens[:part], logits=0) if part > 0 else None
+    return piece.first(part) if part > 0 else None
