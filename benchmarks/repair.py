@@ -18,11 +18,11 @@ from benchmarks.engine import find_model, parser
 from benchmarks.questions import Sourced, development_questions, sample_questions
 from lorebook_api.home import find_home
 from lorebook_daemon.answer.prompts import answer_prompt
-from lorebook_daemon.engine.chat import ChatTemplate, PromptTokens
-from lorebook_daemon.engine.llama import BATCH, Llama
+from lorebook_daemon.engine.child.chat import ChatTemplate, PromptTokens
+from lorebook_daemon.engine.child.llama import BATCH, Llama
+from lorebook_daemon.engine.child.work import Piece
 from lorebook_daemon.engine.probe import Probe
 from lorebook_daemon.engine.threads import physical_cores
-from lorebook_daemon.engine.work import Piece
 from lorebook_daemon.settings import Settings
 
 Logs = npt.NDArray[np.float64]

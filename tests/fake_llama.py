@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lorebook_api.errors import EngineFailed
-from lorebook_daemon.engine.adapters import AdapterSet
-from lorebook_daemon.engine.llama import BATCH, MOST_LOGITS, Stopped
-from lorebook_daemon.engine.work import NoSlot, Piece
+from lorebook_daemon.engine.child.adapters import AdapterSet
+from lorebook_daemon.engine.child.llama import BATCH, MOST_LOGITS, Stopped
+from lorebook_daemon.engine.child.work import NoSlot, Piece
 
 SIZE = 26
 """Tokens of the vocabulary."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from fake_llama import FakeLlama
 from lorebook_api.errors import LorebookError
-from lorebook_daemon.engine.adapters import AdapterSet
+from lorebook_daemon.engine.child.adapters import AdapterSet
+from lorebook_daemon.engine.child.scheduler import Scheduler, Task
+from lorebook_daemon.engine.child.work import NoSlot, Piece, Wait, Work
 from lorebook_daemon.engine.protocol import Priority, Turn
-from lorebook_daemon.engine.scheduler import Scheduler, Task
-from lorebook_daemon.engine.work import NoSlot, Piece, Wait, Work
 
 
 class Lanes:

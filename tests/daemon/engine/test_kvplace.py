@@ -6,10 +6,10 @@ import pytest
 
 from lorebook_api.home import Home
 from lorebook_daemon.engine import kvplace
+from lorebook_daemon.engine.child.llama import Llama
+from lorebook_daemon.engine.child.work import Piece
 from lorebook_daemon.engine.diskblocks import BlockKey, DiskBlocks
 from lorebook_daemon.engine.kvplace import KvBounds, KvUse, kv_bounds, kv_bytes_per_token, kv_folder, kv_root, kv_use
-from lorebook_daemon.engine.llama import Llama
-from lorebook_daemon.engine.work import Piece
 from lorebook_daemon.models.gguf_header import Field
 from lorebook_daemon.settings import Settings
 from tiny_models import ATTENTION, RECURRENT, tiny

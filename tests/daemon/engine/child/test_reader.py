@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from fake_llama import FakeLlama, FakeRecurrent, Seen, logits_after, read_on
 from lorebook_api.errors import LorebookError
 from lorebook_api.schema import Sampling
-from lorebook_daemon.engine import reader, scheduler
-from lorebook_daemon.engine.adapters import Adapter, AdapterSet
-from lorebook_daemon.engine.blocks import Blocks
-from lorebook_daemon.engine.chat import PromptTokens
+from lorebook_daemon.engine.child import reader, scheduler
+from lorebook_daemon.engine.child.adapters import Adapter, AdapterSet
+from lorebook_daemon.engine.child.blocks import Blocks
+from lorebook_daemon.engine.child.chat import PromptTokens
+from lorebook_daemon.engine.child.reader import Reader
+from lorebook_daemon.engine.child.scheduler import Scheduler, Task
+from lorebook_daemon.engine.child.tasks import Tasks
 from lorebook_daemon.engine.diskblocks import passage_digest
 from lorebook_daemon.engine.protocol import Finished, Priority, Turn
-from lorebook_daemon.engine.reader import Reader
-from lorebook_daemon.engine.scheduler import Scheduler, Task
-from lorebook_daemon.engine.tasks import Tasks
 
 Tokens = tuple[int, ...]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
-from lorebook_daemon.engine.adapters import AdapterSet
+from lorebook_daemon.engine.child.adapters import AdapterSet
 
 T = TypeVar("T")
 

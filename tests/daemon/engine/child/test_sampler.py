@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from lorebook_api.errors import BadRequest
 from lorebook_api.schema import Sampling
-from lorebook_daemon.engine.llama import Llama
+from lorebook_daemon.engine.child.llama import Llama
+from lorebook_daemon.engine.child.sampler import sampler, scored
+from lorebook_daemon.engine.child.work import Piece
 from lorebook_daemon.engine.protocol import Plain
-from lorebook_daemon.engine.sampler import sampler, scored
-from lorebook_daemon.engine.work import Piece
 from tiny_engine import PASSAGES, Up, home_in, prompt, say, up
 from tiny_models import token
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorebook_daemon.engine.blocks import Blocks, block_key
+from lorebook_daemon.engine.child.blocks import Blocks, block_key
 from lorebook_daemon.engine.diskblocks import BlockKey, DiskBlocks, passage_digest
 
 tokens = st.lists(st.integers(0, 5), max_size=4)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lorebook_daemon.engine.adapters import AdapterSet, acting
-from lorebook_daemon.engine.chat import PromptTokens
-from lorebook_daemon.engine.lanes import Entry
+from lorebook_daemon.engine.child.adapters import AdapterSet, acting
+from lorebook_daemon.engine.child.chat import PromptTokens
+from lorebook_daemon.engine.child.lanes import Entry
 
 _TOKEN_BITS, _BLOCK_BITS = 24, 20
 """Of an entry's 63: tokens of a vocabulary, passages of a prompt; the others number half a million adapter sets."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lorebook_daemon.engine.llama import Llama
-from lorebook_daemon.engine.work import NoSlot
+from lorebook_daemon.engine.child.llama import Llama
+from lorebook_daemon.engine.child.work import NoSlot
 
 _IDLE_MOST = 2048
 """Tokens that idle lanes hold together: attention passes over them too, and room for them must be made."""

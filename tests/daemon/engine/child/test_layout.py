@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorebook_daemon.engine.adapters import Adapter, AdapterSet, acting
-from lorebook_daemon.engine.chat import PromptTokens
-from lorebook_daemon.engine.layout import Layout, Segment
+from lorebook_daemon.engine.child.adapters import Adapter, AdapterSet, acting
+from lorebook_daemon.engine.child.chat import PromptTokens
+from lorebook_daemon.engine.child.layout import Layout, Segment
 
 LORA = Adapter("a.gguf", "a", 1.0)
 CALLED = Adapter("b.gguf", "b", 1.0, (7, 8))

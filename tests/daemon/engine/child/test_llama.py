@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lorebook_daemon.engine.llama import Llama, Stopped
-from lorebook_daemon.engine.work import Piece
+from lorebook_daemon.engine.child.llama import Llama, Stopped
+from lorebook_daemon.engine.child.work import Piece
 
 HEAD, BLOCK, TAIL = (list(range(first, first + 40)) for first in (40, 60, 80))
 GAP = TAIL[:7]

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from fake_llama import FakeLlama, logits_after
 from fake_works import Stage
-from lorebook_daemon.engine import scheduler as scheduling
-from lorebook_daemon.engine.adapters import Adapter, AdapterSet
-from lorebook_daemon.engine.llama import BATCH, MOST_LOGITS
+from lorebook_daemon.engine.child import scheduler as scheduling
+from lorebook_daemon.engine.child.adapters import Adapter, AdapterSet
+from lorebook_daemon.engine.child.llama import BATCH, MOST_LOGITS
+from lorebook_daemon.engine.child.work import Piece, Rows, Wait, Work
 from lorebook_daemon.engine.protocol import Priority
-from lorebook_daemon.engine.work import Piece, Rows, Wait, Work
 
 ASK, COMPLETE, EVAL, WARM = Priority
 LORA: AdapterSet = (Adapter("a.gguf", "a", 1.0),)

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lorebook_api.errors import EngineFailed, Unusable
-from lorebook_daemon.engine.adapters import Adapters
-from lorebook_daemon.engine.vocabulary import Vocabulary
-from lorebook_daemon.engine.work import NoSlot, Piece
+from lorebook_daemon.engine.child.adapters import Adapters
+from lorebook_daemon.engine.child.vocabulary import Vocabulary
+from lorebook_daemon.engine.child.work import NoSlot, Piece
 
 BATCH = 256
 """Tokens decoded in one call: as fast as more of them, and a request that comes meanwhile waits less."""

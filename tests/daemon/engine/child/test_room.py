@@ -6,9 +6,9 @@ import pytest
 
 from fake_works import Sent, Stage
 from lorebook_api.errors import EngineFailed, TooLong
-from lorebook_daemon.engine.adapters import Adapter, AdapterSet
+from lorebook_daemon.engine.child.adapters import Adapter, AdapterSet
+from lorebook_daemon.engine.child.work import NoSlot, Piece, Wait, Work
 from lorebook_daemon.engine.protocol import Priority
-from lorebook_daemon.engine.work import NoSlot, Piece, Wait, Work
 
 ASK, COMPLETE, EVAL, WARM = Priority
 LORA: AdapterSet = (Adapter("a.gguf", "a", 1.0),)

@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorebook_daemon.engine.textstream import TextStream
+from lorebook_daemon.engine.child.textstream import TextStream
 
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorebook_api.errors import LorebookError, TooLong
-from lorebook_daemon.engine.adapters import AdapterSet
-from lorebook_daemon.engine.llama import BATCH, MOST_LOGITS, Llama, Stopped
+from lorebook_daemon.engine.child.adapters import AdapterSet
+from lorebook_daemon.engine.child.llama import BATCH, MOST_LOGITS, Llama, Stopped
+from lorebook_daemon.engine.child.reader import Reader
+from lorebook_daemon.engine.child.work import NoSlot, Piece, Rows, Wait, Work
 from lorebook_daemon.engine.protocol import Priority, Turn
-from lorebook_daemon.engine.reader import Reader
-from lorebook_daemon.engine.work import NoSlot, Piece, Rows, Wait, Work
 
 _STEP_SECONDS = 0.25
 """How long a step may take while answers are being written: prompts are read in chunks of that size."""

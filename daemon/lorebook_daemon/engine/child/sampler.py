@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from lorebook_api.errors import BadRequest
 from lorebook_api.schema import Sampling
-from lorebook_daemon.engine.llama import Llama
+from lorebook_daemon.engine.child.llama import Llama
+from lorebook_daemon.engine.child.vocabulary import Vocabulary
 from lorebook_daemon.engine.protocol import Alternative, Scored
-from lorebook_daemon.engine.vocabulary import Vocabulary
 
 _PENALTY_WINDOW = 64
 """Tokens back that penalties look, llama.cpp's own default."""

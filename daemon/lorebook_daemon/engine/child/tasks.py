@@ -12,15 +12,15 @@ import numpy as np
 
 from lorebook_api.errors import BadRequest, TooLong
 from lorebook_api.schema import Sampling, Usage
-from lorebook_daemon.engine.adapters import AdapterSet
-from lorebook_daemon.engine.chat import PromptTokens
-from lorebook_daemon.engine.drafting import MOST, Drafter
-from lorebook_daemon.engine.llama import Llama
+from lorebook_daemon.engine.child.adapters import AdapterSet
+from lorebook_daemon.engine.child.chat import PromptTokens
+from lorebook_daemon.engine.child.drafting import MOST, Drafter
+from lorebook_daemon.engine.child.llama import Llama
+from lorebook_daemon.engine.child.reader import Reader, Reading
+from lorebook_daemon.engine.child.sampler import Sampler, sampler, scored
+from lorebook_daemon.engine.child.textstream import TextStream
+from lorebook_daemon.engine.child.work import NoSlot, Wait, Work
 from lorebook_daemon.engine.protocol import NO, YES, Finished, Scored, Token
-from lorebook_daemon.engine.reader import Reader, Reading
-from lorebook_daemon.engine.sampler import Sampler, sampler, scored
-from lorebook_daemon.engine.textstream import TextStream
-from lorebook_daemon.engine.work import NoSlot, Wait, Work
 
 _CLOSE = 0.35
 """Where the best two tokens' logits differ by less, guesses do not count, and the token before is read alone again:

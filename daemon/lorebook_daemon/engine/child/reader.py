@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from lorebook_daemon.engine.adapters import AdapterSet
-from lorebook_daemon.engine.blocks import Blocks, block_key
-from lorebook_daemon.engine.chat import PromptTokens
+from lorebook_daemon.engine.child.adapters import AdapterSet
+from lorebook_daemon.engine.child.blocks import Blocks, block_key
+from lorebook_daemon.engine.child.chat import PromptTokens
+from lorebook_daemon.engine.child.lanes import Lane, Lanes
+from lorebook_daemon.engine.child.layout import Layout, Segment
+from lorebook_daemon.engine.child.llama import Llama
+from lorebook_daemon.engine.child.work import NoSlot, Piece, Rows, Wait, Work
 from lorebook_daemon.engine.diskblocks import BlockKey
-from lorebook_daemon.engine.lanes import Lane, Lanes
-from lorebook_daemon.engine.layout import Layout, Segment
-from lorebook_daemon.engine.llama import Llama
-from lorebook_daemon.engine.work import NoSlot, Piece, Rows, Wait, Work
 
 _FEWEST = 24
 """Tokens from which on a recurrent state is worth keeping."""

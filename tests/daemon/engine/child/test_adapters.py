@@ -14,12 +14,12 @@ import pytest
 from lorebook_api.errors import BadRequest, NotFound, Unusable
 from lorebook_api.home import Home
 from lorebook_api.schema import AdapterUse, Sampling
-from lorebook_daemon.engine.adapters import RESIDENT, Adapter, Adapters, AdapterSet
-from lorebook_daemon.engine.chat import ChatTemplate
-from lorebook_daemon.engine.llama import Llama
+from lorebook_daemon.engine.child.adapters import RESIDENT, Adapter, Adapters, AdapterSet
+from lorebook_daemon.engine.child.chat import ChatTemplate
+from lorebook_daemon.engine.child.llama import Llama
+from lorebook_daemon.engine.child.sampler import scored
+from lorebook_daemon.engine.child.work import Piece
 from lorebook_daemon.engine.protocol import Message, Plain, Prompt, Scored, Token
-from lorebook_daemon.engine.sampler import scored
-from lorebook_daemon.engine.work import Piece
 from tiny_engine import PASSAGES, Up, differ, home_in, prompt, say, up
 from tiny_models import invocation, tiny_adapter
 

@@ -11,9 +11,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from fake_llama import FakeLlama, FakeRecurrent, Seen, read_on
-from lorebook_daemon.engine import lanes as module
-from lorebook_daemon.engine.lanes import Lane, Lanes
-from lorebook_daemon.engine.work import NoSlot, Piece
+from lorebook_daemon.engine.child import lanes as module
+from lorebook_daemon.engine.child.lanes import Lane, Lanes
+from lorebook_daemon.engine.child.work import NoSlot, Piece
 
 
 def feed(llama: FakeLlama, lane: Lane, entries: Sequence[int], noted: int | None = None) -> None:

@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lorebook_api.errors import BadRequest, LorebookError
-from lorebook_daemon.engine.adapters import AdapterSet
-from lorebook_daemon.engine.blocks import Blocks
-from lorebook_daemon.engine.chat import ChatTemplate, PromptTokens
+from lorebook_daemon.engine.child.adapters import AdapterSet
+from lorebook_daemon.engine.child.blocks import Blocks
+from lorebook_daemon.engine.child.chat import ChatTemplate, PromptTokens
+from lorebook_daemon.engine.child.llama import Llama
+from lorebook_daemon.engine.child.reader import Reader
+from lorebook_daemon.engine.child.scheduler import Scheduler, Task
+from lorebook_daemon.engine.child.tasks import Tasks
+from lorebook_daemon.engine.child.work import Piece, Work
 from lorebook_daemon.engine.diskblocks import DiskBlocks, passage_digest
-from lorebook_daemon.engine.llama import Llama
 from lorebook_daemon.engine.protocol import Plain, Priority
-from lorebook_daemon.engine.reader import Reader
-from lorebook_daemon.engine.scheduler import Scheduler, Task
-from lorebook_daemon.engine.tasks import Tasks
 from lorebook_daemon.engine.threads import FreeCores
 from lorebook_daemon.engine.wire import (
     JSON,
@@ -38,7 +39,6 @@ from lorebook_daemon.engine.wire import (
     token_out,
     turn_in,
 )
-from lorebook_daemon.engine.work import Piece, Work
 
 _WARM_UP = 48
 """Tokens of the batch that shows at the start that this build runs on this CPU: both of its kernels are used."""

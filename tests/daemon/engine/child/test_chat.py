@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorebook_api.errors import BadRequest, EngineFailed
-from lorebook_daemon.engine.chat import ChatTemplate
+from lorebook_daemon.engine.child.chat import ChatTemplate
 from lorebook_daemon.engine.protocol import Message, Prompt, ToolCall
 
 CHATML = (

@@ -1,0 +1,1 @@
+"""The engine's child process: it alone loads llama.cpp, reads each passage once, serves several requests at once."""
