@@ -42,6 +42,31 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Message:
+    """One turn of a conversation: what the person asked, or what was answered."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """Text that the person puts before the model beside what is found: an open cell, an error, a variable.
+
+    It is read, checked and cited like a passage. `title` names it where it stands in no file; `path` is that of its
+    notebook or file below the root.
+    """
+
+    title: str
+    text: str
+    path: str = ""
+    start_line: int = 1
+    cell_id: str | None = None
+    cell_index: int | None = None
+    execution_count: int | None = None
+
+
+@dataclass(frozen=True)
 class AskRequest:
     """Body of `POST /api/ask`; the answer comes as server-sent events."""
 
@@ -56,6 +81,12 @@ class AskRequest:
     request_id: str = ""
     user: str = ""
     """Who asks, where several share a daemon: each gets the same share of the engine."""
+    history: tuple[Message, ...] = ()
+    """The conversation before this question, oldest first: what a follow-up question is understood by."""
+    conversation: str = ""
+    """Id of the conversation that the daemon keeps this question and its answer in; where `history` is empty it is
+    taken from there. Empty keeps nothing."""
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True)
