@@ -1,0 +1,165 @@
+/** A chat: the turns, the context bar, the composer, and the questions that travel through a door. */
+
+import type { Actions } from './actions';
+import type { Attachment } from './attachment';
+import { Composer } from './composer';
+import { ContextBar } from './contextbar';
+import { Failure, type Door, type Message, type Question } from './door';
+import { make } from './element';
+import { exportMarkdown } from './export';
+import { Transcript } from './transcript';
+import type { Turn } from './turn';
+
+/** What a chat needs from where it stands. */
+export interface ChatParts {
+  door: Door;
+  actions: Actions;
+  /** Fields of every question, such as `roots` and `model`, as they are when it is sent. */
+  choices(): Partial<Question>;
+  /** Called after every change that is worth keeping, with all turns. */
+  changed?(turns: Turn[]): void;
+  /** What is shown before the first question. */
+  welcome: Node;
+}
+
+export class Chat {
+  readonly element = make('section', { class: 'lb-root lb-chat', 'aria-label': 'lorebook' });
+  readonly context = new ContextBar('');
+  readonly composer: Composer;
+  private readonly transcript: Transcript;
+  private running: { turn: Turn; abort: AbortController } | null = null;
+  private editing: Turn | null = null;
+
+  constructor(private readonly parts: ChatParts) {
+    const vote = parts.door.feedback?.bind(parts.door);
+    this.transcript = new Transcript(parts.welcome, parts.actions, {
+      retry: turn => void this.retry(turn),
+      edit: turn => this.edit(turn),
+      ...(vote ? { vote } : {})
+    });
+    this.composer = new Composer({
+      send: text => void this.ask(text),
+      stop: () => this.stop(),
+      recall: () => this.transcript.turns.at(-1)?.question ?? ''
+    });
+    this.element.append(this.transcript.element, this.context.element, this.composer.element);
+  }
+
+  get turns(): Turn[] {
+    return this.transcript.turns;
+  }
+
+  get isRunning(): boolean {
+    return this.running !== null;
+  }
+
+  /** Shows turns that were kept; one that was running then was stopped by whatever ended the page. */
+  restore(turns: Turn[]): void {
+    this.stop();
+    this.transcript.clear();
+    for (const turn of turns) {
+      this.transcript.add({ ...turn, state: turn.state === 'running' ? 'stopped' : turn.state });
+    }
+  }
+
+  /** Forgets all turns. */
+  clear(): void {
+    this.restore([]);
+    this.parts.changed?.([]);
+  }
+
+  /** Asks, with what stands in the context bar; resolves when the answer is whole or has failed. */
+  async ask(question: string): Promise<void> {
+    if (this.running) {
+      return;
+    }
+    const attachments = this.context.attachments;
+    this.context.clear();
+    this.composer.text = '';
+    if (this.editing) {
+      this.transcript.cutFrom(this.editing);
+      this.editing = null;
+    }
+    const turn: Turn = { id: crypto.randomUUID(), question, attachments, state: 'running', text: '' };
+    this.transcript.add(turn);
+    await this.run(turn);
+  }
+
+  /** Takes the running question back, in both ways that there are. */
+  stop(): void {
+    if (this.running) {
+      const { turn, abort } = this.running;
+      // Only a hint to the daemon: the hang-up stops it as well, and the person has seen it stop already.
+      this.parts.door.cancel(turn.id).catch(() => undefined);
+      abort.abort(new Failure('The question was taken back.', '', 'cancelled'));
+    }
+  }
+
+  /** Returns the conversation as Markdown. */
+  exportMarkdown(): string {
+    return exportMarkdown(this.turns);
+  }
+
+  focus(): void {
+    this.composer.focus();
+  }
+
+  attach(attachment: Attachment): void {
+    this.context.attach(attachment);
+  }
+
+  private async retry(turn: Turn): Promise<void> {
+    if (!this.running) {
+      turn.id = crypto.randomUUID(); // the old id may still be in hand
+      this.transcript.viewOf(turn)?.begin();
+      await this.run(turn);
+    }
+  }
+
+  private edit(turn: Turn): void {
+    if (!this.running) {
+      this.editing = turn;
+      this.composer.text = turn.question;
+      this.context.clear();
+      turn.attachments.forEach(attachment => this.context.attach(attachment));
+      this.focus();
+    }
+  }
+
+  private async run(turn: Turn): Promise<void> {
+    const abort = new AbortController();
+    this.running = { turn, abort };
+    this.composer.setRunning(true);
+    this.parts.changed?.(this.turns);
+    const view = this.transcript.viewOf(turn);
+    try {
+      for await (const event of this.parts.door.ask(this.questionOf(turn), abort.signal)) {
+        view?.hear(event);
+        this.transcript.follow();
+      }
+      if (turn.state === 'running') {
+        throw new Failure('The answer broke off.', 'Ask again.');
+      }
+    } catch (error) {
+      view?.fail(abort.signal.aborted ? abort.signal.reason : error);
+    } finally {
+      this.running = null;
+      this.composer.setRunning(false);
+      this.transcript.follow();
+      this.parts.changed?.(this.turns);
+    }
+  }
+
+  private questionOf(turn: Turn): Question {
+    const { question, attachments, id } = turn;
+    return { ...this.parts.choices(), question, attachments, request_id: id, history: this.historyBefore(turn) };
+  }
+
+  private historyBefore(turn: Turn): Message[] {
+    const before = this.turns.slice(0, this.turns.indexOf(turn)).filter(one => one.answer);
+    return before.flatMap(one => [
+      { role: 'user' as const, content: one.question },
+      { role: 'assistant' as const, content: one.answer?.answer ?? '' }
+    ]);
+  }
+}

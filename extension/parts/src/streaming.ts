@@ -1,0 +1,71 @@
+/** A text that grows: what is whole is rendered once, only its end is rendered again. */
+
+import { make } from './element';
+import { renderMarkdown } from './markdown';
+
+const BUSY_SHARE = 5;
+/** Painting takes at most one part in this many of the time, so that the page stays quick however long the text is. */
+
+export class StreamingText {
+  readonly element = make('div', { class: 'lb-text lb-streaming' });
+  private readonly tail = make('div');
+  private text = '';
+  private settled = 0;
+  private timer: ReturnType<typeof setTimeout> | null = null;
+  private rest = 0;
+
+  constructor() {
+    this.element.append(this.tail);
+  }
+
+  /** All that came so far. */
+  get whole(): string {
+    return this.text;
+  }
+
+  /** Appends text; it is drawn at once, or as soon as the page has rested from the last drawing. */
+  add(text: string): void {
+    this.text += text;
+    this.timer ??= setTimeout(() => this.paint(), this.rest);
+  }
+
+  /** Draws what is not drawn yet, and nothing later. */
+  close(): void {
+    if (this.timer !== null) {
+      clearTimeout(this.timer);
+      this.paint();
+    }
+    this.element.classList.remove('lb-streaming');
+  }
+
+  private paint(): void {
+    this.timer = null;
+    const begun = performance.now();
+    const end = this.settled + lengthOfWholeBlocks(this.text.slice(this.settled));
+    if (end > this.settled) {
+      this.tail.before(renderMarkdown(this.text.slice(this.settled, end)));
+      this.settled = end;
+    }
+    this.tail.replaceChildren(renderMarkdown(this.text.slice(this.settled)));
+    this.rest = (performance.now() - begun) * BUSY_SHARE;
+  }
+}
+
+/** Returns how much of `text` no later text can change: up to the last blank line that is not inside fenced code. */
+export function lengthOfWholeBlocks(text: string): number {
+  let fence = '';
+  let at = 0;
+  let whole = 0;
+  for (const line of text.split(/(?<=\n)/)) {
+    const opening = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1];
+    if (fence) {
+      fence = opening?.startsWith(fence) && line.trim() === opening ? '' : fence;
+    } else if (opening) {
+      fence = opening;
+    } else if (line.trim() === '' && line.endsWith('\n')) {
+      whole = at + line.length;
+    }
+    at += line.length;
+  }
+  return whole;
+}

@@ -1,0 +1,157 @@
+/** One question and what came of it. */
+
+import type { Actions } from './actions';
+import { showAnswer } from './answer';
+import { acknowledge, iconButton } from './button';
+import type { Attachment } from './attachment';
+import { copyButton } from './code';
+import { asFailure, Failure, type AskEvent, type Vote } from './door';
+import { make } from './element';
+import { errorNotice, remark } from './notice';
+import type { Answer, Progress } from './schema';
+import { StreamingText } from './streaming';
+
+/** A turn as it is kept: plain JSON. `text` is what was streamed where there is no answer. */
+export interface Turn {
+  id: string;
+  question: string;
+  attachments: Attachment[];
+  state: 'running' | 'done' | 'stopped' | 'failed';
+  text: string;
+  answer?: Answer;
+  failure?: { message: string; hint: string; type: string };
+}
+
+/** What can be done with a turn. */
+export interface TurnDeeds {
+  retry(turn: Turn): void;
+  edit(turn: Turn): void;
+  /** Absent where votes are not taken. */
+  vote?(vote: Vote): Promise<void>;
+}
+
+/** Draws one turn, first while it runs, then as it ended. */
+export class TurnView {
+  readonly element = make('article', { class: 'lb-turn' });
+  private readonly body = make('div', { class: 'lb-turn-body' });
+  private readonly progress = make('p', { class: 'lb-progress', role: 'status' });
+  private stream = new StreamingText();
+
+  constructor(
+    readonly turn: Turn,
+    private readonly actions: Actions,
+    private readonly deeds: TurnDeeds
+  ) {
+    this.element.append(this.question(), this.body);
+    if (turn.state === 'running') {
+      this.begin();
+    } else {
+      this.settle();
+    }
+  }
+
+  /** Clears what came of it and waits for events. */
+  begin(): void {
+    this.turn.state = 'running';
+    this.turn.text = '';
+    delete this.turn.answer;
+    delete this.turn.failure;
+    this.stream = new StreamingText();
+    this.body.setAttribute('aria-busy', 'true'); // read aloud once it is whole, not word by word
+    this.body.replaceChildren(this.progress, this.stream.element);
+    this.tell({ what: 'asking', done: 0, total: 0 });
+  }
+
+  /** Takes the next event in. */
+  hear(event: AskEvent): void {
+    if (event.event === 'progress') {
+      this.tell(event.data);
+    } else if (event.event === 'sources') {
+      const count = event.data.sources.length;
+      this.tell({ what: `reading ${count} ${count === 1 ? 'passage' : 'passages'}`, done: 0, total: 0 });
+    } else if (event.event === 'token') {
+      this.turn.text += event.data.text;
+      this.stream.add(event.data.text);
+      this.progress.hidden = true;
+    } else {
+      this.turn.answer = event.data;
+      this.turn.state = 'done';
+      this.settle();
+    }
+  }
+
+  /** Ends the turn with an error; one that was cancelled counts as stopped. */
+  fail(error: unknown): void {
+    const failure = asFailure(error);
+    const stopped = failure.type === 'cancelled' || failure.name === 'AbortError';
+    this.turn.state = stopped ? 'stopped' : 'failed';
+    if (!stopped) {
+      this.turn.failure = { message: failure.message, hint: failure.hint, type: failure.type };
+    }
+    this.settle();
+  }
+
+  private tell(progress: Progress): void {
+    const far = progress.total > 0 ? ` ${Math.floor((100 * progress.done) / progress.total)} %` : '';
+    this.progress.textContent = `${progress.what}${far} …`;
+    this.progress.hidden = false;
+  }
+
+  private question(): HTMLElement {
+    const { question, attachments } = this.turn;
+    const bubble = make('div', { class: 'lb-question' }, make('div', { class: 'lb-question-text', text: question }));
+    for (const attachment of attachments) {
+      bubble.append(make('span', { class: 'lb-chip', text: attachment.title, title: attachment.text }));
+    }
+    const deeds = make('div', { class: 'lb-question-deeds' });
+    deeds.append(iconButton('edit', 'Edit the question', () => this.deeds.edit(this.turn)));
+    return make('div', { class: 'lb-asked' }, bubble, deeds);
+  }
+
+  /** Draws how it ended. */
+  private settle(): void {
+    this.stream.close();
+    this.body.removeAttribute('aria-busy');
+    const { answer, failure, state, text } = this.turn;
+    if (answer) {
+      this.body.replaceChildren(showAnswer(answer, this.actions), this.afterwards(answer.answer));
+      return;
+    }
+    const said = new StreamingText();
+    said.add(text);
+    said.close();
+    this.body.replaceChildren(...(text ? [said.element] : []));
+    if (state === 'failed' && failure) {
+      const again = { words: 'Ask again', act: () => this.deeds.retry(this.turn) };
+      this.body.append(errorNotice(new Failure(failure.message, failure.hint, failure.type), again));
+    } else {
+      this.body.append(remark('Stopped.'), this.afterwards(text));
+    }
+  }
+
+  private afterwards(text: string): HTMLElement {
+    const bar = make('div', { class: 'lb-deeds', role: 'group', 'aria-label': 'About this answer' });
+    if (text) {
+      bar.append(copyButton('Copy the answer', () => text));
+    }
+    bar.append(iconButton('retry', 'Ask again', () => this.deeds.retry(this.turn)));
+    if (this.deeds.vote && this.turn.answer) {
+      bar.append(this.thumb('up', 'Good answer'), this.thumb('down', 'Bad answer'));
+    }
+    return bar;
+  }
+
+  private thumb(rating: 'up' | 'down', label: string): HTMLButtonElement {
+    const button: HTMLButtonElement = iconButton(rating, label, () => {
+      const { question, answer } = this.turn;
+      if (answer) {
+        const { citations, request_id } = answer;
+        this.deeds.vote?.({ rating, question, answer: answer.answer, citations, request_id }).then(
+          () => acknowledge(button, 'Noted'),
+          (error: unknown) => this.body.append(errorNotice(asFailure(error)))
+        );
+      }
+    });
+    return button;
+  }
+}
