@@ -82,7 +82,6 @@ def running_peer(options: Options) -> Iterator[Peer]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "OMP_WAIT_POLICY": "passive"},  # as our own engine: what waits leaves the cores alone
     )
     assert process.stdin
     assert process.stdout
