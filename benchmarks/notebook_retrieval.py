@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.corpora import Corpus, Search, ours
 from benchmarks.engine import parser
-from benchmarks.notebooks.queries import DEVELOPMENT, KINDS, TEST, Query, corpus, read_queries
+from benchmarks.notebooks.queries import DEVELOPMENT, KINDS, SPLITS, Query, corpus, read_queries
 from benchmarks.searches import dense, grep, okapi
 from benchmarks.verdict import say
 from lorebook_api.home import find_home
@@ -35,7 +35,7 @@ Interval = tuple[float, float, float]
 def main() -> None:
     """Print a table of all systems, by kind and whole, and what ours is ahead of the best of the others."""
     arguments = parser(__doc__)
-    arguments.add_argument("--split", choices=(DEVELOPMENT, TEST), help="only this part of the queries")
+    arguments.add_argument("--split", choices=SPLITS, help="only this part of the queries")
     arguments.add_argument("--losses", action="store_true", help="where ours loses queries of the development part")
     options = arguments.parse_args()
     part = DEVELOPMENT if options.losses else options.split

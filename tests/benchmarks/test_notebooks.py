@@ -9,7 +9,7 @@ import pytest
 import snowballstemmer
 
 from benchmarks.notebooks.build import cell_id, order, read
-from benchmarks.notebooks.queries import COLLECTION, HERE, KINDS, Query, read_cells, read_notebooks, read_queries
+from benchmarks.notebooks.queries import COLLECTION, HERE, KINDS, SPLITS, Query, read_cells, read_notebooks, read_queries
 from lorebook_daemon.index.loaders.outputs import output_lines
 
 NOTEBOOKS = sorted(COLLECTION.glob("*.ipynb"))
@@ -77,13 +77,13 @@ def test_a_notebook_is_made_from_its_source_as_it_stands(path):
 
 
 def test_the_queries_are_numbered_and_there_are_enough_of_each_kind_and_split():
-    assert [query.id for query in QUERIES] == [f"n{number:03}" for number in range(1, 151)]
+    assert [query.id for query in QUERIES] == [f"n{number:03}" for number in range(1, 295)]
     assert {query.kind for query in QUERIES} == set(KINDS)
     for kind in KINDS:
         of_kind = [query for query in QUERIES if query.kind == kind]
-        assert len(of_kind) >= 37
-        assert sum(query.split == "development" for query in of_kind) >= 12
-    assert [sum(query.split == split for query in QUERIES) for split in ("development", "test")] == [50, 100]
+        assert len(of_kind) >= 73
+        assert sum(query.split == "development" for query in of_kind) >= 24
+    assert [sum(query.split == split for query in QUERIES) for split in SPLITS] == [98, 100, 96]
 
 
 def test_no_query_is_asked_twice():
@@ -130,9 +130,9 @@ def test_no_query_repeats_a_phrase_of_a_right_cell():
             assert not shared, (query.id, shared)
 
 
-def test_development_is_every_third_number():
-    splits = [Query(f"n{number:03}", "code", "", "", ()).split for number in (1, 2, 3, 150)]
-    assert splits == ["test", "test", "development", "development"]
+def test_development_is_every_third_number_and_the_later_rest_a_second_test():
+    splits = [Query(f"n{number:03}", "code", "", "", ()).split for number in (1, 2, 3, 150, 151, 294)]
+    assert splits == ["test", "test", "development", "development", "second", "development"]
 
 
 SOURCE = """%% a md
