@@ -9,7 +9,16 @@ import pytest
 import snowballstemmer
 
 from benchmarks.notebooks.build import cell_id, order, read
-from benchmarks.notebooks.queries import COLLECTION, HERE, KINDS, SPLITS, Query, read_cells, read_notebooks, read_queries
+from benchmarks.notebooks.queries import (
+    COLLECTION,
+    HERE,
+    KINDS,
+    SPLITS,
+    Query,
+    read_cells,
+    read_notebooks,
+    read_queries,
+)
 from lorebook_daemon.index.loaders.outputs import output_lines
 
 NOTEBOOKS = sorted(COLLECTION.glob("*.ipynb"))

@@ -46,8 +46,8 @@ def test_it_prints_each_group(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["score.py", str(results)])
     main()
     printed = dict(line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert printed["all"] == f"{1 / 150:.3f}"
-    assert {"development", "test", "words", "test, outputs"} <= set(printed)
+    assert printed["all"] == f"{1 / 294:.3f}"
+    assert {"development", "test", "second", "words", "test, outputs"} <= set(printed)
 
 
 def test_it_asks_for_the_results(monkeypatch):
