@@ -16,17 +16,16 @@ from lorebook_daemon.engine.threads import physical_cores
 
 TOKENS = 160
 
-QUOTING = (
-    ("barometer", "Write out the code of this source, unchanged."),
-    ("drift", "Quote every line of the source that holds a number, word for word, one after another."),
-    ("alarms", "Write the code of the source again with every variable name in capital letters."),
-    ("checks", "Add type hints to this code where they are missing, and give the whole code."),
-    ("levels", "Repeat the source, then say in one sentence what it does."),
-    ("store", "Rename the first function to `renamed` and write the whole code again."),
-    ("pipeline", "Add a comment above each line of the code, and give the whole code with its comments."),
-    ("simulate", "Copy the docstrings of this source, each with the line of code that stands above it."),
+WISHES = (
+    "Quote the lines that hold a number, word for word.",
+    "Which lines can raise an error? Quote them.",
+    "Rename the first function to `renamed` and write the whole code again.",
 )
-"""A file of the sample package, and what is asked of its second passage."""
+FILES = ("barometer", "drift", "alarms", "checks", "levels", "store", "pipeline", "simulate")
+"""Files of the sample package, of whose second passage each wish is asked."""
+
+LEAST_QUOTED = 0.5
+"""Share of an answer's lines that must stand in its source, else it is none that quotes."""
 
 PROSE = (
     "Write a long story about a well, without an end.",
@@ -43,10 +42,19 @@ class Pair:
     on: Written
     off: Written
 
+    prompt: Prompt
+
     @property
     def ratio(self) -> float:
         """Tokens a second with speculation ÷ without."""
         return _speed([self.on]) / _speed([self.off])
+
+    @property
+    def quoted(self) -> float:
+        """Share of the lines written without speculation that stand in what was sent, of those that say something."""
+        source = "\n".join((*self.prompt.passages, *(message.content for message in self.prompt.messages)))
+        lines = [line.strip() for line in self.off.text.splitlines() if len(line.strip()) >= 10]
+        return sum(line in source for line in lines) / len(lines) if lines else 0.0
 
 
 def about(file: str, wish: str) -> Prompt:
@@ -67,13 +75,14 @@ async def compare(on: EngineProcess, off: EngineProcess, prompts: Sequence[Promp
     for i, prompt in enumerate(prompts):
         first, second = (on, off) if i % 2 else (off, on)
         one, other = await write(first, prompt, TOKENS), await write(second, prompt, TOKENS)
-        pair = Pair(one, other) if i % 2 else Pair(other, one)
+        pair = Pair(one, other, prompt) if i % 2 else Pair(other, one, prompt)
         pairs.append(pair)
         end = pair.on.end
         same = "same text" if pair.on.text == pair.off.text else "OTHER TEXT"
         print(
             f"{kind} {i + 1}: {_speed([pair.on]):6.1f} ÷ {_speed([pair.off]):6.1f} tokens a second = {pair.ratio:.2f}"
-            f"   drafted {end.drafted}, accepted {end.accepted}, wrote {pair.on.tokens}   {same}",
+            f"   drafted {end.drafted}, accepted {end.accepted}, wrote {pair.on.tokens}   {same}"
+            + (f"   {pair.quoted:.0%} quoted" if prompt.passages else ""),
             flush=True,
         )
     return pairs
@@ -92,21 +101,25 @@ async def main() -> None:
     options = parser(__doc__).parse_args()
     model, threads = find_model(options.model), physical_cores()
     print(model.name)
-    count = 2 if options.quick else None
-    quoting = [about(file, wish) for file, wish in QUOTING[:count]]
+    files = FILES[:1] if options.quick else FILES
+    asked = [about(file, wish) for file in files for wish in WISHES]
     async with (
         running(model, speculation=True, threads=threads) as on,
         running(model, speculation=False, threads=threads) as off,
     ):
-        quoted = await compare(on, off, quoting, "quoting")
-        changed = [edited(prompt, pair.off.text) for prompt, pair in zip(quoting[:2], quoted, strict=False)]
-        quoted += await compare(on, off, changed, "editing")
-        prose = await compare(on, off, [plain_prompt(text) for text in PROSE[:count]], "prose")
-    pairs = [*quoted, *prose]
-    drafted, accepted = (sum(getattr(pair.on.end, what) for pair in quoted) for what in ("drafted", "accepted"))
-    middle = statistics.median(pair.ratio for pair in quoted)
-    print(f"\nquoting: {accepted} of {drafted} drafted tokens accepted; the median ratio is {middle:.2f}")
-    say("tokens a second on answers that quote, speculation on ÷ off", _whole(quoted), at_least=1.3)
+        answers = await compare(on, off, asked, "about a source")
+        long = [pair for pair in answers if pair.off.tokens > TOKENS // 2][:2]
+        changed = await compare(on, off, [edited(pair.prompt, pair.off.text) for pair in long], "again")
+        prose = await compare(on, off, [plain_prompt(text) for text in PROSE[: len(files)]], "prose")
+    quoting = [*(pair for pair in answers if pair.quoted >= LEAST_QUOTED), *changed]
+    drafted, accepted = (sum(getattr(pair.on.end, what) for pair in quoting) for what in ("drafted", "accepted"))
+    middle = statistics.median(pair.ratio for pair in quoting)
+    print(
+        f"\n{len(quoting)} answers quote: {accepted} of {drafted} guesses came true, the median ratio is {middle:.2f}"
+    )
+    print(f"on all answers about a source the ratio is {_whole([*answers, *changed]):.2f}")
+    pairs = [*answers, *changed, *prose]
+    say("tokens a second on answers that quote, speculation on ÷ off", _whole(quoting), at_least=1.3)
     say("the same on prose", _whole(prose), at_least=0.97)
     say("texts that are the same", sum(pair.on.text == pair.off.text for pair in pairs) / len(pairs), at_least=1.0)
 

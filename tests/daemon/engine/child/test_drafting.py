@@ -29,13 +29,19 @@ def test_what_stands_in_the_prompt_is_guessed_to_go_on_as_there() -> None:
     drafter = Drafter([1, 2, 3, 4, 5, 6, 7, 8, 9])
     for token in (0, 3, 4, 5, 6):
         drafter.add(token)
-    assert drafter.guess(10) == [7, 8, 9][:MOST]
-    assert drafter.guess(1) == [7]
+    assert drafter.guess(10) == [7]
+    assert drafter.guess(0) == []
 
 
-def test_the_latest_place_and_the_longest_likeness_count() -> None:
+def test_the_latest_place_counts() -> None:
     assert Drafter([1, 2, 3, 4, 8, 1, 2, 3, 4, 9, 1, 2, 3, 4]).guess(1) == [9]
-    assert Drafter([0, 1, 2, 3, 8, 5, 1, 2, 3, 9, 0, 1, 2, 3]).guess(1) == [8]
+
+
+def test_the_longer_the_text_follows_the_prompt_the_more_is_guessed() -> None:
+    source = list(range(100, 140))
+    for alike, guessed in ((3, 0), (4, 1), (7, 1), (8, MOST), (12, MOST)):
+        drafter = Drafter([*source, 0, *source[:alike]])
+        assert drafter.guess(MOST) == source[alike : alike + guessed]
 
 
 @pytest.mark.parametrize("said", [[], [1], [1, 2], [5, 6, 7, 8]])
@@ -52,7 +58,7 @@ def test_guesses_follow_the_same_tokens_somewhere_before(prompted: list[int], sa
     guessed = drafter.guess(most)
     assert len(guessed) <= min(most, MOST)
     if guessed:
-        found = [whole[i : i + len(guessed)] for i in range(2, len(whole)) if whole[i - 2 : i] == whole[-2:]]
+        found = [whole[i : i + len(guessed)] for i in range(4, len(whole)) if whole[i - 4 : i] == whole[-4:]]
         assert guessed in found
 
 
@@ -65,21 +71,22 @@ def test_what_was_learnt_is_counted(prompted: list[int], learnt: list[tuple[int,
     assert drafter.accepted == sum(min(pair) for pair in learnt)
 
 
-def steps_with_guesses(drafter: Drafter, right: bool, steps: int) -> int:
-    """Say the same word again and again, with guesses that all come true, or none; return how often was guessed."""
-    guessed = 0
-    for n in range(steps):
-        drafter.add(1 + n % 4)
-        guess = drafter.guess(MOST)
-        guessed += bool(guess)
-        drafter.learn(len(guess), len(guess) if right else 0)
-    return guessed
-
-
-def test_guessing_pauses_where_it_does_not_pay_and_is_tried_again() -> None:
-    assert steps_with_guesses(Drafter([1, 2, 3, 4] * 4), right=True, steps=400) == 400
-    wrong = steps_with_guesses(Drafter([1, 2, 3, 4] * 4), right=False, steps=400)
-    assert 4 <= wrong < 40
+def test_after_wrong_guesses_more_must_be_alike() -> None:
+    source = list(range(100, 140))
+    drafter = Drafter([*source, 0, *source[:10]])
+    drafter.learn(4, 0)
+    assert drafter.guess(MOST) == []
+    for token in source[10:13]:
+        drafter.add(token)
+    assert drafter.guess(MOST) == source[13:14]
+    for token in source[13:25]:
+        drafter.add(token)
+    assert drafter.guess(MOST) == source[25:40]
+    drafter.learn(10, 10)
+    drafter.learn(10, 10)
+    for token in (0, *source[:8]):
+        drafter.add(token)
+    assert drafter.guess(MOST) == source[8 : 8 + MOST], "as at the beginning"
 
 
 # -- the text
@@ -136,7 +143,7 @@ def test_so_it_is_where_many_guesses_come_true(pair: tuple[Up, Up]) -> None:
     assert share(pairs) > 0.9
     assert len({one.text for one, _ in pairs}) > len(pairs) / 2
     drafted, accepted = guesses(pairs)
-    assert 50 < accepted < drafted - 50, "guesses that come true, and guesses that do not"
+    assert 20 < accepted < drafted - 20, "guesses that come true, and guesses that do not"
 
 
 def test_so_it_is_under_an_adapter(pair: tuple[Up, Up], tiny_lora: Path, tiny_alora: Path) -> None:
@@ -160,7 +167,7 @@ def test_what_is_drawn_with_a_seed_is_the_same_but_for_rounding(pair: tuple[Up, 
     assert share(pairs) > 0.8
     assert len({one.text for one, _ in pairs}) > 6
     drafted, accepted = guesses(pairs)
-    assert 20 < accepted < drafted
+    assert 8 < accepted < drafted
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 5])
