@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from lorebook_daemon.models.gguf_header import read_header
 
 AUTO = "auto"
 _LIKE = 0.6
+_LONGEST_NAME = 1000
 _OWNERS = {"huggingface": "the Hugging Face cache", "ollama": "Ollama", "lmstudio": "LM Studio"}
 
 
@@ -52,8 +53,8 @@ def resolve(name_or_path: str, home: Home) -> LocalModel:
     """
     if name_or_path == AUTO:
         return _resolve_auto(home)
-    path = Path(name_or_path).expanduser()
-    if (path.parent != Path() or path.suffix.lower() == ".gguf") and path.is_file():
+    path = _file_at(name_or_path)
+    if path:
         return _checked(LocalModel(path.stem, path.absolute(), None, "path"))
     known = find_known(name_or_path)
     if known is not None and known.purpose == "embed":
@@ -63,6 +64,23 @@ def resolve(name_or_path: str, home: Home) -> LocalModel:
         if model.name.casefold() == wanted:
             return _checked(model)
     raise _not_found(name_or_path, known, home)
+
+
+def _file_at(name_or_path: str) -> Path | None:
+    """Return the file that a path names; None for a name, and for what no system could take as a path."""
+    try:
+        path = Path(name_or_path).expanduser()
+    except RuntimeError:  # the home of somebody who is not here
+        return None
+    return path if (path.parent != Path() or path.suffix.lower() == ".gguf") and _exists(path.is_file) else None
+
+
+def _exists(check: Callable[[], bool]) -> bool:
+    """Return what `check` says; False for what no system takes as a path: too long, or with a NUL in it."""
+    try:
+        return check()
+    except (OSError, ValueError):
+        return False
 
 
 def check_name(name_or_path: str, home: Home) -> None:
@@ -202,8 +220,10 @@ def _checked(model: LocalModel) -> LocalModel:
 def _not_found(name: str, known: KnownModel | None, home: Home) -> NotFound:
     if known is not None:
         return missing(known)
-    path = Path(name).expanduser()
-    if path.is_dir():
+    if len(name) > _LONGEST_NAME:
+        return NotFound(f"There is no model {name[:40]}….", "See `lorebook models list`.")
+    path = Path(name)
+    if _exists(path.is_dir):
         return NotFound(f"{path.absolute()} is a folder.", "Name a GGUF file in it, or see `lorebook models list`.")
     if path.suffix.lower() == ".gguf" or name.startswith((".", "~")) or path.is_absolute():
         return NotFound(f"There is no file at {path.absolute()}.", "See `lorebook models list`.")

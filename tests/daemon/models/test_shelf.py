@@ -184,3 +184,11 @@ def test_removing_an_embedder_and_the_start_of_a_download(home: Home) -> None:
     assert not (home.models / "minilm").exists()
     _put(home.models / f"{LARGE}.gguf.part", b"12345")
     assert remove(LARGE, home).freed == 5
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "x" * 5000 + ".gguf", "/" + "y" * 300 + "/z.gguf", "a\0b.gguf", "~nobody-here/a.gguf"]
+)
+def test_what_no_system_takes_as_a_path_is_a_model_that_is_not_there(name: str, home: Home) -> None:
+    with pytest.raises(NotFound):
+        resolve(name, home)
