@@ -17,6 +17,7 @@ from lorebook_api.schema import Answer, IndexReport, ModelInfo, Progress, RootIn
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.application import create_app
+from lorebook_daemon.app.conversations import Conversations
 from lorebook_daemon.app.endpoint import listen
 from lorebook_daemon.app.engines import Engines
 from lorebook_daemon.app.guard import Credentials
@@ -210,6 +211,7 @@ class Bench:
             models=self.models.parts(),
             adapters=Adapters(find_home()),
             warmer=warmer,
+            conversations=Conversations(find_home()),
             answer=plain_answer,
             stop=self._stop,
         )

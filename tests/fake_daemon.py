@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from filelock import FileLock
 
+from lorebook_api.conversation import Conversation, ConversationInfo, Exchange
 from lorebook_api.errors import Cancelled, LorebookError, NotFound
 from lorebook_api.schema import (
     AdapterInfo,
@@ -85,6 +86,16 @@ ADAPTER = AdapterInfo(
     base="Echo 1B",
     scale=0.5,
 )
+CONVERSATION = Conversation(
+    "c1",
+    "Where do the null rows go?",
+    "2030-01-01T00:00:00+00:00",
+    "2030-01-01T00:01:00+00:00",
+    (
+        Exchange("q1", "Where do the null rows go?", "2030-01-01T00:00:00+00:00", ANSWER),
+        Exchange("q2", "And then?", "2030-01-01T00:01:00+00:00", text="half", error="Stopped.", stopped=True),
+    ),
+)
 DAMAGED = AdapterInfo("old", "/models/adapters/old.gguf", 15, damaged="old.gguf is cut short: 0 of 2 MB.")
 
 
@@ -133,6 +144,7 @@ class Scripts:
         ]
     )
     adapters: tuple[AdapterInfo, ...] = (ADAPTER, DAMAGED)
+    conversations: list[Conversation] = field(default_factory=list)
     error: LorebookError | None = None
     """Answered to everything but /health."""
 
@@ -255,8 +267,24 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/adapters/old": lambda: self._json(asdict(DAMAGED)),
             "/api/stop": self._stop,
         }
+        if self.path.startswith("/api/conversations"):
+            return self._conversations()
         missing = NotFound(f"{self.path} is not something this daemon does.")
         return routes.get(self.path, lambda: self._json(missing.body(), 404))()
+
+    def _conversations(self) -> None:
+        kept = self.daemon.scripts.conversations
+        _, _, conversation = self.path.removeprefix("/api/conversations").partition("/")
+        conversation, _, deed = conversation.partition("/")
+        found = next((one for one in kept if one.id == conversation), None)
+        if not conversation:
+            infos = [ConversationInfo(one.id, one.title, one.created, one.updated, len(one.exchanges)) for one in kept]
+            return self._json({"conversations": [asdict(info) for info in infos]})
+        if found is None:
+            return self._json(NotFound(f"There is no conversation {conversation!r}.").body(), 404)
+        if self.command == "DELETE":
+            kept.remove(found)
+        return self._json({deed: conversation} if self.command != "GET" else asdict(found))
 
     def _json(self, body: Any, status: int = 200) -> None:
         data = json.dumps(body).encode()

@@ -22,6 +22,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
+from lorebook_api.conversation import Conversation, ConversationInfo
 from lorebook_api.discovery import Daemon, open_http
 from lorebook_api.errors import DaemonUnavailable, LorebookError, from_body
 from lorebook_api.schema import (
@@ -141,6 +142,26 @@ class Client:
         """Take an ask back, wherever it is: queued, loading, reading or answering."""
         self._call("POST", "/api/cancel", asdict(CancelRequest(request_id)))
 
+    def conversations(self) -> tuple[ConversationInfo, ...]:
+        """Return the conversations that the daemon keeps, the one that was last used first."""
+        return tuple(decode(ConversationInfo, one) for one in self._call("GET", "/api/conversations")["conversations"])
+
+    def conversation(self, conversation: str) -> Conversation:
+        """Return a conversation with all its exchanges."""
+        return decode(Conversation, self._call("GET", _conversation_path(conversation)))
+
+    def cut_conversation(self, conversation: str, exchange: str) -> None:
+        """Drop an exchange and all that follow it."""
+        self._call("POST", f"{_conversation_path(conversation)}/cut", {"exchange": exchange})
+
+    def rename_conversation(self, conversation: str, title: str) -> None:
+        """Give a conversation another title."""
+        self._call("POST", f"{_conversation_path(conversation)}/title", {"title": title})
+
+    def delete_conversation(self, conversation: str) -> None:
+        """Forget a conversation."""
+        self._call("DELETE", _conversation_path(conversation))
+
     def _call(self, method: str, path: str, body: Any = None, seconds: float | None = 30.0) -> Any:
         with self._reaching(), open_http(self.daemon, seconds) as http:
             response = http.request(method, path, json=body)
@@ -185,6 +206,10 @@ class Client:
     def _gone(self) -> DaemonUnavailable:
         message = f"the daemon (pid {self.daemon.pid}) ended or stopped answering while it was at this."
         return DaemonUnavailable(message, "Try again: it starts by itself. What happened: lorebook logs")
+
+
+def _conversation_path(conversation: str) -> str:
+    return f"/api/conversations/{quote(conversation, safe='')}"
 
 
 @cache

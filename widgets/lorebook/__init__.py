@@ -8,14 +8,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lorebook.answer import Answer
     from lorebook.asking import ask, search
+    from lorebook.chatting import Chat, chat
     from lorebook.results import SearchResults
 
-__all__ = ["Answer", "SearchResults", "ask", "load_ipython_extension", "search", "unload_ipython_extension"]
+__all__ = [
+    "Answer",
+    "Chat",
+    "SearchResults",
+    "ask",
+    "chat",
+    "load_ipython_extension",
+    "search",
+    "unload_ipython_extension",
+]
 
 _HOMES = {
     "Answer": "lorebook.answer",
+    "Chat": "lorebook.chatting",
     "SearchResults": "lorebook.results",
     "ask": "lorebook.asking",
+    "chat": "lorebook.chatting",
     "search": "lorebook.asking",
 }
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lorebook.links import target_of
-from lorebook.markdown import code_block, link, plain, prose
+from lorebook.markdown import link, plain, prose
+from lorebook_api.fence import code_block
 from lorebook_api.place import name_place
 from lorebook_api.schema import Answer as Body
-from lorebook_api.schema import AskRequest, Citation, Claim, Source, Timings, Usage
+from lorebook_api.schema import AskRequest, Attachment, Citation, Claim, Source, Timings, Usage
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,13 @@ class Answer:
         return {"text/plain": _as_text(self), "text/markdown": _as_markdown(self)}
 
 
+def sent_along(attachments: Sequence[Attachment]) -> str:
+    """Return in a line what went to the model beside the question; empty for nothing."""
+    return f"with {', '.join(one.title for one in attachments)}" if attachments else ""
+
+
 def _as_text(answer: Answer) -> str:
-    lines = [*answer.body.notices, answer.text.strip(), ""]
+    lines = [*_remarks(answer), answer.text.strip(), ""]
     for citation in answer.citations:
         lines.append(f"[{citation.n}] {_name(answer, citation)} (support {citation.support:.2f})")
         lines += [f"    {line}" for line in citation.quote.splitlines()]
@@ -92,7 +98,7 @@ def _as_text(answer: Answer) -> str:
 
 
 def _as_markdown(answer: Answer) -> str:
-    parts = [f"*{plain(notice)}*" for notice in answer.body.notices]
+    parts = [f"*{plain(remark)}*" for remark in _remarks(answer)]
     marks = {citation.n: link(f"[{citation.n}]", _target(answer, citation)) for citation in answer.citations}
     parts.append(prose(answer.text, marks))
     for citation in answer.citations:
@@ -106,6 +112,10 @@ def _as_markdown(answer: Answer) -> str:
     if unsupported:
         parts.append("\n".join(["**No passage supports:**", "", *unsupported]))
     return "\n\n".join([*parts, f"<small>{plain(_summary(answer))}</small>"])
+
+
+def _remarks(answer: Answer) -> list[str]:
+    return [*filter(None, (sent_along(answer.request.attachments),)), *answer.body.notices]
 
 
 def _unsupported(answer: Answer) -> Sequence[Claim]:

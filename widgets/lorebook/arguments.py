@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from lorebook.context import CONTEXTS, VARIABLE
 from lorebook_api.errors import BadRequest
 from lorebook_api.typed import K_MOST, MAX_TOKENS_MOST
 
@@ -24,6 +25,8 @@ class AskOptions:
     k: int | None = None
     max_tokens: int | None = None
     grounding: bool = True
+    context: tuple[str, ...] = ()
+    """What goes along: words of `lorebook.context.CONTEXTS`, and `var:NAME`."""
 
 
 def parse_options(line: str) -> tuple[AskOptions, str]:
@@ -56,10 +59,20 @@ def _number(name: str, value: str, most: int) -> int:
     return int(value)
 
 
+def _contexts(value: str) -> tuple[str, ...]:
+    words = tuple(word for word in value.split(",") if word)
+    for word in words:
+        if word not in CONTEXTS:
+            raise BadRequest(f"--context {word} is not known; it takes {', '.join(CONTEXTS)}.", HINT)
+    return words
+
+
 OPTIONS: dict[str, Callable[[AskOptions, str], AskOptions]] = {
     "--root": lambda options, value: replace(options, roots=(*options.roots, value)),
     "--adapter": lambda options, value: replace(options, adapters=(*options.adapters, value)),
     "--model": lambda options, value: replace(options, model=value),
+    "--context": lambda options, value: replace(options, context=(*options.context, *_contexts(value))),
+    "--var": lambda options, value: replace(options, context=(*options.context, VARIABLE + value)),
     "-k": lambda options, value: replace(options, k=_number("-k", value, K_MOST)),
     "--max-tokens": lambda options, value: replace(options, max_tokens=_number("--max-tokens", value, MAX_TOKENS_MOST)),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from lorebook_api.client import Client, TokenText, new_request_id
 from lorebook_api.discovery import connect
 from lorebook_api.errors import DaemonUnavailable, LorebookError
 from lorebook_api.home import find_home
+from lorebook_api.schema import AdapterUse, AskRequest, Kind, Progress, SearchRequest
 from lorebook_api.schema import Answer as Body
-from lorebook_api.schema import AskRequest, Kind, Progress, SearchRequest
 from lorebook_api.typed import find_model, find_roots, parse_adapter
 
 Roots = str | Path | Sequence[str | Path] | None
@@ -42,9 +42,9 @@ def ask(
     """
     request = AskRequest(
         question=question,
-        roots=find_roots(_several(root)) if grounding else (),
+        roots=find_roots(several(root)) if grounding else (),
         model=find_model(model),
-        adapters=tuple(parse_adapter(name) for name in ([adapter] if isinstance(adapter, str) else adapter)),
+        adapters=adapter_uses(adapter),
         k=k,
         max_tokens=max_tokens,
         grounding=grounding,
@@ -59,19 +59,19 @@ def ask(
 
 def search(query: str, root: Roots = None, *, k: int = 10, kind: Kind | None = None) -> SearchResults:
     """Return the passages below `root` that fit `query` best, best first. Raises LorebookError."""
-    request = SearchRequest(query, find_roots(_several(root)), k, kind)
+    request = SearchRequest(query, find_roots(several(root)), k, kind)
     response = reach().search(request)
     return SearchResults(response, request, notebook_folder(current_shell()))
 
 
-def reach(live: Live | None = None) -> Client:
-    """Return a client of this user's daemon, which is started if need be; `live` is told what is being done."""
-    return Client(connect(find_home(), report=live.note if live else None))
+def reach(report: Callable[[str], None] | None = None) -> Client:
+    """Return a client of this user's daemon, which is started if need be; `report` is told what is being done."""
+    return Client(connect(find_home(), report=report))
 
 
 def follow(request: AskRequest, live: Live | None) -> Answer:
     """Ask, show in `live` what happens, and return the answer; an interrupt takes the question back and goes on."""
-    client = reach(live)
+    client = reach(live.note if live else None)
     try:
         with closing(client.ask(request)) as events:
             for event in events:
@@ -103,7 +103,23 @@ def current_shell() -> Any:
     return ipython.get_ipython() if ipython else None
 
 
-def _several(root: Roots) -> Sequence[str | Path]:
+def shown_by(shell: Any) -> Callable[[Any], str]:
+    """Return what makes plain text of a value as IPython would show it."""
+
+    def show(value: Any) -> str:
+        bundle, _ = shell.display_formatter.format(value, include={"text/plain"})
+        return str(bundle.get("text/plain", ""))
+
+    return show
+
+
+def adapter_uses(adapter: str | Sequence[str]) -> tuple[AdapterUse, ...]:
+    """Return the adapters that `NAME` or `NAME:SCALE`, or several, mean; raises BadRequest for a bad scale."""
+    return tuple(parse_adapter(name) for name in ([adapter] if isinstance(adapter, str) else adapter))
+
+
+def several(root: Roots) -> Sequence[str | Path]:
+    """Return the folders that were given, none for None."""
     if root is None:
         return ()
     return [root] if isinstance(root, str | Path) else root

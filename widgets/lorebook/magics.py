@@ -10,8 +10,11 @@ from typing import Any
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Int, Unicode
 
+from lorebook.answer import sent_along
 from lorebook.arguments import HINT, parse_options
-from lorebook.asking import follow, reach
+from lorebook.asking import follow, reach, shown_by
+from lorebook.cells import forget_record, record_of
+from lorebook.context import Surroundings
 from lorebook.fill import fill
 from lorebook.live import Live, open_display
 from lorebook.questions import keep_question_marks
@@ -20,7 +23,7 @@ from lorebook_api.client import new_request_id
 from lorebook_api.discovery import find_daemon
 from lorebook_api.errors import BadRequest, DaemonUnavailable, LorebookError
 from lorebook_api.home import find_home
-from lorebook_api.schema import AskRequest, IndexReport, IndexRequest
+from lorebook_api.schema import AskRequest, Attachment, IndexReport, IndexRequest
 from lorebook_api.typed import find_model, find_roots, parse_adapter
 
 HELP = """\
@@ -30,6 +33,9 @@ why does {Err[7]} happen?                 {name}, {In[3]}, {Out[3]}, {Err[3]} ar
 
 options of both:  --root DIR (repeatable)  --model NAME|PATH  --adapter NAME[:SCALE] (repeatable)
                   -k N  --max-tokens N  --no-grounding
+                  --context cell,above,error,output   what of this notebook goes along: the cell that ran last,
+                  the cells above, the last error, the last output; each is named before it is sent
+                  --var NAME (repeatable)   type, shape, columns and first rows of a variable go along
 The last answer is kept in `_ask`. Keep %load_ext lorebook in a cell before the first %ask: in the same cell
 IPython still takes a question mark at the end of %ask for a call for help.
 Defaults:         %config LoreMagics.root = "../data"    (also: model, k, max_tokens)
@@ -68,33 +74,39 @@ class LoreMagics(Magics):
         _guarded(lambda: self._lore(line))
 
     def _ask(self, line: str, cell: str | None) -> None:
-        request = self._request(line, cell)
         live = Live(open_display)
+        request = self._request(line, cell, live)
         answer = follow(request, live)
         self.shell.user_ns[LAST] = answer
         live.finish(answer._repr_mimebundle_())
 
-    def _request(self, line: str, cell: str | None) -> AskRequest:
+    def _request(self, line: str, cell: str | None, live: Live) -> AskRequest:
         options, rest = parse_options(line)
         question = "\n".join(filter(None, (rest, (cell or "").strip())))
         if not question:
             raise BadRequest("there is no question.", HINT)
-        roots = options.roots or ((self.root,) if self.root else ())
+        roots = find_roots(options.roots or ((self.root,) if self.root else ()))
         return AskRequest(
-            question=fill(question, self.shell.user_ns, self.errors, self._as_text),
-            roots=find_roots(roots) if options.grounding else (),
+            question=fill(question, self.shell.user_ns, self.errors, shown_by(self.shell)),
+            roots=roots if options.grounding else (),
             model=find_model(options.model or self.model),
             adapters=tuple(parse_adapter(adapter) for adapter in options.adapters),
             k=options.k or self.k,
             max_tokens=options.max_tokens or self.max_tokens,
             grounding=options.grounding,
             request_id=new_request_id(),
+            attachments=self._along(options.context, roots[0], live),
         )
 
-    def _as_text(self, value: Any) -> str:
-        """Return what IPython would show for `value` as plain text."""
-        bundle, _ = self.shell.display_formatter.format(value, include={"text/plain"})
-        return str(bundle.get("text/plain", ""))
+    def _along(self, context: tuple[str, ...], root: str, live: Live) -> tuple[Attachment, ...]:
+        """Return what goes along with the question, named on the page before it is sent."""
+        if not context:
+            return ()
+        record = record_of(self.shell)
+        around = Surroundings(self.shell.user_ns, record, root, shown_by(self.shell), record.running)
+        gathered = around.gather(context)
+        live.note("; ".join([sent_along(gathered.attachments), *gathered.notices]))
+        return gathered.attachments
 
     def _lore(self, line: str) -> None:
         word, *words = line.split() or ["help"]
@@ -110,6 +122,7 @@ def load(shell: Any) -> None:
     shell.register_magics(magics)
     shell.events.register("post_run_cell", magics.errors.record)
     shell.input_transformers_cleanup.append(keep_question_marks)
+    record_of(shell)
 
 
 def unload(shell: Any) -> None:
@@ -118,6 +131,7 @@ def unload(shell: Any) -> None:
     if magics is not None and keep_question_marks in shell.input_transformers_cleanup:
         shell.events.unregister("post_run_cell", magics.errors.record)
         shell.input_transformers_cleanup.remove(keep_question_marks)
+        forget_record(shell)
 
 
 def _guarded(work: Callable[[], None]) -> None:
@@ -153,7 +167,7 @@ def _models(_: list[str]) -> str:
 def _index(roots: list[str]) -> str:
     request = IndexRequest(find_roots(roots))
     live = Live(open_display)
-    with closing(reach(live).index(request)) as events:
+    with closing(reach(live.note).index(request)) as events:
         reports = []
         for event in events:
             if isinstance(event, IndexReport):

@@ -12,28 +12,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import quote as quote_url
 
+from lorebook_api.fence import CONTROL, code_block
+
 _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,})([^\n`]*)\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"(?<!`)(`+)(?!`)([^\n]+?)(?<!`)\1(?!`)")
-_LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,30}")
 _ACTIVE = str.maketrans({mark: f"&#{ord(mark)};" for mark in "<>&[]`$\\"})
 _ANY = str.maketrans({mark: f"&#{ord(mark)};" for mark in "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"})
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _MARK = re.compile(r"&#91;(\d{1,4})&#93;")
 _BARE_URL = re.compile(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])")
 
 
 def plain(text: str) -> str:
     """Return `text` as Markdown that shows exactly these characters, on one line."""
-    return " ".join(_CONTROL.sub("", text).split()).translate(_ANY)
-
-
-def code_block(text: str, language: str = "") -> str:
-    """Return `text` fenced, the fence longer than any that the text holds."""
-    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n")).strip("\n")
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    language = language if _LANGUAGE.fullmatch(language) else ""
-    return f"{fence}{language}\n{text}\n{fence}"
+    return " ".join(CONTROL.sub("", text).split()).translate(_ANY)
 
 
 def prose(text: str, marks: Mapping[int, str] = MappingProxyType({})) -> str:
@@ -64,7 +55,7 @@ def _inline(text: str, marks: Mapping[int, str]) -> str:
     for code in _INLINE.finditer(text):
         parts += [
             _passive(text[end : code.start()], marks),
-            f"<code>{_CONTROL.sub('', code[2]).strip().translate(_ANY)}</code>",
+            f"<code>{CONTROL.sub('', code[2]).strip().translate(_ANY)}</code>",
         ]
         end = code.end()
     parts.append(_passive(text[end:], marks))
@@ -72,7 +63,7 @@ def _inline(text: str, marks: Mapping[int, str]) -> str:
 
 
 def _passive(text: str, marks: Mapping[int, str]) -> str:
-    escaped = _CONTROL.sub("", text.replace("\r\n", "\n")).translate(_ACTIVE)
+    escaped = CONTROL.sub("", text.replace("\r\n", "\n")).translate(_ACTIVE)
     # A renderer may turn a bare URL into a link; an entity inside the scheme keeps it text.
     escaped = _BARE_URL.sub(lambda scheme: f"{scheme[1][0]}&#{ord(scheme[1][1])};{scheme[1][2:]}", escaped)
     # Four spaces would start a code block, in which the entities above would show as such.

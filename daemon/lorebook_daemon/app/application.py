@@ -13,6 +13,7 @@ from lorebook_api.schema import Status
 from lorebook_api.version import VERSION
 from lorebook_daemon.app.adapting import adapter_routes, lora_routes
 from lorebook_daemon.app.asking import asking_routes
+from lorebook_daemon.app.conversing import conversation_routes
 from lorebook_daemon.app.failures import EXCEPTION_HANDLERS
 from lorebook_daemon.app.guard import BodyLimit, Guard, Journal
 from lorebook_daemon.app.keeping import index_routes, model_routes
@@ -47,6 +48,7 @@ def create_app(parts: Parts) -> FastAPI:
     for routes in (
         daemon_routes,
         asking_routes,
+        conversation_routes,
         opening_routes,
         index_routes,
         model_routes,

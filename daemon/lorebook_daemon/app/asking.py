@@ -20,7 +20,9 @@ from lorebook_api.schema import (
 )
 from lorebook_daemon.answer import reading
 from lorebook_daemon.answer.retrieved import RootHit
+from lorebook_daemon.app.attaching import attaching, check_attachments, told_with
 from lorebook_daemon.app.checks import check_ask, check_search, served_or
+from lorebook_daemon.app.conversing import conversing
 from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.roots import Opened
@@ -38,6 +40,7 @@ def asking_routes(parts: Parts) -> APIRouter:
         adapters = parts.adapters.chosen(request.adapters or None)
         named = replace(request, request_id=request.request_id or uuid.uuid4().hex, adapters=adapters)
         check_ask(named)
+        check_attachments(named.attachments)
         return EventStream(lambda emit: _ask(parts, named, emit), named.request_id, parts.running)
 
     @router.post("/cancel")
@@ -53,17 +56,27 @@ def asking_routes(parts: Parts) -> APIRouter:
 
 
 async def _ask(parts: Parts, request: AskRequest, emit: Emit) -> None:
+    """Answer, as part of a conversation where there is one."""
+    answer = await conversing(parts.conversations, request, emit, lambda told, send: _answered(parts, told, send))
+    emit("answer", answer)
+
+
+async def _answered(parts: Parts, request: AskRequest, emit: Emit) -> Answer:
     """Bring the roots up to date and the model here, wait for the engine, answer."""
     arrived = time.perf_counter()
     report = reporter(emit)
-    opened = _NOTHING
+    opened, top = _NOTHING, ""
     if request.grounding:
-        opened = await parts.roots.open(served_or(request.roots, parts.served), report)
+        roots = served_or(request.roots, parts.served)
+        opened, top = await parts.roots.open(roots, report), str(roots[0])
+    else:
+        request = told_with(request)
     model = await parts.models.find(parts.settings.model if request.model == "auto" else request.model, report)
     async with parts.engines.using(model, report) as engine:
         waited_ms = (time.perf_counter() - arrived) * 1000
-        answer = await parts.answer(request, parts.warmer.noting(opened), engine, _sender(emit), parts.settings)
-    emit("answer", _timed(replace(answer, request_id=request.request_id), waited_ms))
+        retriever = attaching(parts.warmer.noting(opened), request, top)
+        answer = await parts.answer(request, retriever, engine, _sender(emit), parts.settings)
+    return _timed(replace(answer, request_id=request.request_id), waited_ms)
 
 
 def _sender(emit: Emit) -> reading.Emit:

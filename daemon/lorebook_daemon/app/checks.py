@@ -45,6 +45,7 @@ def check_ask(request: AskRequest) -> None:
         raise BadRequest(f"max_tokens is {request.max_tokens}; it takes 1 or more.")
     _check_id("request_id", request.request_id, "Leave it out to be given one.")
     _check_id("user", request.user, "Leave it out, or send a short name.")
+    _check_id("conversation", request.conversation, "Leave it out, or send a short id.")
     check_text("model", request.model)
     check_sampling(request.sampling)
     check_adapters(request.adapters)

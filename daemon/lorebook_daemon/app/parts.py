@@ -11,6 +11,7 @@ from lorebook_daemon.answer.reading import Emit
 from lorebook_daemon.answer.retrieved import Retriever
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.adapterroom import Adapters
+from lorebook_daemon.app.conversations import Conversations
 from lorebook_daemon.app.engines import Engines, Report
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.lifecycle import RuntimeFile
@@ -59,6 +60,7 @@ class Parts:
     models: Models
     adapters: Adapters
     warmer: Warmer
+    conversations: Conversations
     answer: Answering
     stop: Callable[[], None]
     """Ends the daemon, soon."""

@@ -18,6 +18,7 @@ from lorebook_daemon.app.activity import Activity, until_idle
 from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.checks import folders
+from lorebook_daemon.app.conversations import Conversations
 from lorebook_daemon.app.endpoint import Endpoint, listen
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.indexroom import indexes_at
@@ -69,6 +70,7 @@ def assemble(
         models=models_at(home, settings),
         adapters=Adapters(home),
         warmer=warmer,
+        conversations=Conversations(home),
         answer=ask,
         stop=stop.set,
     )

@@ -8,8 +8,11 @@ export class ContextBar {
   readonly element = make('div', { class: 'lb-context', role: 'group', 'aria-label': 'Sent with the question' });
   private list: Attachment[] = [];
 
-  /** `scope` says what is searched, such as the folder's name. */
-  constructor(private scope: string) {
+  /** `scope` says what is searched, such as the folder's name; `removed` hears of what the person takes out. */
+  constructor(
+    private scope: string,
+    private readonly removed?: (attachment: Attachment) => void
+  ) {
     this.draw();
   }
 
@@ -43,6 +46,7 @@ export class ContextBar {
     const remove = iconButton('close', `Do not send ${attachment.title}`, () => {
       this.list = this.list.filter(other => other !== attachment);
       this.draw();
+      this.removed?.(attachment);
     });
     const text = make('pre', { text: attachment.text, tabindex: '0', role: 'region', 'aria-label': attachment.title });
     const fold = make('details', { class: 'lb-fold' }, make('summary', { text: attachment.title }), text);

@@ -1,0 +1,68 @@
+"""A widget whose messages all arrive, and which says what to do where no front end shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from lorebook.channel import Channel, Message, State
+from lorebook.errands import failure
+from lorebook_api.errors import LorebookError
+
+STATIC = Path(__file__).parent / "static"
+"""Where `make frontend` puts the widgets' scripts and their style sheet."""
+
+_NOT_BUILT = """\
+export default { render({ el }) {
+  el.textContent = 'The front end of lorebook is not built in this checkout. Type: make frontend';
+} };
+"""
+
+
+class LorebookWidget(anywidget.AnyWidget):
+    """Shows a state in any number of pages, and acts on what they send; `script` names its bundle in `STATIC`.
+
+    A subclass has the actions of its pages in `act`, and `static_text` for where nothing is shown.
+    """
+
+    _esm = traitlets.Unicode(_NOT_BUILT).tag(sync=True)
+    _css = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, script: str, state: State, **traits: Any) -> None:
+        super().__init__(_esm=_read(f"{script}.js") or _NOT_BUILT, _css=_read(f"{script}.css"), **traits)
+        self.channel = Channel(self.send, self._act, state)
+        self.on_msg(self._hear)
+
+    def act(self, message: Message) -> None:
+        """Do what a page asks for; what it raises is shown there. Must return soon."""
+        raise NotImplementedError
+
+    def static_text(self) -> str:
+        """Return what stands in the place of the widget where no front end runs."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            bundle[0]["text/plain"] = self.static_text()
+        return bundle
+
+    def __repr__(self) -> str:
+        return self.static_text()
+
+    def _hear(self, _: Any, content: Message, buffers: Any) -> None:
+        self.channel.receive(content)
+
+    def _act(self, message: Message) -> None:
+        try:
+            self.act(message)
+        except LorebookError as error:
+            self.channel.post({"type": "notice", "failure": failure(error)})
+
+
+def _read(name: str) -> str:
+    file = STATIC / name
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
