@@ -130,6 +130,15 @@ class FakeEngine:
             self._keep(prompt)
         return [_leaning(prompt) for prompt in prompts]
 
+    async def likelihood(
+        self, prompts: Sequence[Prompt], text: str, adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[float]:
+        self._note(Call("likelihood", turn, adapters, tuple(prompts)))
+        await asyncio.sleep(self._pause_s)
+        for prompt in prompts:
+            self._keep(prompt)
+        return [_likelihood(prompt, text) for prompt in prompts]
+
     async def score(
         self, prompt: AnyPrompt, top: int = 0, adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
     ) -> tuple[Scored, ...]:
@@ -246,6 +255,12 @@ def _leaning(prompt: Prompt) -> float:
     wanted = set(words(asked(prompt)))
     found = {word for passage in prompt.passages for word in words(passage)}
     return 8.0 * len(wanted & found) / max(1, len(wanted)) - 2.0
+
+
+def _likelihood(prompt: Prompt, text: str) -> float:
+    known = {word for passage in prompt.passages for word in words(passage)}
+    said = words(text)
+    return sum(math.log(_LIKELY if word in known else _UNLIKELY) for word in said) / max(1, len(said))
 
 
 class HashEmbedder:

@@ -168,6 +168,15 @@ class Engine(Protocol):
         """Return logit(Yes) - logit(No) of the first token of the answer to each prompt."""
         ...
 
+    async def likelihood(
+        self, prompts: Sequence[Prompt], text: str, adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[float]:
+        """Return the mean log-probability of the tokens of `text` as the beginning of the answer to each prompt.
+
+        Passages are read apart, as for `judge`. An empty text has 0.0.
+        """
+        ...
+
     async def score(
         self, prompt: AnyPrompt, top: int = 0, adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
     ) -> tuple[Scored, ...]:

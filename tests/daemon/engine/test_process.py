@@ -113,6 +113,32 @@ def test_judging_side_by_side_is_judging_one_by_one(tiny_model: Path, home: Home
     asyncio.run(run())
 
 
+def test_a_text_is_as_likely_as_it_was_when_it_was_said(tiny_model: Path, home: Home) -> None:
+    asked = [prompt("Write one question about the source.", PASSAGES[n : n + 1]) for n in range(3)]
+
+    async def run() -> None:
+        async with engine(tiny_model, home) as one:
+            generation = one.generate(asked[0], Sampling(top_logprobs=0), 6)
+            said = [
+                scored for piece in [p async for p in generation] if isinstance(piece, Token) for scored in piece.scored
+            ]
+            text = b"".join(scored.raw for scored in said).decode()
+            (mean,) = await one.likelihood(asked[:1], text)
+            assert mean == pytest.approx(sum(scored.logprob for scored in said) / len(said), abs=0.3)
+            (nonsense,) = await one.likelihood(asked[:1], "Purple zebra elbows quickly overturned")
+            assert nonsense < mean - 3
+            about_b = "At how many bar does the B valve open?"
+            together = await one.likelihood(asked, about_b)
+            apart = [(await one.likelihood([single], about_b))[0] for single in asked]
+            np.testing.assert_allclose(together, apart, atol=0.3)
+            assert together[1] == max(together)
+            assert await one.likelihood([], about_b) == [] and await one.likelihood(asked, "") == [0.0] * 3
+            with pytest.raises(TooLong, match="2048"):
+                await one.likelihood(asked, "word " * 2000)
+
+    asyncio.run(run())
+
+
 def test_a_cancelled_prefill_leaves_the_engine_fit(tiny_model: Path, home: Home) -> None:
     async def run() -> None:
         async with engine(tiny_model, home) as one:

@@ -139,6 +139,7 @@ class Child:
         begin: dict[str, Callable[[JSON], None]] = {
             "generate": self._generate,
             "judge": self._judge,
+            "likelihood": self._likelihood,
             "score": self._score,
             "warm": self._warm,
         }
@@ -177,6 +178,12 @@ class Child:
         adapters = self._adapters(message)
         self._put(message, adapters, self._each(message, adapters, self._tasks.judge), lambda results: results)
 
+    def _likelihood(self, message: JSON) -> None:
+        adapters = self._adapters(message)
+        said = self._llama.vocabulary.tokenize(message["text"], special=False)
+        works = self._each(message, adapters, lambda prompt, these: self._tasks.likelihood(prompt, these, said), said)
+        self._put(message, adapters, works, lambda results: results)
+
     def _score(self, message: JSON) -> None:
         adapters, top = self._adapters(message), message["top"]
         works = self._each(message, adapters, lambda prompt, these: self._tasks.score(prompt, these, top))
@@ -187,13 +194,17 @@ class Child:
         self._put(message, adapters, self._each(message, adapters, self._tasks.warm), sum)
 
     def _each(
-        self, message: JSON, adapters: AdapterSet, work: Callable[[PromptTokens, AdapterSet], Work[Any]]
+        self,
+        message: JSON,
+        adapters: AdapterSet,
+        work: Callable[[PromptTokens, AdapterSet], Work[Any]],
+        said: Sequence[int] = (),
     ) -> list[tuple[Work[Any], int]]:
-        """Return a work for each prompt, and the room that it takes."""
+        """Return a work for each prompt, and the room that it takes with what is `said` after it."""
         prompts = [self._tokens(prompt) for prompt in message["prompts"]]
         for prompt in prompts:
-            self._tasks.check(prompt)
-        return [(work(prompt, adapters), len(prompt.flat)) for prompt in prompts]
+            self._tasks.check(prompt, len(said))
+        return [(work(prompt, adapters), len(prompt.flat) + len(said)) for prompt in prompts]
 
     def _put(
         self,

@@ -15,6 +15,7 @@ from lorebook_api.schema import Sampling, Usage
 from lorebook_daemon.engine.child.adapters import AdapterSet
 from lorebook_daemon.engine.child.chat import PromptTokens
 from lorebook_daemon.engine.child.drafting import MOST, Drafter
+from lorebook_daemon.engine.child.lanes import Lane
 from lorebook_daemon.engine.child.llama import Llama
 from lorebook_daemon.engine.child.reader import Reader, Reading
 from lorebook_daemon.engine.child.sampler import Sampler, sampler, scored
@@ -25,6 +26,9 @@ from lorebook_daemon.engine.protocol import NO, YES, Finished, Scored, Token
 _CLOSE = 0.35
 """Where the best two tokens' logits differ by less, guesses do not count, and the token before is read alone again:
 several tokens at once are multiplied in another order, which changed that difference by up to 0.32 (1.5B, Q4_K_M)."""
+
+_AT_ONCE = 32
+"""Tokens of a text whose likelihood is wanted that are read at once: several prompts then fit one batch."""
 
 Show = Callable[[Token], None]
 
@@ -64,11 +68,12 @@ class Tasks:
         tokens = (self._llama.vocabulary.tokenize(word, special=False) for word in words)
         return sorted({one[0] for one in tokens if one})
 
-    def check(self, prompt: PromptTokens) -> None:
-        """Raise TooLong or BadRequest for a prompt that can never be read."""
+    def check(self, prompt: PromptTokens, said: int = 0) -> None:
+        """Raise TooLong or BadRequest for a prompt that can never be read with `said` tokens after it."""
         size = len(prompt.flat)
         if not size:
             raise BadRequest("the prompt is empty.", "Send some text.")
+        size += said
         if size >= self._llama.n_ctx:
             raise TooLong(
                 f"the prompt takes {size} tokens, and the context holds {self._llama.n_ctx}.",
@@ -170,6 +175,33 @@ class Tasks:
                     return (yield from self._reader.read(prompt, adapters, taken))
             except NoSlot:
                 yield Wait.room
+
+    def likelihood(self, prompt: PromptTokens, adapters: AdapterSet, said: Sequence[int]) -> Work[float]:
+        """Return the mean log-probability of the tokens `said` after the prompt; 0.0 where there are none."""
+        while said:
+            try:
+                with self._reader.lane() as taken:
+                    return (yield from self._likelihood(prompt, adapters, said, taken))
+            except NoSlot:
+                yield Wait.room
+        return 0.0
+
+    def _likelihood(
+        self, prompt: PromptTokens, adapters: AdapterSet, said: Sequence[int], taken: list[Lane]
+    ) -> Work[float]:
+        reading = yield from self._reader.read(prompt, adapters, taken)
+        total = self._logprob(reading.rows[0], said[0])
+        for start in range(0, len(said) - 1, _AT_ONCE):
+            read = said[start : min(start + _AT_ONCE, len(said) - 1)]
+            rows = yield from self._reader.extend(reading, read)
+            following = said[start + 1 : start + 1 + len(read)]
+            total += sum(self._logprob(row, token) for row, token in zip(rows, following, strict=True))
+        return total / len(said)
+
+    def _logprob(self, row: int, token: int) -> float:
+        logits = self._llama.logits(row).astype(np.float64)
+        most = logits.max()
+        return float(logits[token] - most - math.log(np.exp(logits - most).sum()))
 
     def score(self, prompt: PromptTokens, adapters: AdapterSet, top: int) -> Work[list[Scored]]:
         """Return each token with its log-probability after those before it."""

@@ -164,6 +164,24 @@ class RemoteEngine:
 
         return await _each(leaning, prompts)
 
+    async def likelihood(
+        self, prompts: Sequence[Prompt], text: str, adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[float]:
+        """Return the mean log-probability of the tokens of `text` as the beginning of the answer to each prompt.
+
+        Raises EngineFailed where `score` does.
+        """
+        if not text:
+            return [0.0] * len(prompts)
+
+        async def mean(prompt: Prompt) -> float:
+            before = (await self._plain(prompt)).tokens
+            said = await self._server.tokens(Plain(text))
+            scored = await self.score(Plain(tokens=(*before, *said)), 0, adapters, turn)
+            return sum(one.logprob for one in scored[-len(said) :]) / len(said)
+
+        return await _each(mean, prompts)
+
     async def score(
         self, prompt: AnyPrompt, top: int = 0, adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
     ) -> tuple[Scored, ...]:

@@ -58,6 +58,8 @@ PASSAGES = (
     (3, 9) * 33 + (4,),
 )
 TAILS = ((20, 21), (20, 21, *CALL), (13, 20, 21), (11, 12, 13, 20, 21), (*CALL, 20, 7, 8), ())
+SAID = (5, 11, 3, 19, 0, 8, 2, 24, 13, 13, 7, 1, 16, 22, 4, 9, 20, 6, 10, 25, 12, 18, 15, 21, 17)
+"""A text whose likelihood is asked for."""
 N_CTX = 120
 
 
@@ -105,6 +107,15 @@ def judge_alone(prompt: PromptTokens, adapters: AdapterSet, *, apart: bool) -> f
     logits = logits_after(read_alone(prompt, adapters, apart=apart)[-1][1]).astype(float)
     yes, no = ({ord(word[0]) % 26 for word in words} for words in (("Y", "y", " "), ("N", "n", " ")))
     return math.log(sum(math.exp(logits[i]) for i in yes)) - math.log(sum(math.exp(logits[i]) for i in no))
+
+
+def likelihood_alone(prompt: PromptTokens, adapters: AdapterSet, said: Tokens, *, apart: bool) -> float:
+    cells, total = read_alone(prompt, adapters, apart=apart), 0.0
+    for token in said:
+        logits = logits_after(cells[-1][1]).astype(float)
+        total += logits[token] - math.log(sum(map(math.exp, logits)))
+        read_on(cells, (token,), [acting(adapters, prompt.flat, len(prompt.flat))])
+    return total / max(1, len(said))
 
 
 def score_alone(prompt: PromptTokens, adapters: AdapterSet) -> list[float]:
@@ -156,11 +167,12 @@ class Stage:
                 prompt, adapters, Sampling(), request.most, lambda token: shown.append(token.text)
             ),
             "judge": lambda: self.tasks.judge(prompt, adapters),
+            "likelihood": lambda: self.tasks.likelihood(prompt, adapters, SAID[: request.most]),
             "score": lambda: self.tasks.score(prompt, adapters, 2),
             "warm": lambda: self.tasks.warm(prompt, adapters),
         }[request.kind]()
         ends: list[Any] = []
-        room = len(prompt.flat) + (min(request.most, 8) if request.kind == "generate" else 0)
+        room = len(prompt.flat) + {"generate": min(request.most, 8), "likelihood": request.most}.get(request.kind, 0)
         task = Task(work, request.turn, room, ends.append, ends.append)
         task.adapters = adapters
         sent = Sent(request, task, shown, ends)
@@ -214,6 +226,9 @@ class Stage:
             assert 0 <= result.usage.cached_tokens < len(prompt.flat)
         elif request.kind == "judge":
             assert result == pytest.approx(judge_alone(prompt, adapters, apart=self.apart), abs=1e-4)
+        elif request.kind == "likelihood":
+            expected_mean = likelihood_alone(prompt, adapters, SAID[: request.most], apart=self.apart)
+            assert result == pytest.approx(expected_mean, abs=1e-4)
         elif request.kind == "score":
             assert [one.token for one in result] == list(prompt.flat)
             assert [one.logprob for one in result] == pytest.approx(score_alone(prompt, adapters), abs=1e-4)
@@ -251,9 +266,12 @@ class Chance:
             passages = self.random.sample(self._passages, self.random.randint(0, 4))
             prompt = prompt_of(pick(self._heads), passages, pick(self._tails))
             if 0 < len(prompt.flat) < N_CTX:
-                kind = pick(["generate", "generate", "generate", "judge", "score", "warm"])
+                kind = pick(["generate", "generate", "generate", "judge", "likelihood", "score", "warm"])
                 turn = Turn(pick(list(Priority)), pick(["", "ann", "ben"]))
-                return Request(kind, prompt, pick(self._sets), self.random.randint(0, 25), turn)
+                most = self.random.randint(0, 25)
+                if kind == "likelihood":
+                    most = min(most, N_CTX - 1 - len(prompt.flat))
+                return Request(kind, prompt, pick(self._sets), most, turn)
 
     def act(self, stage: Stage) -> None:
         """Let one thing happen."""

@@ -420,9 +420,23 @@ def test_a_text_is_scored_where_the_server_repeats_it() -> None:
     over(fake, work)
 
 
+def test_the_likelihood_of_a_text_after_prompts_is_read_from_the_same() -> None:
+    fake = FakeOpenAI("vllm")
+
+    async def work(engine: RemoteEngine) -> None:
+        assert await engine.likelihood([PROMPT, PROMPT], "The B valve") == [-0.25, -0.25]
+        assert await engine.likelihood([], "x") == [] and await engine.likelihood([PROMPT], "") == [0.0]
+        (body, _) = fake.bodies(PLAIN)
+        assert len(body["prompt"]) == 10 + 3
+
+    over(fake, work)
+
+
 @pytest.mark.parametrize("kind", ["llamacpp", "ollama"])
 def test_where_a_prompt_is_not_repeated_it_is_not_scored(kind: str) -> None:
     async def work(engine: RemoteEngine) -> None:
+        with pytest.raises(EngineFailed, match="does not tell"):
+            await engine.likelihood([PROMPT], "Why?")
         for prompt in (Plain("The B valve"), PROMPT):
             with pytest.raises(EngineFailed, match="does not tell"):
                 await engine.score(prompt)
