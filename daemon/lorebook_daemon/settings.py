@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from lorebook_api.errors import BadRequest
 from lorebook_api.home import Home
 
+CONTEXT_STEPS = ("copies", "diversity", "merging", "window", "neighbours", "condensing")
+"""What `context_steps` may name."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -24,6 +27,8 @@ class Settings:
     """Tokens that the engine's context holds."""
     context_budget: int = 4096
     """Tokens of one prompt at the most; what does not fit is cut and listed."""
+    context_steps: str = "copies,condensing"
+    """How what was found becomes the context: copies, diversity, merging, window, neighbours, condensing, or some."""
     threads: int = 0
     """Threads of the engine; 0 takes the free physical cores."""
     kv_reuse: Literal["blocks", "prefix", "off"] = "blocks"
@@ -57,6 +62,11 @@ _CHOICES = {"kv_reuse": ("blocks", "prefix", "off"), "engine": ("llama", "openai
 
 
 def load_settings(home: Home, **flags: Any) -> Settings:
+    @property
+    def steps(self) -> frozenset[str]:
+        """The names in `context_steps`."""
+        return frozenset(filter(None, self.context_steps.split(",")))
+
     """Return the settings for `home`; a flag that is None was not given.
 
     Environment variables are `LOREBOOK_` and the setting's name in capitals. Raises BadRequest for a name that
@@ -136,4 +146,14 @@ def _key(value: Any) -> str:
     return text
 
 
-_TEXTS = {"engine_url": _url, "engine_key": _key}
+def _steps(value: Any) -> str:
+    """Return the names, each once; raises BadRequest for one that is no step."""
+    names = [name.strip() for name in str(value).split(",") if name.strip()]
+    for name in names:
+        if name not in CONTEXT_STEPS:
+            there_are = ", ".join(CONTEXT_STEPS)
+            raise BadRequest(f"context_steps names {name!r}, which is no step.", f"Steps are: {there_are}.")
+    return ",".join(dict.fromkeys(names))
+
+
+_TEXTS = {"engine_url": _url, "engine_key": _key, "context_steps": _steps}

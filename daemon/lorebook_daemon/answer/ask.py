@@ -10,6 +10,7 @@ from typing import Any
 
 from lorebook_api.schema import Answer, AskRequest, Progress, Timings, Usage
 from lorebook_daemon.answer.assemble import assemble
+from lorebook_daemon.answer.context.steps import SPARE, select
 from lorebook_daemon.answer.prompts import answer_prompt, ungrounded_prompt
 from lorebook_daemon.answer.reading import Emit, Read, chosen, probability, read
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever
@@ -47,10 +48,19 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
     clock = _Clock(time.perf_counter())
     if not request.grounding:
         return await _ungrounded(request, engine, emit, clock)
-    retrieved = await retriever.retrieve(request.question, request.k)
+    retrieved = await retriever.retrieve(request.question, SPARE * request.k)
+    hits = select(retrieved.hits, request.k, settings.steps)
     clock.retrieve_ms = clock.now()
-    assembled = await assemble(request.question, retrieved.hits, engine, settings.context_budget, request.max_tokens)
-    await emit("sources", [hit.source() for hit in retrieved.hits])
+    assembled = await assemble(
+        request.question,
+        hits,
+        engine,
+        settings.context_budget,
+        request.max_tokens,
+        retrieved.beside,
+        settings.steps,
+    )
+    await emit("sources", [hit.source() for hit in hits])
     done = await read(request.question, assembled.sheets, engine, request.adapters, emit, _turn(request))
     used = chosen(done) if done and done[0].score >= STATED else ()
     context = assembled.context(used, [one.sheet for one in done])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from lorebook_api.schema import Source
 from lorebook_daemon.index.passage import Passage
+
+Beside = Callable[[str, str], Sequence[Passage]]
+"""Returns all passages of a file, by its root and its path, in the file's order. Blocking, a few milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,19 @@ class RootHit:
         )
 
 
+def nothing_beside(root: str, path: str) -> Sequence[Passage]:
+    """Return no passages: of where those that were found stand nothing more is known."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Retrieved:
-    """Passages, best first; how they were found; and what the person should know about it."""
+    """Passages, best first; how they were found; what the person should know about it; what stands beside them."""
 
     hits: tuple[RootHit, ...]
     retrieval: Literal["hybrid", "lexical"]
     notices: tuple[str, ...] = ()
+    beside: Beside = nothing_beside
 
 
 class Retriever(Protocol):

@@ -49,6 +49,10 @@ class Index(Protocol):
 
     @property
     def retrieval(self) -> Literal["hybrid", "lexical"]:
+    def passages_of(self, path: str) -> Sequence[Passage]:
+        """Return a file's passages in its order, none where it is not there."""
+        ...
+
         """Whether vectors, some or all, take part in a search."""
         ...
 
@@ -108,7 +112,11 @@ class Opened:
 
     async def retrieve(self, query: str, k: int) -> Retrieved:
         """Return the passages to answer from: who asks for a fact is not served by a second file's passages."""
-        return Retrieved(await self.search(query, k, spread=False), self.retrieval, self.notices)
+        return Retrieved(await self.search(query, k, spread=False), self.retrieval, self.notices, self.beside)
+
+    def beside(self, root: str, path: str) -> Sequence[Passage]:
+        """Return all passages of a file in its order, none where it is not there. Blocking, a few milliseconds."""
+        return next((index.passages_of(path) for top, index in self.indexes if str(top) == root), ())
 
 
 class Roots:

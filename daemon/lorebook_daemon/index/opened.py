@@ -12,6 +12,7 @@ from lorebook_api.errors import NotFound, Unusable
 from lorebook_api.schema import Kind, RootInfo
 from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.lexical import Lexical
+from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.search import Hit, Searcher
 from lorebook_daemon.index.storage import DATABASE, Damaged, storage
 from lorebook_daemon.index.store import FORMAT, Meta, Store
@@ -57,6 +58,10 @@ class OpenIndex:
     def search(self, query: str, k: int, kind: Kind | None = None, *, spread: bool = True) -> list[Hit]:
         """Return at most `k` passages, best first, from the state that the last indexer committed."""
         return self._read(lambda searcher: searcher.search(query, k, kind, spread=spread))
+
+    def passages_of(self, path: str) -> list[Passage]:
+        """Return a file's passages in its order, none where it is not there, as of the last commit."""
+        return self._read(lambda _: self._store.passages_of(path))
 
     def refresh(self) -> None:
         """Follow the last commit, as `search` does by itself; a fraction of a millisecond where nothing moved."""
