@@ -56,17 +56,17 @@ class Settings:
     debug: bool = False
     """Show tracebacks."""
 
+    @property
+    def steps(self) -> frozenset[str]:
+        """The names in `context_steps`."""
+        return frozenset(filter(None, self.context_steps.split(",")))
+
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _CHOICES = {"kv_reuse": ("blocks", "prefix", "off"), "engine": ("llama", "openai")}
 
 
 def load_settings(home: Home, **flags: Any) -> Settings:
-    @property
-    def steps(self) -> frozenset[str]:
-        """The names in `context_steps`."""
-        return frozenset(filter(None, self.context_steps.split(",")))
-
     """Return the settings for `home`; a flag that is None was not given.
 
     Environment variables are `LOREBOOK_` and the setting's name in capitals. Raises BadRequest for a name that
