@@ -43,16 +43,16 @@ class Index(Protocol):
         """Return the best passages, best first; `spread` lets a file have few of the first places."""
         ...
 
+    def passages_of(self, path: str) -> Sequence[Passage]:
+        """Return a file's passages in its order, none where it is not there."""
+        ...
+
     def refresh(self) -> None:
         """Read the index anew where it was written since."""
         ...
 
     @property
     def retrieval(self) -> Literal["hybrid", "lexical"]:
-    def passages_of(self, path: str) -> Sequence[Passage]:
-        """Return a file's passages in its order, none where it is not there."""
-        ...
-
         """Whether vectors, some or all, take part in a search."""
         ...
 
