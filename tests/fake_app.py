@@ -21,11 +21,14 @@ from lorebook_daemon.app.conversations import Conversations
 from lorebook_daemon.app.endpoint import listen
 from lorebook_daemon.app.engines import Engines
 from lorebook_daemon.app.guard import Credentials
+from lorebook_daemon.app.jobs import Jobs
+from lorebook_daemon.app.jobstore import JobStore
 from lorebook_daemon.app.lifecycle import RuntimeFile
 from lorebook_daemon.app.parts import Models, Parts
 from lorebook_daemon.app.roots import Indexes, NamedEmbedder, Roots
 from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.server import Server
+from lorebook_daemon.app.teachroom import Room, Teaching
 from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.engine.protocol import Message, Prompt, Token
 from lorebook_daemon.index.passage import Passage
@@ -199,6 +202,8 @@ class Bench:
         activity = Activity()
         engines, settings = Engines(self._load), Settings(model="tiny")
         warmer = Warmer(engines, find_home(), settings)
+        models = self.models.parts()
+        teaching = Teaching(Room(find_home(), settings, models.find, engines, Adapters(find_home())))
         parts = Parts(
             settings=settings,
             told=RuntimeFile(f"http://{HOST}", TOKEN, 1, "0.1.0", "2030-01-01T00:00:00+00:00"),
@@ -208,10 +213,12 @@ class Bench:
             running=Running(),
             engines=engines,
             roots=Roots(self.indexes.parts(), activity, warmer.indexed),
-            models=self.models.parts(),
+            models=models,
             adapters=Adapters(find_home()),
             warmer=warmer,
             conversations=Conversations(find_home()),
+            teaching=teaching,
+            jobs=Jobs(JobStore(find_home().state), {"teach": teaching.work}, activity),
             answer=plain_answer,
             stop=self._stop,
         )

@@ -40,6 +40,7 @@ from lorebook_api.schema import (
     Status,
 )
 from lorebook_api.sse import EventParser, ServerEvent
+from lorebook_api.teaching import JobInfo, Metrics, Preview, Said, TeachRequest
 
 STREAM_SECONDS = 60.0
 """A stream that is silent for longer has lost its daemon, which pings every 10 s."""
@@ -65,6 +66,7 @@ AskEvent = Progress | SourcesFound | TokenText | Answer
 IndexEvent = Progress | IndexReport
 PullEvent = Progress | ModelInfo
 LoadEvent = Progress | AdapterInfo
+JobEvent = Progress | Metrics | Said | JobInfo
 
 
 def new_request_id() -> str:
@@ -138,6 +140,38 @@ class Client:
         """Delete an adapter in lorebook's folder."""
         self._call("DELETE", f"/api/adapters/{quote(name, safe='')}")
 
+    def preview_teaching(self, request: TeachRequest) -> Preview:
+        """Return the examples that a request would teach, and what training them would take."""
+        return decode(Preview, self._call("POST", "/api/teach/preview", asdict(request), seconds=None))
+
+    def teach(self, request: TeachRequest) -> JobInfo:
+        """Begin to teach; return the job, which goes on by itself."""
+        return decode(JobInfo, self._call("POST", "/api/teach", asdict(request), seconds=None))
+
+    def jobs(self) -> tuple[JobInfo, ...]:
+        """Return all jobs, the latest first."""
+        return tuple(decode(JobInfo, job) for job in self._call("GET", "/api/jobs")["jobs"])
+
+    def job(self, job_id: str) -> JobInfo:
+        """Return a job as it is now."""
+        return decode(JobInfo, self._call("GET", _job_path(job_id)))
+
+    def job_events(self, job_id: str) -> Generator[JobEvent, None, None]:
+        """Yield what happened in a job and what happens now, at last its JobInfo; closing it only stops watching."""
+        return self._stream(f"{_job_path(job_id)}/events", None, JOB_EVENTS, last="done", method="GET")
+
+    def cancel_job(self, job_id: str) -> JobInfo:
+        """End a job; what it had reached is kept."""
+        return decode(JobInfo, self._call("POST", f"{_job_path(job_id)}/cancel"))
+
+    def resume_job(self, job_id: str) -> JobInfo:
+        """Go on with a job that did not get to its end."""
+        return decode(JobInfo, self._call("POST", f"{_job_path(job_id)}/resume"))
+
+    def job_log(self, job_id: str) -> str:
+        """Return the end of what a job wrote to its log."""
+        return str(self._call("GET", f"{_job_path(job_id)}/logs")["log"])
+
     def cancel(self, request_id: str) -> None:
         """Take an ask back, wherever it is: queued, loading, reading or answering."""
         self._call("POST", "/api/cancel", asdict(CancelRequest(request_id)))
@@ -170,10 +204,10 @@ class Client:
             return _parse(response.text) if response.content else {}
 
     def _stream(
-        self, path: str, body: Any, events: dict[str, Callable[[Any], T]], last: str
+        self, path: str, body: Any, events: dict[str, Callable[[Any], T]], last: str, method: str = "POST"
     ) -> Generator[T, None, None]:
         """Yield the decoded events up to the one named `last`; a stream that ends before it has lost its daemon."""
-        with closing(self._events(path, body)) as stream:
+        with closing(self._events(method, path, body)) as stream:
             for event in stream:
                 if event.name == "error":
                     raise from_body(_parse(event.data), 500)
@@ -183,12 +217,12 @@ class Client:
                     return
         raise self._gone()
 
-    def _events(self, path: str, body: Any) -> Generator[ServerEvent, None, None]:
+    def _events(self, method: str, path: str, body: Any) -> Generator[ServerEvent, None, None]:
         parser = EventParser()
         with (
             self._reaching(),
             open_http(self.daemon, STREAM_SECONDS) as http,
-            http.stream("POST", path, json=body) as response,
+            http.stream(method, path, json=body) as response,
         ):
             if response.is_error:
                 response.read()
@@ -210,6 +244,10 @@ class Client:
 
 def _conversation_path(conversation: str) -> str:
     return f"/api/conversations/{quote(conversation, safe='')}"
+
+
+def _job_path(job_id: str) -> str:
+    return f"/api/jobs/{quote(job_id, safe='')}"
 
 
 @cache
@@ -257,6 +295,12 @@ INDEX_EVENTS: dict[str, Callable[[Any], IndexEvent]] = {
 PULL_EVENTS: dict[str, Callable[[Any], PullEvent]] = {
     "progress": lambda payload: decode(Progress, payload),
     "done": lambda payload: decode(ModelInfo, payload),
+}
+JOB_EVENTS: dict[str, Callable[[Any], JobEvent]] = {
+    "progress": lambda payload: decode(Progress, payload),
+    "metrics": lambda payload: decode(Metrics, payload),
+    "said": lambda payload: decode(Said, payload),
+    "done": lambda payload: decode(JobInfo, payload),
 }
 LOAD_EVENTS: dict[str, Callable[[Any], LoadEvent]] = {
     "progress": lambda payload: decode(Progress, payload),

@@ -46,6 +46,10 @@ class Live:
         self._text += piece
         self._show(self._bundle(""))
 
+    def show(self, bundle: dict[str, str]) -> None:
+        """Show a bundle in place of what is shown, at the pace."""
+        self._show(bundle)
+
     def finish(self, bundle: dict[str, str]) -> None:
         """Show the last bundle, whatever the pace."""
         self._show(bundle, now=True)

@@ -16,9 +16,11 @@ from lorebook_daemon.app.asking import asking_routes
 from lorebook_daemon.app.conversing import conversation_routes
 from lorebook_daemon.app.failures import EXCEPTION_HANDLERS
 from lorebook_daemon.app.guard import BodyLimit, Guard, Journal
+from lorebook_daemon.app.jobbing import job_routes
 from lorebook_daemon.app.keeping import index_routes, model_routes
 from lorebook_daemon.app.opening import opening_routes
 from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.app.teaching import teach_routes
 from lorebook_daemon.app.v1.routes import v1_routes
 
 _MEGABYTE = 1_000_000
@@ -54,6 +56,8 @@ def create_app(parts: Parts) -> FastAPI:
         model_routes,
         adapter_routes,
         lora_routes,
+        teach_routes,
+        job_routes,
         v1_routes,
     ):
         app.include_router(routes(parts))

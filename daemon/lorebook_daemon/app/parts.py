@@ -14,9 +14,11 @@ from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.conversations import Conversations
 from lorebook_daemon.app.engines import Engines, Report
 from lorebook_daemon.app.guard import Credentials
+from lorebook_daemon.app.jobs import Jobs
 from lorebook_daemon.app.lifecycle import RuntimeFile
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.running import Running
+from lorebook_daemon.app.teachroom import Teaching
 from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.engine.protocol import Engine
 from lorebook_daemon.models.shelf import LocalModel
@@ -60,6 +62,8 @@ class Parts:
     models: Models
     adapters: Adapters
     warmer: Warmer
+    teaching: Teaching
+    jobs: Jobs
     conversations: Conversations
     answer: Answering
     stop: Callable[[], None]

@@ -22,6 +22,8 @@ from lorebook_daemon.app.conversations import Conversations
 from lorebook_daemon.app.endpoint import Endpoint, listen
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.indexroom import indexes_at
+from lorebook_daemon.app.jobs import Jobs
+from lorebook_daemon.app.jobstore import JobStore
 from lorebook_daemon.app.lifecycle import RuntimeFile, announced, now, sole
 from lorebook_daemon.app.logs import logging_to
 from lorebook_daemon.app.modelroom import engines_at, models_at
@@ -29,8 +31,10 @@ from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.server import Server, signals_calling
+from lorebook_daemon.app.teachroom import Room, Teaching
 from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.settings import Settings
+from lorebook_daemon.teach.needs import check_installed
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +62,8 @@ def assemble(
     told = RuntimeFile(endpoint.url, secrets.token_urlsafe(32), os.getpid(), VERSION, now())
     engines = engines_at(home, settings)
     warmer = Warmer(engines, home, settings)
+    models, adapters = models_at(home, settings), Adapters(home)
+    teaching = Teaching(Room(home, settings, models.find, engines, adapters, ready=check_installed))
     return Parts(
         settings=settings,
         told=told,
@@ -67,10 +73,12 @@ def assemble(
         running=Running(),
         engines=engines,
         roots=Roots(indexes_at(home, settings), activity, warmer.indexed),
-        models=models_at(home, settings),
-        adapters=Adapters(home),
+        models=models,
+        adapters=adapters,
         warmer=warmer,
         conversations=Conversations(home),
+        teaching=teaching,
+        jobs=Jobs(JobStore(home.state), {"teach": teaching.work}, activity),
         answer=ask,
         stop=stop.set,
     )
@@ -81,6 +89,7 @@ async def run(parts: Parts, home: Home, endpoint: Endpoint, stop: asyncio.Event)
     beside = [
         asyncio.create_task(work) for work in (_stop_when_idle(parts, stop), _index_served(parts), parts.warmer.run())
     ]
+    beside.append(asyncio.create_task(parts.jobs.run()))
     with contextlib.ExitStack() as announcement:
         announcement.enter_context(announced(home, parts.told))
         log.info("serving at %s, process %s", parts.told.url, parts.told.pid)
@@ -98,6 +107,7 @@ async def run(parts: Parts, home: Home, endpoint: Endpoint, stop: asyncio.Event)
             await asyncio.gather(*beside, return_exceptions=True)
             await parts.roots.close()
             await parts.engines.close()
+            parts.jobs.close()
             log.info("ended")
 
 

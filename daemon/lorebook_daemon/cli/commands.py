@@ -10,10 +10,12 @@ from lorebook_daemon.cli.ask import ask
 from lorebook_daemon.cli.daemon import logs, serve, status, stop
 from lorebook_daemon.cli.doctor import doctor
 from lorebook_daemon.cli.index import index
+from lorebook_daemon.cli.jobs import jobs
 from lorebook_daemon.cli.models import models
 from lorebook_daemon.cli.options import debug_option, examples
 from lorebook_daemon.cli.program import Program
 from lorebook_daemon.cli.search import search
+from lorebook_daemon.cli.teach import teach
 
 
 @click.group(
@@ -32,5 +34,5 @@ def lorebook() -> None:
     """
 
 
-for command in (ask, search, index, serve, status, stop, logs, models, adapters, doctor):
+for command in (ask, search, index, serve, status, stop, logs, models, adapters, teach, jobs, doctor):
     lorebook.add_command(command)

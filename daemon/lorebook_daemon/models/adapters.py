@@ -29,6 +29,16 @@ def adapters_folder(home: Home) -> Path:
     return home.models / "adapters"
 
 
+def card_file(home: Home, name: str) -> Path:
+    """Return where the card of an adapter that was trained here lies: how it was made, as JSON."""
+    return adapters_folder(home) / f"{name}.json"
+
+
+def peft_folder(home: Home, name: str) -> Path:
+    """Return where an adapter that was trained here lies in PEFT's form."""
+    return adapters_folder(home) / f"{name}.peft"
+
+
 def adapter_names(home: Home) -> tuple[str, ...]:
     """Return the adapters' names in order, without a look into their files."""
     return tuple(sorted(_files(home)))
@@ -63,7 +73,7 @@ def import_adapter(path: Path, home: Home, name: str = "") -> AdapterInfo:
     read_adapter(path)
     check_numbers(path)
     name = name or path.stem
-    _check_name(name)
+    check_adapter_name(name)
     folder = adapters_folder(home)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,14 +103,16 @@ def export_adapter(adapter: AdapterInfo, target: Path) -> Path:
 
 
 def remove_adapter(name: str, home: Home) -> AdapterInfo:
-    """Delete an adapter of the folder and return what it was; raises NotFound, and Conflict where it cannot be."""
+    """Delete an adapter of the folder, and its card; return what it was. Raises NotFound, Conflict where it cannot."""
     files = _files(home)
     known = _known(name, files)
     was = _described(files[known], known)
     try:
         files[known].unlink()
+        card_file(home, known).unlink(missing_ok=True)
     except OSError as error:
         raise Conflict(f"{was.path} cannot be deleted ({error.strerror or error}).", "Is it open elsewhere?") from error
+    shutil.rmtree(peft_folder(home, known), ignore_errors=True)
     return was
 
 
@@ -158,7 +170,7 @@ def _not_found(name: str, names: tuple[str, ...]) -> NotFound:
     return NotFound(f"There is no adapter {name!r}.{guess}", _SEE)
 
 
-def _check_name(name: str) -> None:
+def check_adapter_name(name: str) -> None:
     """Raise BadRequest for what cannot be the name of a file everywhere, or could not be typed as NAME:SCALE."""
     if not _NAME.fullmatch(name) or name.endswith(".") or _RESERVED.fullmatch(name):
         raise BadRequest(

@@ -1,0 +1,178 @@
+"""The bodies on the wire about teaching and about jobs: what is taught, how, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
+"""`interrupted`: the daemon ended while the job ran; like a failed or cancelled one it can be resumed."""
+
+ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled", "interrupted")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A question and the answer to learn; `cell` is where it was written, where that is known."""
+
+    question: str
+    answer: str
+    cell: str = ""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How an adapter is trained; 0 lets lorebook choose where that is said."""
+
+    rank: int = 8
+    """Rank of the two factors (LoRA, arXiv:2106.09685)."""
+    alpha: float = 16.0
+    """The change is scaled by alpha ÷ rank."""
+    targets: tuple[str, ...] = ("q", "v")
+    """Of q, k, v, o (attention) and gate, up, down (feed-forward)."""
+    layers: int = 0
+    """How many of the last layers are changed; 0 is all."""
+    epochs: int = 0
+    """Passes over the examples; 0 takes 2, and more where there are few examples."""
+    learning_rate: float = 0.0
+    """The highest of the schedule; 0 takes the method's own."""
+    batch: int = 4
+    """Examples a step."""
+    max_tokens: int = 1024
+    """An example longer than this is left out, and listed."""
+    held_out: float = 0.1
+    """Share of the cells that is kept back to measure with."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class TeachRequest:
+    """Body of `POST /api/teach` and of `POST /api/teach/preview`. Paths are absolute."""
+
+    notebooks: tuple[str, ...] = ()
+    cells: str = ""
+    """Positions among all cells from 0 on: `2,5-7`."""
+    tags: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    whole: bool = False
+    """All cells; without it, and without cells, tags and ids, those that `%%teach` begins."""
+    data: tuple[str, ...] = ()
+    """JSON or JSON Lines: Alpaca, ShareGPT, LIMA, chat messages, prompt and completion."""
+    pairs: tuple[Pair, ...] = ()
+    recipe: str = "auto"
+    template: str = "chat"
+    method: str = "alora"
+    name: str = ""
+    """What the adapter is called; empty: as the first file is."""
+    base: str = "auto"
+    keep: tuple[str, ...] = ()
+    """Flags that do not leave an example out, such as `duplicate`."""
+    settings: TrainSettings = field(default_factory=TrainSettings)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of an example as the model reads it; it learns the pieces that are `learnt`."""
+
+    text: str
+    tokens: int
+    learnt: bool
+
+
+@dataclass(frozen=True)
+class PreviewExample:
+    """An example as it would be used, or why it would not."""
+
+    origin: str
+    """The file, and the cell or the row in it."""
+    segments: tuple[Segment, ...]
+    tokens: int
+    held_out: bool = False
+    left_out: str = ""
+    """Why it is not used; empty where it is."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a request would teach: every example, and the time and memory that it would take."""
+
+    examples: tuple[PreviewExample, ...]
+    base: str
+    name: str
+    epochs: int
+    steps: int
+    trained: int
+    """Numbers that are learnt."""
+    seconds: float
+    memory_mb: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Where a training is; losses are means over the learnt tokens, in nats."""
+
+    step: int
+    steps: int
+    loss: float
+    held_out_loss: float | None = None
+    tokens_per_s: float = 0.0
+    seconds_left: float = 0.0
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the model being taught now says to a question that it is taught, or that is kept back."""
+
+    question: str
+    text: str
+    wanted: str
+    step: int
+
+
+@dataclass(frozen=True)
+class JobInfo:
+    """A piece of long work, and how it stands. Times are ISO 8601, UTC."""
+
+    id: str
+    kind: str
+    name: str
+    state: JobState
+    created: str
+    started: str = ""
+    ended: str = ""
+    reason: str = ""
+    """Why it ended as it did, where there is something to say."""
+    result: dict[str, Any] = field(default_factory=dict)
+    """What it came to, in the shape of its kind; of teaching a TeachResult."""
+
+
+@dataclass(frozen=True)
+class TeachResult:
+    """What a training came to: the JSON of `lorebook teach --json`."""
+
+    job: str
+    adapter: str
+    status: Literal["active", "candidate", "failed", "cancelled"]
+    examples: int
+    seconds: float
+    loss: float | None
+    held_out_loss: float | None
+    reason: str = ""
+
+
+def result_of(job: JobInfo) -> TeachResult:
+    """Return what a teaching job came to; of one that is not done, how far its state tells."""
+    if job.state == "done":
+        return TeachResult(**job.result)
+    status: Literal["failed", "cancelled"] = "cancelled" if job.state == "cancelled" else "failed"
+    return TeachResult(job.id, job.name, status, 0, 0.0, None, None, job.reason or job.state)
+
+
+def pairs_in(text: str) -> tuple[Pair, ...]:
+    """Return the pairs of a text: question, blank line, answer, with lines of `---` between several.
+
+    One without a blank line has no answer.
+    """
+    parts = [part.strip() for part in f"\n{text.strip()}\n".replace("\r\n", "\n").split("\n---\n")]
+    halves = [part.partition("\n\n") for part in parts if part]
+    return tuple(Pair(question.strip(), answer.strip()) for question, _, answer in halves)

@@ -1,0 +1,148 @@
+"""The jobs room: long work in a line, one piece at a time; each can be watched, cancelled, and gone on with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+from lorebook_api.errors import Conflict, LorebookError
+from lorebook_api.teaching import ENDED, JobInfo
+from lorebook_daemon.app.activity import Activity
+from lorebook_daemon.app.failures import described
+from lorebook_daemon.app.jobstore import JobEvent, JobStore
+from lorebook_daemon.app.lifecycle import now
+
+log = logging.getLogger(__name__)
+
+Tell = Callable[[str, Any], None]
+"""Takes something that happened: its name, and plain JSON data."""
+
+Work = Callable[[JobInfo, Tell], Awaitable[dict[str, Any]]]
+"""Does a job, from where it was left where it was begun before; returns its result, raises LorebookError."""
+
+
+def new_job(kind: str, name: str) -> JobInfo:
+    """Return a job that nobody knows of yet."""
+    return JobInfo(uuid.uuid4().hex[:12], kind, name, "waiting", now())
+
+
+class Jobs:
+    """Runs one job at a time, in the order of their coming; `works` does each kind."""
+
+    def __init__(self, store: JobStore, works: Mapping[str, Work], activity: Activity) -> None:
+        self._store, self._works, self._activity = store, works, activity
+        self._running: tuple[str, asyncio.Task[dict[str, Any]]] | None = None
+        self._cancelled: set[str] = set()
+        self._news = asyncio.Event()
+        store.interrupt()
+
+    def all(self) -> tuple[JobInfo, ...]:
+        """Return all jobs, the latest first."""
+        return self._store.all()
+
+    def get(self, job_id: str) -> JobInfo:
+        """Return a job; raises NotFound."""
+        return self._store.get(job_id)
+
+    def unfinished(self) -> tuple[JobInfo, ...]:
+        """Return the jobs that run or wait."""
+        return tuple(job for job in self._store.all() if job.state not in ENDED)
+
+    def submit(self, job: JobInfo) -> JobInfo:
+        """Put a job into the line; raises StorageFailed."""
+        self._store.add(job)
+        self._tell_all()
+        return job
+
+    def resume(self, job_id: str) -> JobInfo:
+        """Put a job that did not get to its end into the line again; raises NotFound, and Conflict for any other."""
+        job = self._store.get(job_id)
+        if job.state not in ENDED or job.state == "done":
+            what = "has done its work" if job.state == "done" else f"is {job.state}"
+            raise Conflict(f"The job {job_id} {what}.", "See `lorebook jobs list`.")
+        if any(other.name == job.name and other.kind == job.kind for other in self.unfinished()):
+            raise Conflict(f"Another job makes {job.name} already.", "Wait for it, or cancel it.")
+        job = self._store.wait(job_id)
+        self._tell_all()
+        return job
+
+    async def cancel(self, job_id: str) -> JobInfo:
+        """End a job, wherever it is, and return it; raises NotFound, and Conflict for one that has ended."""
+        job = self._store.get(job_id)
+        if job.state in ENDED:
+            raise Conflict(f"The job {job_id} has ended already ({job.state}).", "See `lorebook jobs list`.")
+        if self._running is None or self._running[0] != job_id:
+            self._store.end(job_id, "cancelled")
+        else:
+            self._cancelled.add(job_id)
+            self._running[1].cancel()
+            await asyncio.wait([self._running[1]])
+            await asyncio.sleep(0)  # lets `run` write down how it ended
+        self._tell_all()
+        return self._store.get(job_id)
+
+    async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[JobEvent]:
+        """Yield what happened in a job after its `after`th event and what happens now, until it has ended."""
+        while True:
+            news = self._news
+            job = self._store.get(job_id)
+            for event in self._store.events(job_id, after):
+                after = event.n
+                yield event
+            if job.state in ENDED:
+                return
+            await news.wait()
+
+    async def run(self) -> None:
+        """Do the jobs for ever, one after another; cancelling this interrupts the one in hand."""
+        while True:
+            news = self._news
+            job = self._store.waiting()
+            if job is None:
+                await news.wait()
+            else:
+                with self._activity.working():
+                    await self._do(self._store.begin(job.id))
+                self._tell_all()
+
+    async def _do(self, job: JobInfo) -> None:
+        def tell(name: str, data: Any) -> None:
+            self._store.tell(job.id, name, data)
+            self._tell_all()
+
+        self._tell_all()
+        log.info("job %s begins: %s %s", job.id, job.kind, job.name)
+        work = asyncio.ensure_future(self._works[job.kind](job, tell))
+        self._running = (job.id, work)
+        try:
+            await asyncio.wait([work])
+        finally:
+            self._running = None
+            if not work.done():  # the daemon ends
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+                self._store.end(job.id, "interrupted", "The daemon ended before the job did.")
+        self._conclude(job, work)
+
+    def _conclude(self, job: JobInfo, work: asyncio.Future[dict[str, Any]]) -> None:
+        if work.cancelled():
+            taken_back = job.id in self._cancelled
+            self._cancelled.discard(job.id)
+            ended = self._store.end(job.id, "cancelled" if taken_back else "interrupted")
+        elif error := work.exception():
+            told = described(error) if isinstance(error, Exception) else LorebookError(str(error))
+            ended = self._store.end(job.id, "failed", str(told))
+        else:
+            ended = self._store.end(job.id, "done", result=work.result())
+        log.info("job %s is %s. %s", job.id, ended.state, ended.reason)
+
+    def _tell_all(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    def close(self) -> None:
+        """Give the store back."""
+        self._store.close()

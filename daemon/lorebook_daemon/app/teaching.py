@@ -1,0 +1,58 @@
+"""The routes of teaching: what a request would teach, and a job that teaches it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from lorebook_api.errors import BadRequest
+from lorebook_api.teaching import JobInfo, Preview, TeachRequest
+from lorebook_daemon.app.checks import check_text
+from lorebook_daemon.app.jobs import new_job
+from lorebook_daemon.app.parts import Parts
+
+
+def teach_routes(parts: Parts) -> APIRouter:
+    """Return the routes below `/api/teach`."""
+    router = APIRouter(prefix="/api/teach")
+
+    @router.post("/preview")
+    async def preview(request: TeachRequest) -> Preview:
+        _check(request)
+        return await parts.teaching.preview(request)
+
+    @router.post("")
+    async def teach(request: TeachRequest) -> JobInfo:
+        _check(request)
+        return await _teach(parts, request)
+
+    return router
+
+
+async def _teach(parts: Parts, request: TeachRequest) -> JobInfo:
+    """Prepare a job and put it into the line; what was written of one that cannot be is taken away again."""
+    job = new_job("teach", request.name)
+    try:
+        name = await parts.teaching.prepare(request, job.id, parts.jobs.unfinished())
+        return parts.jobs.submit(JobInfo(job.id, job.kind, name, job.state, job.created))
+    except BaseException:
+        await asyncio.to_thread(shutil.rmtree, parts.teaching.folder(job.id), True)
+        raise
+
+
+def _check(request: TeachRequest) -> None:
+    _check_paths((*request.notebooks, *request.data))
+    for pair in request.pairs:
+        check_text("question", pair.question)
+        check_text("answer", pair.answer)
+
+
+def _check_paths(paths: Sequence[str]) -> None:
+    for path in paths:
+        check_text("path", path)
+        if not Path(path).is_absolute():
+            raise BadRequest(f"The path {path!r} is relative.", "Send the file's absolute path.")

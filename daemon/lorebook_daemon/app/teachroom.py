@@ -1,0 +1,175 @@
+"""The teaching room, as it is handed to the routes and to the jobs: from a request to an adapter that has a name."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lorebook_api.client import decode
+from lorebook_api.errors import BadRequest, Conflict, LorebookError, StorageFailed
+from lorebook_api.home import Home
+from lorebook_api.schema import Progress
+from lorebook_api.teaching import JobInfo, Preview, TeachRequest, TeachResult
+from lorebook_daemon.answer.prompts import ungrounded_prompt
+from lorebook_daemon.app.adapterroom import Adapters
+from lorebook_daemon.app.engines import Engines, Report
+from lorebook_daemon.app.jobs import Tell
+from lorebook_daemon.engine.threads import physical_cores
+from lorebook_daemon.models.adapters import adapter_names, card_file, check_adapter_name, peft_folder
+from lorebook_daemon.models.identity import identity
+from lorebook_daemon.models.shelf import LocalModel
+from lorebook_daemon.settings import Settings
+from lorebook_daemon.teach.compose import compose
+from lorebook_daemon.teach.examples import write_examples
+from lorebook_daemon.teach.job import TrainJob, check_settings, write_job
+from lorebook_daemon.teach.trainer import Busy, TrainerEvent, What, run_trainer
+
+Trainer = Callable[[What, Path, Busy], AsyncGenerator[TrainerEvent, None]]
+
+_LOG_BYTES = 64 * 1024
+_NOT_IN_NAMES = re.compile(r"[^\w+.-]+")
+
+
+@dataclass(frozen=True)
+class Room:
+    """What teaching needs of the daemon; `trainer` does the work, `ready` raises where it could not."""
+
+    home: Home
+    settings: Settings
+    find_model: Callable[[str, Report], Awaitable[LocalModel]]
+    engines: Engines
+    adapters: Adapters
+    trainer: Trainer = run_trainer
+    ready: Callable[[], None] = lambda: None
+
+
+class Teaching:
+    """Checks requests, prepares their jobs, and does them."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    async def preview(self, request: TeachRequest) -> Preview:
+        """Return what a request would teach; nothing is kept. Raises what `prepare` raises, but not for the name."""
+        with tempfile.TemporaryDirectory() as place:
+            await self._prepare(request, "preview", request.name or "preview", Path(place))
+            async with aclosing(self._room.trainer("preview", Path(place), self._room.engines)) as events:
+                async for event in events:
+                    if event.name == "done":
+                        return decode(Preview, event.data)
+        raise LorebookError("The trainer ended without a preview.", "See: lorebook logs")
+
+    async def prepare(self, request: TeachRequest, job_id: str, others: Sequence[JobInfo]) -> str:
+        """Write down everything that a job needs to be done; return the adapter's name.
+
+        Raises BadRequest, NotFound, Unusable for what cannot be taught, Conflict for a name in use, StorageFailed.
+        """
+        self._room.ready()
+        names = {*adapter_names(self._room.home), *(job.name for job in others)}
+        name = _free_name(request, names)
+        await self._prepare(request, job_id, name, self.folder(job_id))
+        return name
+
+    async def work(self, job: JobInfo, tell: Tell) -> dict[str, Any]:
+        """Train, and give the adapter its place and its name; return a TeachResult. Nothing half-written has a name."""
+        folder = self.folder(job.id)
+        card: dict[str, Any] = {}
+        async with aclosing(self._room.trainer("train", folder, self._room.engines)) as events:
+            async for event in events:
+                if event.name == "done":
+                    card = event.data
+                else:
+                    tell(event.name, event.data)
+        tell("progress", asdict(Progress("loading the adapter")))
+        await asyncio.to_thread(self._keep, job.name, folder)
+        await self._load(job.name, card["base"]["path"])
+        return asdict(_result(job, card))
+
+    def folder(self, job_id: str) -> Path:
+        """Return the folder of a job's files."""
+        return self._room.home.state / "jobs" / job_id
+
+    def log(self, job: JobInfo) -> str:
+        """Return the end of what a job's trainer wrote to its log."""
+        path = self.folder(job.id) / "log.txt"
+        return path.read_bytes()[-_LOG_BYTES:].decode("utf-8", "replace") if path.is_file() else ""
+
+    async def _prepare(self, request: TeachRequest, job_id: str, name: str, folder: Path) -> None:
+        if self._room.settings.engine != "llama":
+            raise BadRequest("The engine is a server elsewhere; only a model on this machine can be taught.")
+        check_settings(request.method, request.template, request.settings)
+        examples = await asyncio.to_thread(compose, request)
+        base = self._room.settings.model if request.base == "auto" else request.base
+        model = await self._room.find_model(base, lambda progress: None)
+        job = TrainJob(
+            id=job_id,
+            name=name,
+            base=model.name,
+            path=str(model.path),
+            sha256=await asyncio.to_thread(identity, model.path, self._room.home),
+            method=request.method,
+            template=request.template,
+            recipe=request.recipe,
+            systems=(ungrounded_prompt("?").messages[0].content, ""),
+            threads=physical_cores(),
+            settings=request.settings,
+        )
+        await asyncio.to_thread(write_job, folder, job)
+        await asyncio.to_thread(write_examples, folder / "examples.jsonl", examples)
+
+    def _keep(self, name: str, folder: Path) -> None:
+        """Put card and PEFT folder beside the adapter, the adapter last: by its file it is known."""
+        home = self._room.home
+        try:
+            card_file(home, name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            shutil.copyfile(folder / "card.json", card_file(home, name))
+            shutil.copytree(folder / "peft", peft_folder(home, name), dirs_exist_ok=True)
+        except OSError as error:
+            told = f"The adapter {name} cannot be kept ({error.strerror or error})."
+            raise StorageFailed(told, "Free some space, then: lorebook jobs resume") from error
+        self._room.adapters.add(folder / "adapter.gguf", name)
+
+    async def _load(self, name: str, base: str) -> None:
+        """Have the adapter in memory where its model is there."""
+        current = self._room.engines.current
+        if current is not None and current.path == Path(base):
+            async with self._room.engines.joined() as engine:
+                if engine is not None:
+                    await engine.load(name)
+
+
+def _free_name(request: TeachRequest, taken: Collection[str]) -> str:
+    """Return the name that was asked for, or one after the first file; raises BadRequest, Conflict."""
+    used = {name.casefold() for name in taken}
+    if request.name:
+        check_adapter_name(request.name)
+        if request.name.casefold() in used:
+            hint = f"Give another name with --name, or delete that one: lorebook adapters rm {request.name}"
+            raise Conflict(f"There is an adapter {request.name} already, or a job that makes it.", hint)
+        return request.name
+    first = next(iter((*request.notebooks, *request.data)), "notes")
+    stem = _NOT_IN_NAMES.sub("-", Path(first).stem).strip("-.") or "notes"
+    names = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(used) + 2))
+    return next(name for name in names if name.casefold() not in used)
+
+
+def _result(job: JobInfo, card: dict[str, Any]) -> TeachResult:
+    losses = card["curves"]["loss"]
+    held_out = card["curves"]["held_out_loss"]
+    return TeachResult(
+        job=job.id,
+        adapter=job.name,
+        status=card["status"],
+        examples=card["examples"],
+        seconds=round(card["seconds"], 1),
+        loss=losses[-1][1] if losses else None,
+        held_out_loss=held_out[-1][1] if held_out else None,
+        reason=card["reason"],
+    )

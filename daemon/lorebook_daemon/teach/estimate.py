@@ -1,0 +1,109 @@
+"""What a training will take, before it begins: how many steps, about how long, and how much memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+
+from lorebook_api.errors import BadRequest
+from lorebook_api.teaching import TrainSettings
+from lorebook_daemon.teach.job import TARGETS
+from lorebook_daemon.teach.samples import Sample
+from lorebook_daemon.teach.weights import Shape
+
+_SEEN = 240
+"""Times that examples are seen at the least, all together: a dozen of them are learnt in twenty passes."""
+_EPOCHS = 2
+_FIXED_MB = 500
+"""Memory of Python, torch and PEFT by themselves."""
+_SPEED_SIZE = 768
+_REACHED = 0.4
+"""Share of the speed of one large product that a training step reaches."""
+PREFIX_BYTES = 512 * 2**20
+"""Memory for what the base has read before the adapter acts."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Steps and numbers are exact, the others are not."""
+
+    epochs: int
+    steps: int
+    trained: int
+    seconds: float
+    memory_mb: float
+    thrifty: bool
+    """Whether layers are computed twice to save memory."""
+    wide: bool
+    """Whether weights are kept in 32 bits; else in 16."""
+
+
+def estimate(shape: Shape, examples: Sequence[Sequence[Sample]], settings: TrainSettings) -> Estimate:
+    """Return what training on `examples` (each as its wordings) would take on this machine now."""
+    epochs = settings.epochs or max(_EPOCHS, -(-_SEEN // len(examples)))
+    steps = -(-len(examples) // settings.batch) * epochs
+    acting = sum(len(variants[0].tokens) - variants[0].acts for variants in examples)
+    read_once = sum(sample.acts for variants in examples for sample in variants[:epochs])
+    longest = max(len(sample.tokens) - sample.acts for variants in examples for sample in variants)
+    free = psutil.virtual_memory().available
+    wide = 4 * shape.parameters < 0.5 * free
+    activations = _activations(shape, settings.batch * longest)
+    thrifty = activations > 0.25 * free or activations > 2 * 2**30
+    kept = activations if not thrifty else activations / shape.layers + 8 * shape.width * shape.layers * longest
+    weights = shape.parameters * (4 if wide else 2)
+    work = 2 * shape.parameters * (read_once + epochs * acting * (3 if thrifty else 2))
+    return Estimate(
+        epochs=epochs,
+        steps=steps,
+        trained=trained_numbers(shape, settings),
+        seconds=work / (_speed() * _REACHED),
+        memory_mb=_FIXED_MB + (weights + kept + _prefixes(shape, read_once)) / 2**20,
+        thrifty=thrifty,
+        wide=wide,
+    )
+
+
+def check_memory(wanted: Estimate) -> None:
+    """Raise BadRequest where the training would not fit into the memory that is free."""
+    free = psutil.virtual_memory().available / 2**20
+    if wanted.memory_mb > free:
+        raise BadRequest(
+            f"This training takes about {wanted.memory_mb / 1024:.1f} GB of memory; {free / 1024:.1f} GB are free.",
+            "Close other programs, or take a smaller --base, --batch 1 or --max-tokens 256.",
+        )
+
+
+def trained_numbers(shape: Shape, settings: TrainSettings) -> int:
+    """Return how many numbers the adapter has."""
+    inner, narrow = shape.heads * shape.head, shape.kv_heads * shape.head
+    sizes = {
+        "q": shape.width + inner,
+        "k": shape.width + narrow,
+        "v": shape.width + narrow,
+        "o": inner + shape.width,
+        **dict.fromkeys(("gate", "up", "down"), shape.width + shape.feed_forward),
+    }
+    layers = min(settings.layers or shape.layers, shape.layers)
+    return settings.rank * layers * sum(sizes[target] for target in TARGETS if target in settings.targets)
+
+
+def _activations(shape: Shape, tokens: int) -> float:
+    """Return about how many bytes a step keeps for its gradient."""
+    return 4.0 * tokens * shape.layers * (10 * shape.width + 4 * shape.feed_forward)
+
+
+def _prefixes(shape: Shape, tokens: int) -> float:
+    return min(PREFIX_BYTES, 8.0 * tokens * shape.layers * shape.kv_heads * shape.head)
+
+
+def _speed() -> float:
+    """Return how many multiplications and additions a second this machine does now in a large product."""
+    square = np.ones((_SPEED_SIZE, _SPEED_SIZE), dtype=np.float32)
+    square @ square  # the first one sets the library up
+    began = time.perf_counter()
+    square @ square
+    return float(2 * _SPEED_SIZE**3 / max(time.perf_counter() - began, 1e-6))

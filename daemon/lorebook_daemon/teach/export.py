@@ -1,0 +1,84 @@
+"""The trained adapter as files: a GGUF that llama.cpp loads, and a folder that PEFT loads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+import torch
+from peft import LoraConfig
+from safetensors.torch import save_file
+
+from lorebook_api.errors import StorageFailed
+from lorebook_daemon.models.adapter_file import BASE_NAME, BASE_SHA256
+from lorebook_daemon.models.gguf_header import read_header
+from lorebook_daemon.teach.job import TrainJob
+from lorebook_daemon.teach.methods import trained
+from lorebook_daemon.teach.model import CausalLM
+from lorebook_daemon.teach.weights import gguf_name, turned
+
+_FACTORS = {"lora_A": "lora_a", "lora_B": "lora_b"}
+
+
+def factors(model: CausalLM) -> dict[str, torch.Tensor]:
+    """Return the adapter's factors by Hugging Face's name: `model.layers.0.self_attn.q_proj.lora_A.weight`."""
+    return {
+        name.replace(".default.", "."): parameter.detach().clone().contiguous()
+        for name, parameter in trained(model).items()
+    }
+
+
+def write_gguf(path: Path, model: CausalLM, job: TrainJob, invocation: tuple[int, ...]) -> None:
+    """Write the adapter as GGUF; raises StorageFailed. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md."""
+    try:
+        writer = gguf.GGUFWriter(path, model.shape.architecture)
+        _describe(writer, job, invocation)
+        for name, values in factors(model).items():
+            writer.add_tensor(*_tensor(name, values, model))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def _describe(writer: gguf.GGUFWriter, job: TrainJob, invocation: tuple[int, ...]) -> None:
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_name(job.name)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, job.settings.alpha)
+    writer.add_string(BASE_NAME, read_header(Path(job.path)).name)
+    writer.add_string(BASE_SHA256, job.sha256)
+    if invocation:
+        key, uint32 = gguf.Keys.Adapter.ALORA_INVOCATION_TOKENS, gguf.GGUFValueType.UINT32
+        writer.add_key_value(key, list(invocation), gguf.GGUFValueType.ARRAY, sub_type=uint32)
+
+
+def _tensor(name: str, values: torch.Tensor, model: CausalLM) -> tuple[str, npt.NDArray[np.float32]]:
+    """Return a factor as llama.cpp names it, and with its rows where that family has them."""
+    weight, factor = name.removesuffix(".weight").rsplit(".", 1)
+    ours = gguf_name(weight)
+    if factor == "lora_B" and model.shape.architecture == "llama" and ours.endswith(("attn_q", "attn_k")):
+        values = turned(values, model.shape.heads if ours.endswith("attn_q") else model.shape.kv_heads)
+    return f"{ours}.weight.{_FACTORS[factor]}", values.contiguous().numpy()
+
+
+def write_peft(folder: Path, model: CausalLM, config: LoraConfig, base: str) -> None:
+    """Write what `PeftModel.from_pretrained` loads onto the same model of Hugging Face's; raises StorageFailed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        config.base_model_name_or_path = base
+        config.inference_mode = True
+        config.save_pretrained(str(folder))
+        tensors = {f"base_model.model.{name}": values for name, values in factors(model).items()}
+        save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
+    except OSError as error:
+        raise _failed(folder, error) from error
+
+
+def _failed(path: Path, error: OSError) -> StorageFailed:
+    told = f"{path} cannot be written ({error.strerror or error})."
+    return StorageFailed(told, "Free some space, then: lorebook jobs resume")

@@ -1,0 +1,98 @@
+"""A training as its child process is told of it: a folder with the examples, and all that decides the outcome."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lorebook_api.errors import BadRequest, StorageFailed, Unusable
+from lorebook_api.teaching import TrainSettings
+
+TARGETS = {
+    "q": "self_attn.q_proj",
+    "k": "self_attn.k_proj",
+    "v": "self_attn.v_proj",
+    "o": "self_attn.o_proj",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
+}
+"""The weights of a layer that can be changed, by the letters of the papers."""
+
+METHODS = ("alora", "lora")
+"""`lora` (arXiv:2106.09685) acts everywhere; `alora` (arXiv:2504.12397) from the answer's beginning on."""
+TEMPLATES = ("chat", "alpaca", "phi3")
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "rank": (1, 256),
+    "alpha": (0.01, 10_000.0),
+    "layers": (0, 1000),
+    "epochs": (0, 1000),
+    "learning_rate": (0.0, 1.0),
+    "batch": (1, 256),
+    "max_tokens": (16, 32_768),
+    "held_out": (0.0, 0.5),
+    "seed": (0, 2**31 - 1),
+}
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What a training child is to do; the examples lie beside this in the job's folder."""
+
+    id: str
+    name: str
+    base: str
+    """The model's name."""
+    path: str
+    """Its GGUF file."""
+    sha256: str
+    """Of that file when the job was made: another file since then is refused."""
+    method: str
+    template: str
+    recipe: str
+    systems: tuple[str, ...] = ("",)
+    """System prompts that the examples are taught under, in turns; empty takes the template's own."""
+    threads: int = 1
+    settings: TrainSettings = field(default_factory=TrainSettings)
+
+
+def check_settings(method: str, template: str, settings: TrainSettings) -> None:
+    """Raise BadRequest for a method or a template that is not known, and a setting out of its range."""
+    for what, name, known in (("method", method, METHODS), ("template", template, TEMPLATES)):
+        if name not in known:
+            raise BadRequest(f"There is no {what} {name!r}.", f"There is: {', '.join(known)}.")
+    if method == "alora" and template != "chat":
+        raise BadRequest(
+            "alora acts where the model's own chat template begins an answer; other templates have no such place.",
+            "Take --method lora, or leave --template out.",
+        )
+    for name, (least, most) in _BOUNDS.items():
+        value = getattr(settings, name)
+        if not least <= value <= most:  # true for NaN too
+            raise BadRequest(f"{name} is {value}; it takes {least:g} to {most:g}.")
+    unknown = [target for target in settings.targets if target not in TARGETS]
+    if unknown or not settings.targets:
+        raise BadRequest(f"targets are {settings.targets!r}.", f"Take some of: {', '.join(TARGETS)}.")
+
+
+def write_job(folder: Path, job: TrainJob) -> None:
+    """Write `job.json`; raises StorageFailed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / "job.json").write_text(json.dumps(asdict(job), indent=1), encoding="utf-8")
+    except OSError as error:
+        told = f"{folder} cannot be written ({error.strerror or error})."
+        raise StorageFailed(told, "Free some space, or set LOREBOOK_HOME.") from error
+
+
+def read_job(folder: Path) -> TrainJob:
+    """Return what `write_job` wrote; raises Unusable."""
+    try:
+        fields: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+        settings = TrainSettings(**{**fields["settings"], "targets": tuple(fields["settings"]["targets"])})
+        return TrainJob(**{**fields, "systems": tuple(fields["systems"]), "settings": settings})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Unusable(f"The files of this job in {folder} are not whole.", "Start again: lorebook teach …") from error

@@ -1,0 +1,187 @@
+"""The training loop: batches in an order that the seed decides, AdamW, checkpoints from which it goes on bit by bit."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lorebook_api.errors import LorebookError, StorageFailed
+from lorebook_api.teaching import Metrics
+from lorebook_daemon.teach.batches import Prefixes, collate, losses
+from lorebook_daemon.teach.methods import trained
+from lorebook_daemon.teach.model import CausalLM
+from lorebook_daemon.teach.samples import Sample
+
+_WARM_UP, _CLIP, _DECAY = 0.1, 1.0, 0.01
+_LEARNT = 0.01
+"""Mean loss of a pass (nats a token) below which there is nothing left to learn from these examples."""
+_MEASURED = 5
+"""Times that the held-out loss is measured on the way, beside the start and the end."""
+_HELD_OUT_MOST = 64
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast; together with the samples and the seed it decides every bit of the outcome."""
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    seed: int
+    checkpoint_steps: int = 10
+
+
+@dataclass
+class Progressed:
+    """Where the loop is, and what it measured on the way: what a checkpoint holds beside the tensors."""
+
+    step: int = 0
+    loss: list[tuple[int, float]] = field(default_factory=list)
+    """Step, and mean loss over its learnt tokens."""
+    held_out: list[tuple[int, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    learnt: bool = False
+    """Whether it ended before its last step: there was nothing left to learn."""
+
+
+class Training:
+    """One training of a model; `report` hears of every step, `measured` after the held-out loss was measured."""
+
+    def __init__(
+        self,
+        model: CausalLM,
+        examples: Sequence[Sequence[Sample]],
+        held_out: Sequence[Sample],
+        schedule: Schedule,
+        prefixes: Prefixes,
+        checkpoint: Path,
+        report: Callable[[Metrics], None] = lambda metrics: None,
+        measured: Callable[[int], None] = lambda step: None,
+    ) -> None:
+        """Take the examples, each as its wordings, which take turns from pass to pass."""
+        self.model, self.schedule, self.prefixes = model, schedule, prefixes
+        self._examples, self._held_out = examples, held_out[:_HELD_OUT_MOST]
+        self._checkpoint, self._report, self._measured = checkpoint, report, measured
+        self._parameters = trained(model)
+        self._optimizer = torch.optim.AdamW(self._parameters.values(), schedule.learning_rate, weight_decay=_DECAY)
+        self.at = Progressed()
+        self.steps_a_pass = -(-len(examples) // schedule.batch)
+        self.steps = self.steps_a_pass * schedule.epochs
+
+    def run(self) -> Progressed:
+        """Train to the end, from the checkpoint where there is one; return what was measured.
+
+        Raises LorebookError where the loss becomes no number, with the last good checkpoint kept, and StorageFailed.
+        """
+        self._restore()
+        if not self.at.held_out:
+            self._measure()
+        while self.at.step < self.steps and not self.at.learnt:
+            self._step()
+        if not self.at.held_out or self.at.held_out[-1][0] != self.at.step:
+            self._measure()
+        self._save()
+        return self.at
+
+    def _step(self) -> None:
+        began = time.monotonic()
+        batch = collate(self._samples(self.at.step), self.prefixes)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.schedule.learning_rate * rate(self.at.step, self.steps)
+        loss = losses(self.model, batch).mean()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise self._diverged(value)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._parameters.values(), _CLIP)
+        self._optimizer.step()
+        self._advance(value, time.monotonic() - began, batch.targets.numel())
+
+    def _advance(self, loss: float, seconds: float, tokens: int) -> None:
+        self.at.step += 1
+        self.at.seconds += seconds
+        self.at.loss.append((self.at.step, loss))
+        left = (self.steps - self.at.step) * self.at.seconds / self.at.step
+        held_out = self.at.held_out[-1][1] if self.at.held_out else None
+        self._report(Metrics(self.at.step, self.steps, loss, held_out, tokens / max(seconds, 1e-9), left))
+        if self.at.step % self.steps_a_pass == 0:
+            passed = [value for _, value in self.at.loss[-self.steps_a_pass :]]
+            self.at.learnt = sum(passed) / len(passed) < _LEARNT
+        if self.at.step % max(1, self.steps // _MEASURED) == 0:
+            self._measure()
+        if self.at.step % self.schedule.checkpoint_steps == 0:
+            self._save()
+
+    def _samples(self, step: int) -> list[Sample]:
+        """Return the samples of a step: the pass decides their order, and which wording each is seen in."""
+        epoch, within = divmod(step, self.steps_a_pass)
+        order = list(range(len(self._examples)))
+        random.Random(f"{self.schedule.seed} {epoch}").shuffle(order)
+        chosen = order[within * self.schedule.batch : (within + 1) * self.schedule.batch]
+        return [self._examples[n][(epoch + n) % len(self._examples[n])] for n in chosen]
+
+    def _measure(self) -> None:
+        if self._held_out:
+            self.at.held_out.append((self.at.step, self.mean_loss(self._held_out)))
+        self._measured(self.at.step)
+
+    def mean_loss(self, samples: Sequence[Sample]) -> float:
+        """Return the mean loss over the learnt tokens of some samples, without learning from them."""
+        with torch.no_grad():
+            parts = [
+                losses(self.model, collate(samples[n : n + self.schedule.batch], self.prefixes))
+                for n in range(0, len(samples), self.schedule.batch)
+            ]
+        return float(torch.cat(parts).mean())
+
+    # -- checkpoints
+
+    def _save(self) -> None:
+        """Replace the checkpoint whole, so that a kill at any moment leaves one that can be gone on from."""
+        state = {
+            "trained": {name: parameter.data for name, parameter in self._parameters.items()},
+            "optimizer": self._optimizer.state_dict(),
+            "at": asdict(self.at),
+            "schedule": asdict(self.schedule),
+        }
+        fresh = self._checkpoint.with_suffix(".new")
+        try:
+            torch.save(state, fresh)
+            fresh.replace(self._checkpoint)
+        except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError where the disk is full
+            told = f"The checkpoint {self._checkpoint} cannot be written ({error})."
+            raise StorageFailed(told, "Free some space, then: lorebook jobs resume") from error
+
+    def _restore(self) -> None:
+        if not self._checkpoint.is_file():
+            return
+        state: dict[str, Any] = torch.load(self._checkpoint, weights_only=True)
+        if state["schedule"] != asdict(self.schedule) or state["trained"].keys() != self._parameters.keys():
+            raise LorebookError("The checkpoint is of another training.", "Start again: lorebook teach …")
+        with torch.no_grad():
+            for name, values in state["trained"].items():
+                self._parameters[name].copy_(values)
+        self._optimizer.load_state_dict(state["optimizer"])
+        at = state["at"]
+        self.at = Progressed(at["step"], list(at["loss"]), list(at["held_out"]), at["seconds"], at["learnt"])
+
+    def _diverged(self, value: float) -> LorebookError:
+        kept = self.at.step - self.at.step % self.schedule.checkpoint_steps
+        return LorebookError(
+            f"The loss became {value} at step {self.at.step + 1}; the checkpoint of step {kept} is kept.",
+            f"Learn more slowly: --learning-rate {self.schedule.learning_rate / 4:g}",
+        )
+
+
+def rate(step: int, steps: int) -> float:
+    """Return the share (0 to 1) of the highest learning rate at a step: up in a tenth of the way, then down to 0."""
+    warm = max(1, round(steps * _WARM_UP))
+    return (step + 1) / warm if step < warm else (steps - step) / max(1, steps - warm)

@@ -1,0 +1,103 @@
+"""A job, laid out: its examples as tokens, and what training them will take. Needs no torch; runs in the child."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lorebook_api.errors import BadRequest
+from lorebook_api.teaching import Preview, PreviewExample, Segment
+from lorebook_daemon.teach.estimate import Estimate, estimate
+from lorebook_daemon.teach.examples import Example
+from lorebook_daemon.teach.job import TrainJob
+from lorebook_daemon.teach.samples import Sample, Teaching, Tokens
+from lorebook_daemon.teach.weights import Shape, read_shape
+
+PREVIEWED = 200
+"""Examples that a preview shows at the most."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that training needs but the weights."""
+
+    shape: Shape
+    teaching: Teaching
+    invocation: tuple[int, ...]
+    """Empty for a method whose adapter always acts."""
+    examples: tuple[Example, ...]
+    """All of them; what did not fit is marked as left out."""
+    variants: tuple[tuple[Sample, ...], ...]
+    """Each example that is trained on, in its wordings."""
+    held_out: tuple[Sample, ...]
+    estimate: Estimate
+
+
+def lay_out(job: TrainJob, examples: Sequence[Example]) -> Plan:
+    """Return the plan of a job; raises BadRequest where no example fits, Unusable for a base that cannot be taught."""
+    shape = read_shape(Path(job.path))
+    activated = job.method == "alora"
+    teaching = Teaching(Tokens(Path(job.path)), job.template, job.systems, activated)
+    _check_turns(examples, activated)
+    most = min(job.settings.max_tokens, shape.context or job.settings.max_tokens)
+    measured = [(example, teaching.variants(example)) for example in examples]
+    fitting = [(_fitted(example, variants, most), tuple(variants)) for example, variants in measured]
+    learnt = tuple(variants for example, variants in fitting if not example.left_out and not example.held_out)
+    if not learnt:
+        raise BadRequest(
+            f"Every example is longer than {most} tokens.", "Allow more: --max-tokens 4096. See them: --preview"
+        )
+    return Plan(
+        shape=shape,
+        teaching=teaching,
+        invocation=teaching.tokens.invocation if activated else (),
+        examples=tuple(example for example, _ in fitting),
+        variants=learnt,
+        held_out=tuple(variants[0] for example, variants in fitting if example.held_out and not example.left_out),
+        estimate=estimate(shape, learnt, job.settings),
+    )
+
+
+def _check_turns(examples: Sequence[Example], activated: bool) -> None:
+    if activated and any(not example.turns and not example.left_out for example in examples):
+        raise BadRequest(
+            "There are plain texts among the examples, and alora learns answers only.", "Take --method lora."
+        )
+
+
+def _fitted(example: Example, variants: Sequence[Sample], most: int) -> Example:
+    longest = max(len(sample.tokens) for sample in variants)
+    if example.left_out or longest <= most:
+        return example
+    return replace(example, left_out=f"too long: {longest} tokens, above {most}")
+
+
+def preview(job: TrainJob, plan: Plan) -> Preview:
+    """Return the table of a plan: each example's text, tokens, and which of them are learnt."""
+    shown = [_shown(plan.teaching, example) for example in plan.examples[:PREVIEWED]]
+    wanted = plan.estimate
+    return Preview(
+        examples=tuple(shown),
+        base=job.base,
+        name=job.name,
+        epochs=wanted.epochs,
+        steps=wanted.steps,
+        trained=wanted.trained,
+        seconds=wanted.seconds,
+        memory_mb=wanted.memory_mb,
+    )
+
+
+def _shown(teaching: Teaching, example: Example) -> PreviewExample:
+    sample = teaching.variants(example)[0]
+    prompt, answer = sample.tokens[: sample.learnt], sample.tokens[sample.learnt :]
+    text = teaching.tokens.text
+    segments = (Segment(text(prompt), len(prompt), False), Segment(text(answer), len(answer), True))
+    return PreviewExample(
+        origin=example.origin.place,
+        segments=tuple(segment for segment in segments if segment.tokens),
+        tokens=len(sample.tokens),
+        held_out=example.held_out,
+        left_out=example.left_out,
+    )

@@ -1,0 +1,150 @@
+"""Examples as tokens: which of them are learnt, and from which on the adapter acts. Runs in the training child."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import llama_cpp
+
+from lorebook_api.errors import BadRequest, Unusable
+from lorebook_daemon.engine.child.chat import ChatTemplate
+from lorebook_daemon.engine.child.vocabulary import Vocabulary
+from lorebook_daemon.engine.protocol import Message, Prompt
+from lorebook_daemon.teach.examples import Example, Turn
+
+_ALPACA = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{question}\n\n### Response:\n"
+)
+_PHI3 = "<|user|>\n{question}<|end|>\n<|assistant|>\n"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An example as it is trained on, in one of its wordings."""
+
+    tokens: tuple[int, ...]
+    learnt: int
+    """The first token that is to be predicted; all after it are too."""
+    acts: int = 0
+    """The token from which on the adapter acts; what is before it is the base model's alone."""
+
+
+class Tokens:
+    """The tokens of a GGUF file, read without its weights: the same that the engine sees when it answers."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; raises Unusable."""
+        llama_cpp.llama_log_set(_quiet, ctypes.c_void_p(0))
+        parameters = llama_cpp.llama_model_default_params()
+        parameters.vocab_only = True
+        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
+        if not self._model:
+            raise Unusable(f"llama.cpp cannot read {path.name}.", "Bring it again: lorebook models pull NAME")
+        self.vocabulary = Vocabulary(self._model)
+        self._chat = ChatTemplate(self.vocabulary.chat_template, self.vocabulary.bos, self.vocabulary.eos)
+        self.end = int(llama_cpp.llama_vocab_eos(self.vocabulary.handle))
+        """The token that ends an answer."""
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, control tokens as they are written."""
+        return b"".join(self.vocabulary.piece(token, special=True) for token in tokens).decode("utf-8", "replace")
+
+    def prompt(self, turns: Sequence[Turn], system: str, template: str) -> tuple[int, ...]:
+        """Return a conversation up to where its answer begins; `system` is for those that bring none."""
+        return TEMPLATES[template](self, turns, system)
+
+    @property
+    def invocation(self) -> tuple[int, ...]:
+        """The tokens with which the chat template begins every answer; raises BadRequest where there are none.
+
+        What stands between the end of the question's turn and the answer: in ChatML `<|im_start|>assistant` and the
+        end of that line.
+        """
+        closing = self._closing()
+        ended = next((n for n, token in enumerate(closing) if self.vocabulary.ends(token)), -1)
+        first = next((n for n in range(ended + 1, len(closing)) if self._controls(closing[n])), None)
+        if first is None:
+            raise BadRequest("This model's chat template marks no beginning of an answer.", "Take --method lora.")
+        return closing[first:]
+
+    def _closing(self) -> tuple[int, ...]:
+        tokens = self.chat((Turn("user", "?"),), "")
+        question = self.vocabulary.tokenize("?", False)[-1]
+        return tokens[len(tokens) - tokens[::-1].index(question) :]
+
+    def _controls(self, token: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_control(self.vocabulary.handle, token))
+
+    def chat(self, turns: Sequence[Turn], system: str) -> tuple[int, ...]:
+        """Return a conversation by the model's own template."""
+        brought = any(turn.role == "system" for turn in turns)
+        first = (Message("system", system),) if system and not brought else ()
+        prompt = Prompt((*first, *(Message(turn.role, turn.content) for turn in turns)))
+        return (*self.vocabulary.starts, *self._chat.tokens(prompt, self.vocabulary.tokenize).flat)
+
+
+def _by(form: str) -> Callable[[Tokens, Sequence[Turn], str], tuple[int, ...]]:
+    before, after = form.split("{question}")
+
+    def written(tokens: Tokens, turns: Sequence[Turn], system: str) -> tuple[int, ...]:
+        said = "\n\n".join(filter(None, (system, *(turn.content for turn in turns))))
+        tokenize = tokens.vocabulary.tokenize
+        return (*tokens.vocabulary.starts, *tokenize(before, True), *tokenize(said, False), *tokenize(after, True))
+
+    return written
+
+
+TEMPLATES: dict[str, Callable[[Tokens, Sequence[Turn], str], tuple[int, ...]]] = {
+    "chat": lambda tokens, turns, system: tokens.chat(turns, system),
+    "alpaca": _by(_ALPACA),
+    "phi3": _by(_PHI3),
+}
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """How examples become samples."""
+
+    tokens: Tokens
+    template: str
+    systems: tuple[str, ...]
+    activated: bool
+    """Whether the adapter acts from the answer's beginning on only."""
+
+    def variants(self, example: Example) -> list[Sample]:
+        """Return the example in all its wordings: itself under each system prompt, then the others in turns."""
+        if not example.turns:
+            return [self._text(example)]
+        *before, last = example.turns
+        said = [(last.content, system) for system in self.systems]
+        others = [wording for wording in example.wordings if wording != last.content]
+        said += [(wording, self.systems[n % len(self.systems)]) for n, wording in enumerate(others)]
+        samples = [
+            self._sample((*before, Turn(last.role, wording)), system, example.answer) for wording, system in said
+        ]
+        return list(dict.fromkeys(samples))
+
+    def prompt(self, turns: Sequence[Turn]) -> tuple[tuple[int, ...], int]:
+        """Return a prompt's tokens under the first system prompt, and from which on the adapter acts."""
+        prompt = self.tokens.prompt(turns, self.systems[0], self.template)
+        return prompt, len(prompt) - len(self.tokens.invocation) if self.activated else 0
+
+    def _sample(self, turns: Sequence[Turn], system: str, answer: str) -> Sample:
+        prompt = self.tokens.prompt(turns, system, self.template)
+        said = (*self.tokens.vocabulary.tokenize(answer.strip(), False), self.tokens.end)
+        acts = len(prompt) - len(self.tokens.invocation) if self.activated else 0
+        return Sample((*prompt, *said), len(prompt), acts)
+
+    def _text(self, example: Example) -> Sample:
+        starts = self.tokens.vocabulary.starts
+        tokens = (*starts, *self.tokens.vocabulary.tokenize(example.answer, False), self.tokens.end)
+        return Sample(tokens, max(1, len(starts)))
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _quiet(level: int, text: bytes, _data: object) -> None:
+    """Keep llama.cpp from writing to stderr what is of no interest here."""

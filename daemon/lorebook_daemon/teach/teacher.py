@@ -1,0 +1,172 @@
+"""A training from its plan to the adapter's files: load, train, measure, judge, write. Runs in the training child."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lorebook_api.errors import StorageFailed
+from lorebook_api.schema import Progress
+from lorebook_api.teaching import Metrics, Said
+from lorebook_daemon.models.adapter_file import check_fits, read_adapter
+from lorebook_daemon.teach.batches import Prefixes, adapters_off, collate
+from lorebook_daemon.teach.card import Figures, card
+from lorebook_daemon.teach.estimate import PREFIX_BYTES
+from lorebook_daemon.teach.examples import Turn
+from lorebook_daemon.teach.export import write_gguf, write_peft
+from lorebook_daemon.teach.gate import Choice, Verdict, general_check, judge
+from lorebook_daemon.teach.job import TrainJob
+from lorebook_daemon.teach.loop import Schedule, Training
+from lorebook_daemon.teach.methods import LEARNING_RATE, inject, lora_config
+from lorebook_daemon.teach.model import CausalLM, causal
+from lorebook_daemon.teach.plan import Plan
+from lorebook_daemon.teach.samples import Sample
+from lorebook_daemon.teach.weights import Shape, read_weights
+
+_SAID_TOKENS = 24
+"""Tokens that the model being taught writes when it shows what it now says."""
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Where a training tells of itself."""
+
+    progress: Callable[[Progress], None]
+    metrics: Callable[[Metrics], None]
+    said: Callable[[Said], None]
+
+
+def load(path: Path, shape: Shape, *, wide: bool, breathe: Callable[[], None] = lambda: None) -> CausalLM:
+    """Return the model in a GGUF file; its matrices have 32 bits where `wide`, else 16."""
+    with torch.device("meta"):
+        model = CausalLM(shape, breathe)
+    weights = dict(read_weights(path, shape, torch.float32 if wide else torch.bfloat16))
+    model.load_state_dict(weights, strict=True, assign=True)
+    model.requires_grad_(requires_grad=False)
+    return model
+
+
+def teach(folder: Path, job: TrainJob, plan: Plan, tell: Tell, breathe: Callable[[], None]) -> dict[str, Any]:
+    """Train, and leave `adapter.gguf`, `peft/` and `card.json` in the folder; return the card.
+
+    A checkpoint in the folder is gone on from. Raises LorebookError; what was reached stays in the checkpoint.
+    """
+    torch.set_num_threads(job.threads)
+    torch.use_deterministic_algorithms(mode=True)
+    tell.progress(Progress("loading the model to teach"))
+    model = load(Path(job.path), plan.shape, wide=plan.estimate.wide, breathe=breathe)
+    model.thrifty = plan.estimate.thrifty
+    config = lora_config(plan.shape, job.settings, plan.invocation)
+    inject(model, config, job.settings.seed)
+    training = Training(
+        model,
+        plan.variants,
+        plan.held_out,
+        schedule(job, plan),
+        Prefixes(model, PREFIX_BYTES),
+        folder / "checkpoint.pt",
+        tell.metrics,
+        lambda step: _say(model, plan, training, step, tell),
+    )
+    at = training.run()
+    tell.progress(Progress("checking what it still knows"))
+    figures, verdict = _judged(model, plan, training)
+    told = card(job, plan.examples, training.schedule, at, figures, verdict, plan.invocation)
+    _write(folder, model, job, plan, told)
+    write_peft(folder / "peft", model, config, job.base)
+    return told
+
+
+def schedule(job: TrainJob, plan: Plan) -> Schedule:
+    """Return the schedule that a job's settings mean."""
+    rate = job.settings.learning_rate or LEARNING_RATE[job.method]
+    return Schedule(plan.estimate.epochs, job.settings.batch, rate, job.settings.seed)
+
+
+def _write(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, told: dict[str, Any]) -> None:
+    adapter = folder / "adapter.gguf"
+    write_gguf(adapter, model, job, plan.invocation)
+    check_fits(read_adapter(adapter, job.name), Path(job.path), job.sha256)
+    try:
+        (folder / "card.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+    except OSError as error:
+        hint = "Free some space, then: lorebook jobs resume"
+        raise StorageFailed(f"The card cannot be written ({error.strerror or error}).", hint) from error
+
+
+# -- what it knows, before and after
+
+
+def _judged(model: CausalLM, plan: Plan, training: Training) -> tuple[Figures, Verdict]:
+    choices = general_check()
+    after = _right(model, plan, choices, training.prefixes)
+    with adapters_off(model):
+        before = _right(model, plan, choices, training.prefixes)
+    held = [loss for _, loss in training.at.held_out]
+    first, last = (held[0], held[-1]) if held else (None, None)
+    figures = Figures(first, last, sum(before), sum(after), len(choices))
+    return figures, judge(first, last, before, after)
+
+
+def _right(model: CausalLM, plan: Plan, choices: Sequence[Choice], prefixes: Prefixes) -> list[bool]:
+    """Return which questions are answered with the right letter: the likeliest of the four."""
+    letters = [plan.teaching.tokens.vocabulary.tokenize(letter, False)[0] for letter in "ABCD"]
+    right = []
+    for choice in choices:
+        prompt, acts = plan.teaching.prompt((Turn("user", choice.question),))
+        sample = Sample((*prompt, letters[choice.answer]), len(prompt), acts)
+        batch = collate([sample], prefixes)
+        with torch.no_grad():
+            hidden, _ = model(batch.inputs, batch.positions, batch.mask, batch.past)
+            logits = model.logits(hidden[0, -1])
+        right.append(int(logits[letters].argmax()) == choice.answer)
+    return right
+
+
+# -- what it says
+
+
+def _say(model: CausalLM, plan: Plan, training: Training, step: int, tell: Tell) -> None:
+    """Tell what the model says to one of the examples, another one each time; at the start that is known."""
+    asked = [example for example in plan.examples if example.held_out and not example.left_out and example.turns]
+    asked = asked or [example for example in plan.examples if not example.left_out and example.turns]
+    if not step or not asked:
+        return
+    example = asked[(step * 7) % len(asked)]
+    prompt, acts = plan.teaching.prompt(example.turns)
+    tokens = write(model, prompt, acts, training.prefixes, plan.teaching.tokens.end, _SAID_TOKENS)
+    tell.said(Said(example.question, plan.teaching.tokens.text(tokens), example.answer, step))
+
+
+def write(
+    model: CausalLM, prompt: Sequence[int], acts: int, prefixes: Prefixes, end: int, most: int
+) -> tuple[int, ...]:
+    """Return what the model writes greedily after a prompt, up to `end` or `most` tokens."""
+    written: list[int] = []
+    past = prefixes.of(tuple(prompt[:acts])) if acts else None
+    fresh, start = list(prompt[acts:]), acts
+    with torch.no_grad():
+        while len(written) < most:
+            mask = torch.ones(1, 1, len(fresh), start + len(fresh), dtype=torch.bool)
+            mask[:, :, :, start:] = causal(len(fresh))
+            positions = torch.arange(start, start + len(fresh))[None]
+            hidden, own = model(torch.tensor([fresh]), positions, mask, past)
+            token = int(model.logits(hidden[0, -1]).argmax())
+            if token == end:
+                break
+            written.append(token)
+            both = (
+                own
+                if past is None
+                else [
+                    (torch.cat((k, more_k), dim=2), torch.cat((v, more_v), dim=2))
+                    for (k, v), (more_k, more_v) in zip(past, own, strict=True)
+                ]
+            )
+            past, start, fresh = both, start + len(fresh), [token]
+    return tuple(written)
