@@ -1,6 +1,6 @@
 """The lock holds a version for everything that lorebook can ask for, and torch never.
 
-What only the benchmarks want is pinned where it is asked for instead.
+What only the benchmarks want is pinned where it is asked for instead; what only training wants is not pinned.
 """
 
 import re
@@ -17,12 +17,14 @@ from scripts.trouble import Trouble
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PINS = read_pins(CONSTRAINTS)
 BENCH = PROJECT["dependency-groups"]["bench"]
+TRAIN = PROJECT["project"]["optional-dependencies"]["train"]
 
 
 def wishes():
     yield from PROJECT["project"]["dependencies"]
-    for extra in PROJECT["project"]["optional-dependencies"].values():
-        yield from extra
+    for name, extra in PROJECT["project"]["optional-dependencies"].items():
+        if name != "train":
+            yield from extra
     for name, group in PROJECT["dependency-groups"].items():
         if name != "bench":
             yield from (wish for wish in group if isinstance(wish, str))
@@ -41,7 +43,7 @@ def test_every_dependency_is_pinned(wish):
 
 def test_every_dependency_has_its_row_and_its_reason():
     words = {normal(word) for word in re.findall(r"[\w.-]+", (ROOT / "docs" / "dependencies.md").read_text("utf-8"))}
-    assert {named(wish) for wish in (*wishes(), *BENCH)} - {"lorebook"} <= words
+    assert {named(wish) for wish in (*wishes(), *BENCH, *TRAIN)} - {"lorebook"} <= words
 
 
 def test_what_the_benchmarks_want_is_pinned_and_wanted_by_nothing_else():
