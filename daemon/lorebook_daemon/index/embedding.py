@@ -13,7 +13,7 @@ from lorebook_api.errors import Unusable
 from lorebook_api.schema import Progress
 from lorebook_daemon.index.embed import Embedder, passage_text
 from lorebook_daemon.index.passage import Passage
-from lorebook_daemon.index.storage import Damaged, is_whole, lock, storage, sweep, write_derived
+from lorebook_daemon.index.storage import Damaged, is_whole, lock, storage, sweep
 from lorebook_daemon.index.store import Store
 from lorebook_daemon.index.update import Report, derived_names
 from lorebook_daemon.index.vectors import Vectors
@@ -86,12 +86,12 @@ class _Embedding:
     def _match(self) -> None:
         """Let the nearest neighbours follow what stage one did to the passages."""
         have = self.store.embedded_ids()
-        gone = self.vectors.ids - have
+        gone = set(self.vectors.ids.tolist()) - have
         if len(gone) > _MAKE_ANEW * len(self.vectors):
             self.vectors = Vectors.empty(self.embedder.dimensions)
         else:
             self.vectors.remove(gone)
-        back = sorted(have - self.vectors.ids)
+        back = sorted(have.difference(self.vectors.ids.tolist()))
         for ids, matrix in self.store.vectors(back):
             self.vectors.add(ids, matrix)
         self.unsaved = len(gone) + len(back)
@@ -117,7 +117,7 @@ class _Embedding:
 
     def _save(self) -> None:
         generation = self.store.meta.generation + 1
-        nearest = write_derived(self.folder, f"vectors-{generation}.npz", self.vectors.save)
+        nearest = self.vectors.save(self.folder, f"vectors-{generation}.graph")
         with self.store.transaction():
             meta = self.store.meta
             self.store.meta = replace(meta, generation=generation, vectors=len(self.vectors), nearest=nearest)

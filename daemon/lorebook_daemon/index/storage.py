@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import sqlite3
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,9 +16,10 @@ from filelock import FileLock, Timeout
 from lorebook_api.errors import Conflict, StorageFailed
 
 DATABASE = "index.sqlite3"
+BESIDE = ".beside"
+"""What the name of a file ends in that belongs to the derived file of the same name."""
 _LOCK = "index.lock"
 _PID = "index.pid"
-_FORGOTTEN_S = 3600.0
 _STORAGE_CODES = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_READONLY,
@@ -127,18 +126,14 @@ def is_whole(folder: Path, derived: Derived | None) -> bool:
 
 
 def sweep(folder: Path, keep: Collection[str]) -> None:
-    """Delete derived files but those to `keep`, and what killed processes left behind.
+    """Delete derived files but those to `keep` with what belongs to them, and what killed processes left behind.
 
     What cannot be deleted, as a file that is open on Windows, stays for the next time.
     """
     for file in [*folder.glob("lexical-*"), *folder.glob("vectors-*")]:
-        if file.name not in keep:
+        if file.name.removesuffix(BESIDE) not in keep:
             with suppress(OSError):
                 file.unlink()
-    for left in folder.glob("tmp*"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > _FORGOTTEN_S:
-                shutil.rmtree(left)
 
 
 def erase(folder: Path) -> None:

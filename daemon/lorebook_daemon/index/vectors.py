@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-from zipfile import BadZipFile
 
 import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
 from lorebook_api.errors import Unusable
+from lorebook_daemon.index.arrays import file_sum, read_arrays, write_arrays
 from lorebook_daemon.index.embed import Matrix
+from lorebook_daemon.index.storage import BESIDE, Derived, write_derived
 
 Ids = NDArray[np.int64]
 
@@ -22,14 +22,18 @@ EF_CONSTRUCTION = 200
 EF = 128  # recall@10 of 0.96 at 80,000 passages, 0.14 ms a query
 _ROOM = 1024
 _EXACT_BELOW = 2048  # so few are compared one by one, which is as fast, and exact
+_REMOVED, _THERE = 1, 2  # 0: never there
+_BESIDE = ("ids", "shape", "graph_sum")
 
 
 class Vectors:
     """Vectors by the id of their passage. Searching from several threads is safe, changing is for one alone."""
 
-    def __init__(self, index: Any, ids: Collection[int]) -> None:
+    def __init__(self, index: Any, ids: Ids) -> None:
         self._index = index
-        self._ids = {int(key) for key in ids}
+        self._states = np.zeros(_ROOM, np.uint8)  # by id: a set of a million numbers would take 80 MB
+        self._mark(ids, _THERE)
+        self._count = len(ids)
         self._rows: tuple[Ids, Matrix] | None = None
         self._index.set_ef(EF)
 
@@ -38,98 +42,120 @@ class Vectors:
         """Return an index that holds nothing yet."""
         index = hnswlib.Index(space="cosine", dim=dimensions)
         index.init_index(_ROOM, ef_construction=EF_CONSTRUCTION, M=M, allow_replace_deleted=True)
-        return cls(index, ())
+        return cls(index, np.empty(0, np.int64))
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return self._count
 
     @property
-    def ids(self) -> frozenset[int]:
-        """The ids that have a vector."""
-        return frozenset(self._ids)
+    def ids(self) -> Ids:
+        """The ids that have a vector, rising."""
+        return np.flatnonzero(self._states == _THERE)
 
     def add(self, ids: Sequence[int], matrix: Matrix) -> None:
         """Put one row of `matrix` in for each id; an id that is there already gets the new row."""
-        self.remove(self._ids.intersection(ids))
-        known = set(self._index.get_ids_list())
-        back = np.array([key in known for key in ids], bool)
         keys = np.asarray(ids, np.int64)
-        for key in keys[back]:  # removed before: hnswlib wants such a place awakened, then overwritten
-            self._index.unmark_deleted(key)
-        if back.any():
-            self._index.add_items(matrix[back], keys[back], num_threads=1)
-        if not back.all():
-            self._grow(int(np.count_nonzero(~back)))
-            self._index.add_items(matrix[~back], keys[~back], num_threads=1, replace_deleted=True)
-        self._ids.update(int(key) for key in ids)
+        self.remove(keys)
+        placed = self._awakened(keys)
+        if placed.any():
+            self._index.add_items(matrix[placed], keys[placed], num_threads=1)
+        if not placed.all():
+            self._grow(int(np.count_nonzero(~placed)))
+            self._index.add_items(matrix[~placed], keys[~placed], num_threads=1, replace_deleted=True)
+        self._mark(keys, _THERE)
+        self._count += len(keys)
         self._rows = None
 
-    def remove(self, ids: Collection[int]) -> None:
+    def remove(self, ids: Collection[int] | Ids) -> None:
         """Take vectors out; an id that has none is passed over, since vectors are made after passages."""
-        gone = self._ids.intersection(ids)
+        gone = self._those(ids, _THERE)
         for key in gone:
             self._index.mark_deleted(key)
-        self._ids -= gone
+        self._mark(gone, _REMOVED)
+        self._count -= len(gone)
         self._rows = None
 
-    def nearest(self, vector: Matrix, n: int, among: Collection[int] | None = None) -> tuple[Ids, Matrix]:
+    def nearest(self, vector: Matrix, n: int, among: Collection[int] | Ids | None = None) -> tuple[Ids, Matrix]:
         """Return the ids of the `n` nearest vectors and their cosine similarity, best first.
 
         `among` names the ids that may come; without it all may.
         """
-        allowed = self._ids if among is None else self._ids.intersection(among)
-        n = min(n, len(allowed))
-        if n == 0:
+        if self._count < _EXACT_BELOW:
+            return self._compare(vector, n, among)
+        chosen, most = None, self._count
+        if among is not None:
+            keys = self._those(among, _THERE)
+            allowed = np.zeros(len(self._states), np.bool_)
+            allowed[keys] = True
+            chosen, most = allowed.tobytes().__getitem__, len(keys)
+        if min(n, most) == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        if len(self._ids) < _EXACT_BELOW:
-            return self._compare(vector, n, allowed)
-        chosen = None if among is None else allowed.__contains__
-        labels, distances = self._index.knn_query(vector[np.newaxis], k=n, num_threads=1, filter=chosen)
+        labels, distances = self._index.knn_query(vector[np.newaxis], k=min(n, most), num_threads=1, filter=chosen)
         return labels[0].astype(np.int64), 1.0 - distances[0]
 
-    def save(self, file: Path) -> None:
-        """Write the index to `file` as it stands; who calls sees to it that a half-written one is never read."""
-        with TemporaryDirectory(dir=file.parent) as folder:
-            graph = Path(folder) / "graph"
-            self._index.save_index(str(graph))
-            with file.open("wb") as out:
-                np.savez(
-                    out,
-                    ids=np.array(sorted(self._ids), np.int64),
-                    dimensions=np.array(self._index.dim),
-                    graph=np.fromfile(graph, np.uint8),
-                )
+    def save(self, folder: Path, name: str) -> Derived:
+        """Write the index to the file `name` in `folder`, and what hnswlib does not tell beside it.
+
+        Either file is whole or not there at all. Raises OSError.
+        """
+        saved = write_derived(folder, name, lambda part: self._index.save_index(str(part)))
+        beside = {
+            "ids": self.ids,
+            "shape": np.array([self._index.dim, self._index.get_current_count()], np.int64),
+            "graph_sum": np.array([file_sum(folder / name)], np.int64),
+        }
+        write_derived(folder, name + BESIDE, lambda part: write_arrays(part, beside))
+        return saved
 
     @classmethod
     def load(cls, file: Path) -> Vectors:
-        """Return the index that `save` wrote; raises Unusable where the file is missing, cut or something else."""
+        """Return the index that `save` wrote; raises Unusable where a file is missing, cut, altered or another."""
         try:
-            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as parts:
-                return cls(cls._read(parts, file.parent), parts["ids"])
-        except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile) as error:
+            beside = read_arrays(file.with_name(file.name + BESIDE), _BESIDE)
+            if file_sum(file) != beside["graph_sum"][0]:  # hnswlib would follow links that lead anywhere
+                raise ValueError("its checksum is another")
+            dimensions, room = beside["shape"].tolist()
+            index = hnswlib.Index(space="cosine", dim=dimensions)
+            index.load_index(str(file), max_elements=room, allow_replace_deleted=True)
+            return cls(index, beside["ids"])
+        except (Unusable, OSError, ValueError, RuntimeError) as error:
             raise Unusable(f"{file} holds no vectors ({error}).", "Make them anew: lorebook index --full") from error
 
-    @staticmethod
-    def _read(parts: Mapping[str, Any], folder: Path) -> Any:
-        """Return the graph; hnswlib reads from a file of its own only."""
-        with TemporaryDirectory(dir=folder) as inside:
-            graph = Path(inside) / "graph"
-            parts["graph"].tofile(graph)
-            index = hnswlib.Index(space="cosine", dim=int(parts["dimensions"]))
-            index.load_index(str(graph), allow_replace_deleted=True)
-            return index
-
-    def _compare(self, vector: Matrix, n: int, allowed: Collection[int]) -> tuple[Ids, Matrix]:
-        """Return the nearest of `allowed` by comparing with every vector."""
+    def _compare(self, vector: Matrix, n: int, among: Collection[int] | Ids | None) -> tuple[Ids, Matrix]:
+        """Return the nearest by comparing with every vector."""
         if self._rows is None:  # hnswlib hands vectors out slowly: 60 ms a thousand
-            ids = np.array(sorted(self._ids), np.int64)
-            self._rows = ids, np.asarray(self._index.get_items(ids), np.float32)
+            self._rows = self.ids, np.asarray(self._index.get_items(self.ids), np.float32).reshape(-1, len(vector))
         ids, matrix = self._rows
+        if among is not None:
+            allowed = np.isin(ids, self._those(among, _THERE))
+            ids, matrix = ids[allowed], matrix[allowed]
         similarities = matrix @ vector
-        best = np.argsort(-similarities, kind="stable")
-        if len(allowed) < len(ids):
-            best = best[np.isin(ids[best], list(allowed))]
-        return ids[best[:n]], similarities[best[:n]]
+        best = np.argsort(-similarities, kind="stable")[:n]
+        return ids[best], similarities[best]
+
+    def _those(self, ids: Collection[int] | Ids, state: int) -> Ids:
+        """Return those of `ids` that are in this state."""
+        keys = np.fromiter(ids, np.int64, len(ids)) if not isinstance(ids, np.ndarray) else ids
+        keys = keys[keys < len(self._states)]
+        found: Ids = keys[self._states[keys] == state]
+        return found
+
+    def _mark(self, keys: Ids, state: int) -> None:
+        if len(keys) and keys.max() >= len(self._states):
+            self._states = np.pad(self._states, (0, max(int(keys.max()) + 1 - len(self._states), len(self._states))))
+        self._states[keys] = state
+
+    def _awakened(self, keys: Ids) -> NDArray[np.bool_]:
+        """Return which of `keys` have a place in the graph from before they were removed; it is theirs again.
+
+        hnswlib wants such a place awakened and overwritten; the places of others may have been given away since.
+        """
+        if not len(self._those(keys, _REMOVED)):
+            return np.zeros(len(keys), np.bool_)
+        placed = np.isin(keys, self._index.get_ids_list())
+        for key in keys[placed]:
+            self._index.unmark_deleted(key)
+        return placed
 
     def _grow(self, more: int) -> None:
         """Make room for `more` vectors; doubling keeps the copies few."""

@@ -144,7 +144,7 @@ def test_another_embedders_vectors_are_dropped(root, folder):
 def test_harmed_neighbours_are_made_from_the_vectors_that_are_there(root, folder, harm):
     embedder = Counting()
     embed_missing(root, folder, embedder, silent)
-    (file,) = folder.glob("vectors-*")
+    (file,) = folder.glob("vectors-*.graph")
     file.unlink() if harm == "missing" else file.write_bytes(b"x" * file.stat().st_size)
     opened = OpenIndex.open(folder, embedder)
     assert (opened.retrieval, opened.info().vectors) == ("lexical", 0)

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from lorebook_api.errors import Unusable
 from lorebook_daemon.index import vectors as module
+from lorebook_daemon.index.storage import is_whole
 from lorebook_daemon.index.vectors import Vectors
 
 DIMENSIONS = 8
@@ -77,21 +78,40 @@ def test_an_id_added_again_has_the_new_vector():
 def test_saved_and_loaded_knows_what_was_removed(tmp_path):
     vectors = filled(30)
     vectors.remove([1, 2])
-    vectors.save(tmp_path / "v.npz")
-    loaded = Vectors.load(tmp_path / "v.npz")
-    assert loaded.ids == vectors.ids
+    saved = vectors.save(tmp_path, "v.graph")
+    assert is_whole(tmp_path, saved)
+    loaded = Vectors.load(tmp_path / "v.graph")
+    assert loaded.ids.tolist() == vectors.ids.tolist()
     loaded.add([2, 77], unit(2, seed=5))
     assert loaded.nearest(unit(2, seed=5)[1], 1)[0].tolist() == [77]
     assert len(loaded) == 30
-    assert [file.name for file in tmp_path.iterdir() if file.name != "home"] == ["v.npz"]
+    assert sorted(file.name for file in tmp_path.iterdir() if file.name != "home") == ["v.graph", "v.graph.beside"]
 
 
-@pytest.mark.parametrize("keep", [0, 60, 2000])
-def test_damaged_file_is_unusable(tmp_path, keep):
-    filled(100).save(tmp_path / "v.npz")
-    (tmp_path / "v.npz").write_bytes((tmp_path / "v.npz").read_bytes()[:keep])
+@pytest.mark.parametrize("part", ["v.graph", "v.graph.beside"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: b"", lambda data: data[:60], lambda data: data[:-1], lambda data: b"x" * len(data), None],
+    ids=["empty", "cut", "one byte short", "garbled", "missing"],
+)
+def test_damaged_file_is_unusable(tmp_path, part, damage):
+    filled(100).save(tmp_path, "v.graph")
+    file = tmp_path / part
+    file.unlink() if damage is None else file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(Unusable, match="holds no vectors"):
-        Vectors.load(tmp_path / "v.npz")
+        Vectors.load(tmp_path / "v.graph")
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+@settings(max_examples=40)
+def test_one_changed_byte_is_noticed(tmp_path_factory, place, change):
+    folder = tmp_path_factory.mktemp("vectors")
+    filled(30).save(folder, "v.graph")
+    data = bytearray((folder / "v.graph").read_bytes())
+    data[place % len(data)] ^= change
+    (folder / "v.graph").write_bytes(data)
+    with pytest.raises(Unusable):
+        Vectors.load(folder / "v.graph")
 
 
 class AddedAndRemoved(RuleBasedStateMachine):
@@ -119,7 +139,8 @@ class AddedAndRemoved(RuleBasedStateMachine):
 
     @invariant()
     def each_is_found(self):
-        assert self.vectors.ids == self.rows.keys()
+        assert self.vectors.ids.tolist() == sorted(self.rows)
+        assert len(self.vectors) == len(self.rows)
         for key, row in self.rows.items():
             ids, similarities = self.vectors.nearest(row, 50)
             assert sorted(ids.tolist()) == sorted(self.rows)
