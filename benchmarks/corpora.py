@@ -152,11 +152,17 @@ def _passages(root: Path, left_out: Collection[str] = ()) -> Iterator[Passage]:
 
 def ours(corpus: Corpus, embedder: Embedder | None, left_out: Collection[str] = ()) -> Search:
     """Return the product's search, by words alone where there is no embedder, without the signals `left_out`."""
+    made = searcher(corpus, embedder, left_out)
+    return lambda query, k: [hit.passage for hit in made.search(query, k)]
+
+
+def searcher(corpus: Corpus, embedder: Embedder | None, left_out: Collection[str] = ()) -> Searcher:
+    """Return what `ours` searches with, which tells the scores too."""
     vectors = None
     if embedder:
         vectors = Vectors.empty(embedder.dimensions)
         vectors.add(range(len(corpus.passages)), corpus.matrix)
-    searcher = Searcher(
+    return Searcher(
         Lexical.build(enumerate(corpus.passages)),
         vectors,
         embedder,
@@ -164,7 +170,6 @@ def ours(corpus: Corpus, embedder: Embedder | None, left_out: Collection[str] = 
         signals={name: signal for name, signal in SIGNALS.items() if name not in left_out},
         cell_signals={name: signal for name, signal in CELL_SIGNALS.items() if name not in left_out},
     )
-    return lambda query, k: [hit.passage for hit in searcher.search(query, k)]
 
 
 def _corpus(passages: Iterable[Passage], questions: list[Question], embedder: Embedder) -> Corpus:

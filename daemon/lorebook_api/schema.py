@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["code", "notebook", "doc", "data"]
+Rerank = Literal["none", "model", "judge", "cross-encoder"]
+Rewrite = Literal["none", "follow-up", "identifiers", "hyde", "multi-query"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,10 @@ class AskRequest:
     """Id of the conversation that the daemon keeps this question and its answer in; where `history` is empty it is
     taken from there. Empty keeps nothing."""
     attachments: tuple[Attachment, ...] = ()
+    rerank: Rerank = "none"
+    """What puts the first passages that are found into a new order."""
+    rewrite: Rewrite = "follow-up"
+    """How the question is put in other words before anything is looked up; `follow-up` needs a `history`."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,8 @@ class SearchRequest:
     roots: tuple[str, ...] = ()
     k: int = 10
     kind: Kind | None = None
+    rerank: Rerank = "none"
+    rewrite: Rewrite = "none"
 
 
 @dataclass(frozen=True)

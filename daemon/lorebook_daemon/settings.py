@@ -45,6 +45,8 @@ class Settings:
     """Where that server is, with or without `/v1`: `http://localhost:8000`."""
     engine_key: str = field(default="", repr=False)
     """The key that it wants, if it wants one. Never shown, never logged."""
+    cross_encoder: str = ""
+    """A folder with `model.onnx` and `tokenizer.json` of a cross-encoder, for `--rerank cross-encoder`."""
     max_file_mb: int = 20
     """Files above this are skipped, and listed as skipped."""
     idle_stop_minutes: float = 60.0

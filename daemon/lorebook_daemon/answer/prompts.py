@@ -25,6 +25,13 @@ _STATED = (
     "\nCan the following question be answered from the source above alone?\nQuestion: {question}\nAnswer Yes or No."
 )
 
+_QUESTIONS = (
+    "\nWrite three short questions that can be answered from the source above, one a line, each in other words than "
+    "the source's, as somebody would ask who does not know the source."
+)
+
+_QUESTION = "\nWrite one question that can be answered from the source above."
+
 _SUPPORTED = (
     "\nQuestion: {question}\nProposed answer: {claim}\n\nDoes the source above support this answer? Answer Yes or No."
 )
@@ -57,6 +64,16 @@ def answer_prompt(question: str, passages: tuple[str, ...]) -> Prompt:
 def stated_prompt(question: str, passage: str) -> Prompt:
     """Ask whether a passage states the answer."""
     return _prompt(_STATED.format(question=_plain(question)), (passage,))
+
+
+def question_prompt(passage: str) -> Prompt:
+    """Ask for a question that a passage answers: how likely the person's own is there says how well it fits."""
+    return _prompt(_QUESTION, (passage,))
+
+
+def questions_prompt(passage: str) -> Prompt:
+    """Ask for questions that a passage answers, to be searched together with it."""
+    return _prompt(_QUESTIONS, (passage,))
 
 
 def supported_prompt(question: str, claim: str, passage: str) -> Prompt:

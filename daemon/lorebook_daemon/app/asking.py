@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -14,18 +16,22 @@ from lorebook_api.schema import (
     Answer,
     AskRequest,
     CancelRequest,
+    Kind,
+    Message,
     SearchRequest,
     SearchResponse,
     SearchResult,
 )
 from lorebook_daemon.answer import reading
-from lorebook_daemon.answer.retrieved import RootHit
+from lorebook_daemon.answer.lookup import Lookup
+from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.app.attaching import attaching, check_attachments, told_with
 from lorebook_daemon.app.checks import check_ask, check_search, served_or
 from lorebook_daemon.app.conversing import conversing
 from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.roots import Opened
+from lorebook_daemon.engine.protocol import Engine, Priority, Turn
 
 _NOTHING = Opened((), "lexical", ())
 """What a question to the model alone is answered from."""
@@ -73,8 +79,13 @@ async def _answered(parts: Parts, request: AskRequest, emit: Emit) -> Answer:
         request = told_with(request)
     model = await parts.models.find(parts.settings.model if request.model == "auto" else request.model, report)
     async with parts.engines.using(model, report) as engine:
+        retriever: Retriever = parts.warmer.noting(opened)
+        if request.grounding:
+            lookup, turn = _lookup(parts, request, request.history), Turn(Priority.ask, request.user)
+            question, retriever = await lookup.prepared(request.question, retriever, engine, _sender(emit), turn)
+            request = replace(request, question=question)
         waited_ms = (time.perf_counter() - arrived) * 1000
-        retriever = attaching(parts.warmer.noting(opened), request, top)
+        retriever = attaching(retriever, request, top)
         answer = await parts.answer(request, retriever, engine, _sender(emit), parts.settings)
     return _timed(replace(answer, request_id=request.request_id), waited_ms)
 
@@ -96,11 +107,45 @@ def _timed(answer: Answer, waited_ms: float) -> Answer:
 async def _search(parts: Parts, request: SearchRequest) -> SearchResponse:
     check_search(request)
     opened = await parts.roots.open(served_or(request.roots, parts.served), lambda progress: None)
-    begun = time.perf_counter()
-    hits = await opened.search(request.query, request.k, request.kind)
-    took_ms = (time.perf_counter() - begun) * 1000
-    results = tuple(_result(rank, hit) for rank, hit in enumerate(hits, start=1))
-    return SearchResponse(results, took_ms, opened.retrieval, opened.notices)
+    lookup = _lookup(parts, request)
+    async with _engine_for(lookup, parts, request) as engine:
+        begun = time.perf_counter()
+        query, retriever = await lookup.prepared(request.query, _Searching(opened, request.kind), engine, _nobody)
+        found = await retriever.retrieve(query, request.k)
+        took_ms = (time.perf_counter() - begun) * 1000
+    results = tuple(_result(rank, hit) for rank, hit in enumerate(found.hits, start=1))
+    return SearchResponse(results, took_ms, found.retrieval, found.notices)
+
+
+@dataclass(frozen=True)
+class _Searching:
+    """The retriever of a search: passages of one kind, or of all, spread over the files."""
+
+    opened: Opened
+    kind: Kind | None
+
+    async def retrieve(self, query: str, k: int) -> Retrieved:
+        hits = await self.opened.search(query, k, self.kind)
+        return Retrieved(hits, self.opened.retrieval, self.opened.notices)
+
+
+def _lookup(parts: Parts, request: AskRequest | SearchRequest, history: tuple[Message, ...] = ()) -> Lookup:
+    return Lookup(request.rerank, request.rewrite, history, parts.settings.cross_encoder)
+
+
+@asynccontextmanager
+async def _engine_for(lookup: Lookup, parts: Parts, request: SearchRequest) -> AsyncIterator[Engine | None]:
+    """Hold the engine for a search that wants a model; most want none."""
+    if not lookup.wants_model(request.query):
+        yield None
+        return
+    model = await parts.models.find(parts.settings.model, lambda progress: None)
+    async with parts.engines.using(model, lambda progress: None) as engine:
+        yield engine
+
+
+async def _nobody(event: str, data: Any) -> None:
+    """Tell nobody: a search has no stream."""
 
 
 def _result(rank: int, hit: RootHit) -> SearchResult:

@@ -10,10 +10,18 @@ import click
 
 from lorebook_api.client import Client, TokenText, new_request_id
 from lorebook_api.errors import DaemonUnavailable, LorebookError
-from lorebook_api.schema import Answer, AskRequest, Progress
+from lorebook_api.schema import Answer, AskRequest, Progress, Rerank, Rewrite
 from lorebook_api.typed import MAX_TOKENS_MOST, find_model, find_roots, parse_adapter
 from lorebook_daemon.cli.answer import StreamedText, show_answer
-from lorebook_daemon.cli.options import daemon_option, examples, json_option, k_option, roots_option
+from lorebook_daemon.cli.options import (
+    daemon_option,
+    examples,
+    json_option,
+    k_option,
+    rerank_option,
+    rewrite_option,
+    roots_option,
+)
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Bars, Screen
 
@@ -41,6 +49,8 @@ from lorebook_daemon.cli.screen import Bars, Screen
     show_default=True,
     help="The answer's length at the most.",
 )
+@rerank_option("none")
+@rewrite_option("follow-up")
 @click.option("--no-grounding", is_flag=True, help="Ask the model alone: nothing is looked up or checked.")
 @json_option
 @daemon_option
@@ -51,6 +61,8 @@ def ask(
     adapters: tuple[str, ...],
     k: int,
     max_tokens: int,
+    rerank: Rerank,
+    rewrite: Rewrite,
     no_grounding: bool,
     as_json: bool,
     start: bool,
@@ -72,6 +84,8 @@ def ask(
         max_tokens=max_tokens,
         grounding=not no_grounding,
         request_id=new_request_id(),
+        rerank=rerank,
+        rewrite=rewrite,
     )
     screen = Screen()
     client = reach(screen, start)

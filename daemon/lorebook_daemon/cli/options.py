@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
+from lorebook_api.schema import Rerank, Rewrite
 from lorebook_api.typed import K_MOST
 from lorebook_daemon.cli.program import DEBUG, JSON
 
@@ -63,4 +64,27 @@ def k_option(default: int) -> Callable[[F], F]:
     """Give a command `-k N`, the number of passages."""
     return click.option(
         "-k", type=click.IntRange(1, K_MOST), default=default, show_default=True, help="How many passages."
+    )
+
+
+def rerank_option(default: Rerank) -> Callable[[F], F]:
+    """Give a command `--rerank`, what puts the first passages that are found into a new order."""
+    return click.option(
+        "--rerank",
+        type=click.Choice(get_args(Rerank)),
+        default=default,
+        show_default=True,
+        help="Order the first passages anew: by how likely the model finds the question, by its yes or no to whether "
+        "they answer, or by a cross-encoder. Takes seconds.",
+    )
+
+
+def rewrite_option(default: Rewrite) -> Callable[[F], F]:
+    """Give a command `--rewrite`, how the question is put in other words before anything is looked up."""
+    return click.option(
+        "--rewrite",
+        type=click.Choice(get_args(Rewrite)),
+        default=default,
+        show_default=True,
+        help="Have the model put the question in other words first, or propose what to look up beside it.",
     )

@@ -8,9 +8,17 @@ from dataclasses import asdict
 import click
 from rich.text import Text
 
-from lorebook_api.schema import Kind, SearchRequest
+from lorebook_api.schema import Kind, Rerank, Rewrite, SearchRequest
 from lorebook_api.typed import find_roots
-from lorebook_daemon.cli.options import daemon_option, examples, json_option, k_option, roots_option
+from lorebook_daemon.cli.options import (
+    daemon_option,
+    examples,
+    json_option,
+    k_option,
+    rerank_option,
+    rewrite_option,
+    roots_option,
+)
 from lorebook_daemon.cli.passages import place_of, show_lines
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Screen
@@ -30,16 +38,25 @@ LINES_SHOWN = 6
 @roots_option
 @k_option(10)
 @click.option("--kind", type=click.Choice(["code", "notebook", "doc", "data"]), help="Only passages of this kind.")
+@rerank_option("none")
+@rewrite_option("none")
 @json_option
 @daemon_option
 def search(
-    query: tuple[str, ...], roots: tuple[str, ...], k: int, kind: Kind | None, as_json: bool, start: bool
+    query: tuple[str, ...],
+    roots: tuple[str, ...],
+    k: int,
+    kind: Kind | None,
+    rerank: Rerank,
+    rewrite: Rewrite,
+    as_json: bool,
+    start: bool,
 ) -> None:
     """List the passages that fit QUERY best, by words and by meaning, best first."""
     words = " ".join(query).strip()
     if not words:
         raise click.BadParameter("the query is empty.", param_hint="QUERY")
-    request = SearchRequest(words, find_roots(roots), k, kind)
+    request = SearchRequest(words, find_roots(roots), k, kind, rerank, rewrite)
     screen = Screen()
     client = reach(screen, start)
     with screen.err.status("searching; a folder that is new is indexed first"):

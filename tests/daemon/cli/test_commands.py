@@ -33,7 +33,7 @@ def test_the_version(run: Run) -> None:
 
 
 def test_search(run: Run, fake: FakeDaemon, folder: Path) -> None:
-    result = run("search", "fare", "per", "km", "--kind", "code", "-k", "2")
+    result = run("search", "fare", "per", "km", "--kind", "code", "-k", "2", "--rerank", "model")
     assert result.stdout.splitlines() == [
         " 1. src/fare.py:10-12  code 0.500",
         "    def fare(km):",
@@ -42,7 +42,8 @@ def test_search(run: Run, fake: FakeDaemon, folder: Path) -> None:
         "1 passage, 3 ms, hybrid search",
     ]
     sent = fake.of("/api/search")[0].body
-    assert sent == {"query": "fare per km", "roots": [str(folder)], "k": 2, "kind": "code"}
+    assert sent.items() >= {"query": "fare per km", "roots": [str(folder)], "k": 2, "kind": "code"}.items()
+    assert (sent["rerank"], sent["rewrite"]) == ("model", "none")
 
 
 def test_search_as_json(run: Run, fake: FakeDaemon) -> None:
