@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
 
 from lorebook_api.schema import Message as Said
@@ -49,16 +50,20 @@ _THREE_LINES = 'root ::= line "\\n" line "\\n" line\nline ::= [A-Z] [^\\n]+'
 _MOST_TOKENS = 96
 
 # fmt: off
-_REFERS = frozenset((
-    "he", "she", "it", "its", "they", "them", "their", "theirs", "his", "her", "hers", "this", "that", "these", "those",
-    "one", "ones", "there", "then", "same", "former", "latter", "other", "another", "else", "instead", "above",
-    "before", "previous", "also", "too", "again",
+_PRONOUNS = frozenset((
+    "he", "she", "it", "its", "they", "them", "their", "theirs", "his", "her", "hers", "this", "these", "former",
+    "latter",
+))
+"""Words that stand for something said before."""
+_MAYBE = frozenset((
+    "that", "those", "one", "ones", "there", "then", "same", "such", "other", "another", "else", "instead", "before",
+    "again", "also", "too",
 ))
 # fmt: on
-"""Words that may stand for something said before."""
-_BEGINS = re.compile(r"\s*(and|but|or|so|what about|how about|why|then)\b[^?]{0,40}\?*\s*$", re.I)
+"""Words that may: at the end, or after a word that says nothing by itself (`for that`, but not `rows that`)."""
+_BEGINS = re.compile(r"\s*(and|but|or|so|what about|how about|then)\b[^?]{0,40}\?*\s*$", re.I)
 """Questions that lean on the one before by their very shape."""
-_FEW = 3
+_FEW = 2
 """With so few words of its own a question is taken for a follow-up."""
 
 
@@ -168,12 +173,20 @@ def is_follow_up(question: str) -> bool:
     """Return whether a question may lean on what was said before it."""
     asked = [word.casefold() for word in words(question)]
     own = [word for word in asked if word not in STOP_WORDS]
-    return len(own) <= _FEW or not _REFERS.isdisjoint(asked) or _BEGINS.match(question) is not None
+    return len(own) <= _FEW or _BEGINS.match(question) is not None or _refers(asked)
+
+
+def _refers(asked: Sequence[str]) -> bool:
+    """Return whether one of the words, in lower case, stands for something said before."""
+    if not _PRONOUNS.isdisjoint(asked) or asked[-1] in _MAYBE:
+        return True
+    return any(word in _MAYBE and before in STOP_WORDS for before, word in pairwise(asked))
 
 
 def _keeps(question: str, text: str) -> bool:
     """Return whether `text` says every word of the question that says something."""
-    own = file_words(word for word in words(question) if word.casefold() not in STOP_WORDS | _REFERS)
+    left_out = STOP_WORDS | _PRONOUNS | _MAYBE
+    own = file_words(word for word in words(question) if word.casefold() not in left_out)
     return bool(text) and own <= file_words(words(text))
 
 
