@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python install dev demo test bench models pytest lint format type imports dist lock tree clean
+.PHONY: help python install dev demo lab test bench models pytest frontend frontcheck lint format type imports dist lock tree clean
 
 help: ## what can be typed
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | sort
@@ -21,7 +21,18 @@ dev: python ## the same, with what linting and testing need
 demo: install ## from nothing to a cited answer about samples/
 	@$(BIN)/python -m scripts.demo
 
-test: lint type imports pytest ## everything that CI checks; the tests come last
+lab: python ## JupyterLab on samples/, with the panel and a tour
+	@$(PYTHON) -m scripts.install --lab
+	@$(PYTHON) -m scripts.frontend
+	@$(BIN)/python -m scripts.lab
+
+test: lint type imports frontcheck pytest ## everything that CI checks; the tests come last
+
+frontend: python ## build the JupyterLab panel and the widgets; wants Node.js
+	@$(PYTHON) -m scripts.frontend
+
+frontcheck: python ## the same, with its types, lint and unit tests; passed over without Node.js, but not in CI
+	@$(PYTHON) -m scripts.frontend --check
 
 models: dev
 	@$(BIN)/python -m scripts.models
@@ -47,7 +58,7 @@ bench: dev models ## the benchmarks, each a process of its own: ratios within on
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	@$(BIN)/python -m benchmarks
 
-dist: dev ## source archive and wheel in dist/, checked
+dist: dev frontend ## source archive and wheel in dist/, checked
 	@rm -rf dist
 	@$(BIN)/python -m hatchling build -d dist
 	@$(BIN)/python -m scripts.check_dist dist

@@ -10,17 +10,25 @@ from pathlib import Path
 
 from scripts.places import ROOT
 
+FRONTEND = "share/jupyter/labextensions/lorebook-lab"
+"""Where the front end goes; `make frontend` builds it, and hatchling says nothing where nobody did."""
+
 
 def list_sources(root: Path) -> set[str]:
-    """Return the files of the packages and shared folders that pyproject.toml names, as the wheel should hold them."""
+    """Return the files of the packages and shared folders that pyproject.toml names, as the wheel should hold them.
+
+    A shared folder that lies inside a package goes to its own place alone.
+    """
     tables = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     wheel = tables["tool"]["hatch"]["build"]["targets"]["wheel"]
-    placed = {package: Path(package).name for package in wheel["packages"]} | wheel.get("shared-data", {})
-    found: set[str] = set()
-    for source, place in placed.items():
+    shared: dict[str, str] = wheel.get("shared-data", {})
+    found = {place for source, place in shared.items() if (root / source).is_file()}
+    for source, place in ({package: Path(package).name for package in wheel["packages"]} | shared).items():
         folder = root / source
-        files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-        found |= {f"{place}/{path.relative_to(folder).as_posix()}" for path in files}
+        elsewhere = [root / other for other in shared if other != source]
+        for path in folder.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts and not any(map(path.is_relative_to, elsewhere)):
+                found.add(f"{place}/{path.relative_to(folder).as_posix()}")
     return found
 
 
@@ -40,6 +48,8 @@ def find_faults(root: Path, dist: Path) -> list[str]:
         names = {name.partition("/")[2] for name in file.getnames()}
     faults = [f"The wheel lacks {name}." for name in sorted(sources - packed)]
     faults += [f"The wheel holds {name}, which is none of ours." for name in sorted(packed - sources)]
+    if any(name.startswith(FRONTEND) for name in sources) and f"{FRONTEND}/package.json" not in packed:
+        faults.append("The wheel lacks the JupyterLab panel. Type: make frontend")
     needed = ("pyproject.toml", "README.md", "LICENSE", "constraints.txt", "Makefile", "scripts/install.py")
     return faults + [f"The source archive lacks {name}." for name in needed if name not in names]
 

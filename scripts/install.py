@@ -1,4 +1,4 @@
-"""Makes `.venv/` from a bare Python: `python3 -m scripts.install`, or with `--dev` what the tests need as well.
+"""Makes `.venv/` from a bare Python: `python3 -m scripts.install`; `--lab` adds JupyterLab, `--dev` what tests need.
 
 Each step leaves a stamp with the inputs that it was finished for; started again, finished steps are passed over.
 """
@@ -20,6 +20,22 @@ from scripts.stamps import Stamps, make_key
 from scripts.trouble import Trouble
 from scripts.turn import take_turn
 from scripts.wheels import build_engine, build_vectors, engine_wheel, vectors_wheel
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What one step installs: lorebook, editable, with these extras; `group` is one of pyproject.toml's, or empty."""
+
+    label: str
+    extras: str
+    group: str = ""
+
+
+WISHES = {
+    "lorebook": Wish("installing lorebook", "daemon"),
+    "lab": Wish("installing JupyterLab", "daemon,lab"),
+    "dev": Wish("installing the test tools", "daemon", "dev"),
+}
 
 
 @dataclass(frozen=True)
@@ -69,15 +85,14 @@ class Setup:
             self._install(f"installing {wheel.name}", ["--no-deps", "--force-reinstall", str(built)], 1)
             self.stamps.mark(step, wheel.key)
 
-    def install_rest(self, dev: bool) -> None:
-        """Install lorebook, editable, and all else that is pinned; with `dev`, what the tests need too."""
-        step = "dev" if dev else "lorebook"
+    def install_rest(self, step: str) -> None:
+        """Install what `step` of WISHES wants, all of it pinned."""
         key = make_key(CONSTRAINTS.read_text(encoding="utf-8"), read_wishes(ROOT / "pyproject.toml"))
         if self.stamps.read(step) == key:
             return
-        group = ["--group", f"{ROOT / 'pyproject.toml'}:dev"] if dev else []
-        label = "installing the test tools" if dev else "installing lorebook"
-        self._install(label, ["--editable", f"{ROOT}[daemon]", *group], len(self.pins))
+        wish = WISHES[step]
+        group = ["--group", f"{ROOT / 'pyproject.toml'}:{wish.group}"] if wish.group else []
+        self._install(wish.label, ["--editable", f"{ROOT}[{wish.extras}]", *group], len(self.pins))
         self.stamps.mark(step, key)
 
     def check_engine(self) -> None:
@@ -110,26 +125,28 @@ def read_wishes(pyproject: Path) -> dict[str, object]:
     return {name: tables[name] for name in ("build-system", "project", "dependency-groups")}
 
 
-def install(dev: bool) -> None:
-    """Bring the environment to where constraints.txt and pyproject.toml want it. Raises Trouble."""
+def install(steps: Sequence[str]) -> None:
+    """Bring the environment to where constraints.txt and pyproject.toml want it, WISHES in order. Raises Trouble."""
     setup = Setup(VENV, Stamps(VENV / "lorebook-stamps"), read_pins(CONSTRAINTS))
     with take_turn(BUILD / "lock"):
         setup.make_environment()
         setup.bring_pip()
         setup.build_and_install()
-        setup.install_rest(dev=False)
-        if dev:
-            setup.install_rest(dev=True)
+        for step in steps:
+            setup.install_rest(step)
         setup.check_engine()
 
 
 def main() -> int:
     """Run the set-up; returns 0, 1 after one line on what is wrong, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="python3 -m scripts.install", description="Make .venv/ for this checkout.")
-    parser.add_argument("--dev", action="store_true", help="bring what linting and testing need as well")
+    parser.add_argument("--lab", action="append_const", const="lab", dest="steps", help="bring JupyterLab as well")
+    parser.add_argument(
+        "--dev", action="append_const", const="dev", dest="steps", help="bring what linting and testing need as well"
+    )
     arguments = parser.parse_args()
     try:
-        install(arguments.dev)
+        install(["lorebook", *(arguments.steps or [])])
     except Trouble as trouble:
         print(trouble, file=sys.stderr)
         return 1

@@ -11,3 +11,8 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
     from lorebook_extension.app import LorebookApp
 
     return [{"module": "lorebook_extension", "app": LorebookApp}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Tell `jupyter labextension develop` where the front end lies once `make frontend` has built it."""
+    return [{"src": "labextension", "dest": "lorebook-lab"}]

@@ -26,14 +26,16 @@ class ForwardHandler(APIHandler):
     """Forwards, behind Jupyter's login, and adds the daemon's token, which the browser never sees.
 
     Bytes are passed on as they come. A browser that hangs up hangs up on the daemon. Every error has the body of
-    `LorebookError.body`, those of Jupyter's own login as well.
+    `LorebookError.body`, those of Jupyter's own login as well. A request with the header `X-Lorebook-Start: no` starts
+    no daemon and is answered with 204 where none runs: a page that only looks whether one does must not start it.
     """
 
     auth_resource = "lorebook"
 
-    def initialize(self, door: Door, silence_seconds: float) -> None:
-        """Take what the app hands over."""
-        self._door = door
+    def initialize(self, door: Door, quiet_door: Door, silence_seconds: float) -> None:
+        """Take what the app hands over; `quiet_door` starts no daemon."""
+        self._quiet = self.request.headers.get("X-Lorebook-Start") == "no"
+        self._door = quiet_door if self._quiet else door
         self._silence_seconds = silence_seconds
         self._work: asyncio.Task[None] | None = None
 
@@ -121,8 +123,12 @@ class ForwardHandler(APIHandler):
         await self.finish()
 
     def _refuse(self, error: LorebookError) -> None:
-        self.log.warning("lorebook: %s", error)
         self.clear()
+        if self._quiet and isinstance(error, DaemonUnavailable):
+            self.set_status(HTTPStatus.NO_CONTENT)
+            self.finish()
+            return
+        self.log.warning("lorebook: %s", error)
         self.set_status(error.status)
         self.finish(error.body())
 

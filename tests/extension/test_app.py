@@ -17,7 +17,7 @@ traits = point["app"].class_own_traits(config=True).values()
 brought = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(json.dumps({
     "module": point["module"], "name": point["app"].name, "seconds": took, "brought": sorted(brought),
-    "settings": {trait.name: [trait.default_value, trait.help] for trait in traits},
+    "settings": {trait.name: [trait.default(), trait.help] for trait in traits},
 }))
 """
 
@@ -40,6 +40,7 @@ def test_every_setting_has_a_default_and_says_what_it_does(seen):
     assert {name: default for name, (default, _) in seen["settings"].items()} == {
         "start_daemon": True,
         "silence_seconds": 60.0,
+        "roots": [],
     }
     assert all(text for _, text in seen["settings"].values())
 

@@ -93,6 +93,15 @@ def test_no_daemon_is_a_503_with_the_next_step(jupyter):
     assert "lorebook serve" in error["hint"]
 
 
+def test_who_only_looks_starts_no_daemon_and_gets_no_error(jupyter, daemon):
+    quiet = {"X-Lorebook-Start": "no"}
+    with jupyter.open(**quiet) as http:
+        assert http.get("api/status").json()["model"] == "echo-1b"
+        daemon.end()
+        response = http.get("api/status")
+    assert (response.status_code, response.content) == (204, b"")
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_without_jupyters_login_nothing_passes(jupyter, daemon, method):
     with httpx.Client(base_url=jupyter.url, trust_env=False) as page:

@@ -57,11 +57,11 @@ def keep(wheel):
     (wheel.folder / f"{wheel.name}.whl").touch()
 
 
-def go(setup, dev=False):
+def go(setup, step="lorebook"):
     setup.make_environment()
     setup.bring_pip()
     setup.build_and_install()
-    setup.install_rest(dev=dev)
+    setup.install_rest(step)
 
 
 def test_a_second_run_does_nothing(setup, ran):
@@ -78,8 +78,9 @@ def test_a_second_run_does_nothing(setup, ran):
     ran.clear()
     go(setup)
     assert ran == []
-    go(setup, dev=True)
-    assert [label for label, _ in ran] == ["installing the test tools"]
+    go(setup, "lab")
+    go(setup, "dev")
+    assert [label for label, _ in ran] == ["installing JupyterLab", "installing the test tools"]
 
 
 def test_an_interrupted_step_is_done_again(setup, ran, monkeypatch):

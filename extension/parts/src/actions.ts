@@ -7,8 +7,8 @@ export type Target = Place & { quote?: string; sha256?: string };
 
 export interface Actions {
   /**
-   * Opens the file at the line, or the notebook at the cell, and shows it. Returns a remark that is shown beside the
-   * place, such as that the cell has changed since; '' where there is nothing to say. Rejects where it cannot be opened.
+   * Opens the file at the line, or the notebook at the cell, and shows it. Returns a remark that is shown beside it,
+   * such as that the cell has changed since; '' where there is nothing to say. Rejects where it cannot be opened.
    */
   openCitation(place: Target): Promise<string>;
   /** Puts code into a new cell or at the cursor; where it is absent there is no such button. */

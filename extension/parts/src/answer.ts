@@ -69,7 +69,8 @@ function groundedness(grounded: number): HTMLElement {
   const fill = make('span', { class: 'lb-bar-fill' });
   fill.style.width = `${percent}%`;
   bar.append(fill);
-  return make('span', { class: `lb-grounded lb-${level}`, title: 'How far the sentences are supported' }, bar, `grounded ${percent} %`);
+  const title = 'How far the sentences are supported';
+  return make('span', { class: `lb-grounded lb-${level}`, title }, bar, `grounded ${percent} %`);
 }
 
 function contextSpan(answer: Answer): HTMLElement {

@@ -18,6 +18,8 @@ export interface ChatParts {
   choices(): Partial<Question>;
   /** Called after every change that is worth keeping, with all turns. */
   changed?(turns: Turn[]): void;
+  /** Asked before each question; false leaves it in the box. */
+  mayAsk?(): Promise<boolean>;
   /** What is shown before the first question. */
   welcome: Node;
 }
@@ -70,7 +72,7 @@ export class Chat {
 
   /** Asks, with what stands in the context bar; resolves when the answer is whole or has failed. */
   async ask(question: string): Promise<void> {
-    if (this.running) {
+    if (this.running || (this.parts.mayAsk && !(await this.parts.mayAsk()))) {
       return;
     }
     const attachments = this.context.attachments;

@@ -38,9 +38,7 @@ function citationItem(citation: Citation, actions: Actions): HTMLElement {
     placeButton(citation, item, actions),
     make('span', { class: 'lb-muted', text: `${Math.round(citation.support * 100)} %`, title: 'How well it supports' })
   );
-  const quote = make('pre', { class: 'lb-quote', tabindex: '0', role: 'region', 'aria-label': `Lines of ${citation.path}` });
-  quote.textContent = citation.quote;
-  item.append(head, quote);
+  item.append(head, quoted(citation.quote, citation.path));
   return item;
 }
 
@@ -60,10 +58,14 @@ export function sourceList(sources: Source[], words: string, actions: Actions): 
 export function passage(source: Source, actions: Actions): HTMLElement {
   const item = make('li', { class: 'lb-citation' });
   const score = make('span', { class: 'lb-muted', text: source.score.toFixed(2), title: 'Score' });
-  const lines = make('pre', { class: 'lb-quote', tabindex: '0', role: 'region', 'aria-label': `Lines of ${source.path}` });
-  lines.textContent = source.text;
-  item.append(make('div', { class: 'lb-citation-head' }, placeButton(source, item, actions), score), lines);
+  const head = make('div', { class: 'lb-citation-head' }, placeButton(source, item, actions), score);
+  item.append(head, quoted(source.text, source.path));
   return item;
+}
+
+/** The keyboard must be able to scroll it, so it can be reached and has a name. */
+function quoted(text: string, path: string): HTMLElement {
+  return make('pre', { class: 'lb-quote', tabindex: '0', role: 'region', 'aria-label': `Lines of ${path}`, text });
 }
 
 function placeButton(place: Target, beside: Element, actions: Actions): HTMLButtonElement {

@@ -19,7 +19,8 @@ export function dressCode(body: ParentNode, actions: Actions): void {
 export function codeBlock(text: string, language: string, actions: Actions): HTMLElement {
   const code = make('code', { text });
   // It may be wider than the panel: the keyboard must be able to scroll it.
-  const pre = make('pre', { tabindex: '0', role: 'region', 'aria-label': `Code${language ? `, ${language}` : ''}` }, code);
+  const label = language ? `Code, ${language}` : 'Code';
+  const pre = make('pre', { tabindex: '0', role: 'region', 'aria-label': label }, code);
   const bar = make('div', { class: 'lb-code-bar' }, make('span', { class: 'lb-code-language', text: language }));
   bar.append(copyButton('Copy the code', () => text));
   if (actions.insertCode) {

@@ -15,6 +15,8 @@ export interface Question {
   request_id: string;
   roots?: string[];
   model?: string;
+  k?: number;
+  max_tokens?: number;
   adapters?: AdapterUse[];
   history?: Message[];
   attachments?: Attachment[];

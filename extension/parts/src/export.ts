@@ -12,8 +12,9 @@ export function exportMarkdown(turns: Turn[]): string {
 
 function exportTurn(turn: Turn): string {
   const [first = '', ...rest] = turn.question.split('\n');
-  const asked = [`## ${first}`, rest.join('\n').trim(), ...turn.attachments.map(quoteAttachment)].filter(Boolean).join('\n\n');
-  return `${asked}\n\n${turn.answer ? exportAnswer(turn.answer) : (turn.failure?.message ?? `${turn.text}\n\n*Stopped.*`)}`;
+  const asked = [`## ${first}`, rest.join('\n').trim(), ...turn.attachments.map(quoteAttachment)];
+  const came = turn.answer ? exportAnswer(turn.answer) : (turn.failure?.message ?? `${turn.text}\n\n*Stopped.*`);
+  return [...asked, came].filter(Boolean).join('\n\n');
 }
 
 function exportAnswer(answer: Answer): string {

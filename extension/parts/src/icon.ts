@@ -19,7 +19,8 @@ export type IconName = keyof typeof SHAPES;
 /** Returns the icon, which a screen reader passes over: the button around it has the name. */
 export function icon(name: IconName): SVGElement {
   const drawing = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  for (const [key, value] of Object.entries({ viewBox: '0 0 16 16', width: '16', height: '16', 'aria-hidden': 'true' })) {
+  const attributes = { viewBox: '0 0 16 16', width: '16', height: '16', 'aria-hidden': 'true' };
+  for (const [key, value] of Object.entries(attributes)) {
     drawing.setAttribute(key, value);
   }
   const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');

@@ -2,7 +2,7 @@
  * Markdown that others wrote, as DOM that cannot act.
  *
  * An answer, and the lines it cites, come from files that may hold anything. So HTML in it is shown as text, a link
- * shows where it leads but is none, a picture is its description; what is left is emphasis, lists, tables, headings, code.
+ * shows where it leads but is none, a picture is its description; emphasis, lists, tables, headings and code are left.
  */
 
 import DOMPurify from 'dompurify';

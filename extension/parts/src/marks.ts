@@ -1,4 +1,4 @@
-/** Citations and doubts inside the answer's text: `[1]` becomes a button, a sentence that nothing supports is marked. */
+/** Citations and doubts in the answer's text: `[1]` becomes a button, a sentence that nothing supports is marked. */
 
 import { make } from './element';
 import { renderMarkdown } from './markdown';

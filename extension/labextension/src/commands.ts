@@ -1,0 +1,139 @@
+/** lorebook's commands: for the palette, the shortcuts, the cell's toolbar and context menu. */
+
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { Notification } from '@jupyterlab/apputils';
+import type { INotebookTracker } from '@jupyterlab/notebook';
+import { addIcon, downloadIcon, refreshIcon } from '@jupyterlab/ui-components';
+
+import { asFailure } from '../../parts/src';
+import { attachCell, attachError, hasFailed } from './cells';
+import type { Choices } from './choices';
+import { saveText } from './download';
+import type { HttpDoor } from './httpdoor';
+import { bookIcon } from './icon';
+import type { SidePanel } from './panel';
+import type { Workspace } from './workspace';
+
+export const COMMANDS = {
+  open: 'lorebook:open',
+  askCell: 'lorebook:ask-cell',
+  explainError: 'lorebook:explain-error',
+  fresh: 'lorebook:new-conversation',
+  stop: 'lorebook:stop',
+  save: 'lorebook:export-conversation',
+  index: 'lorebook:index'
+} as const;
+
+const EXPLAIN = 'What does this error mean, and how do I mend it?';
+
+/** What the commands act on. */
+export interface Scene {
+  app: JupyterFrontEnd;
+  tracker: INotebookTracker;
+  door: HttpDoor;
+  workspace: Workspace;
+  panel: SidePanel;
+  choices: () => Choices;
+}
+
+/** Adds every command. */
+export function addCommands(scene: Scene): void {
+  addPanelCommands(scene);
+  addCellCommands(scene);
+  scene.app.commands.addCommand(COMMANDS.index, {
+    label: 'Index the Workspace Now',
+    caption: 'Read what has changed in the folders that are asked about',
+    icon: refreshIcon,
+    execute: () => runIndex(scene)
+  });
+}
+
+function addPanelCommands({ app, panel }: Scene): void {
+  const { commands } = app;
+  commands.addCommand(COMMANDS.open, {
+    label: 'Ask About Your Files',
+    caption: 'Open the lorebook panel',
+    icon: bookIcon,
+    execute: () => app.shell.activateById(panel.id)
+  });
+  commands.addCommand(COMMANDS.fresh, {
+    label: 'New Conversation',
+    caption: 'Begin a new conversation',
+    icon: addIcon,
+    execute: () => {
+      panel.chat.clear();
+      app.shell.activateById(panel.id);
+    }
+  });
+  commands.addCommand(COMMANDS.stop, {
+    label: 'Stop the Answer',
+    isEnabled: () => panel.chat.isRunning,
+    execute: () => panel.chat.stop()
+  });
+  commands.addCommand(COMMANDS.save, {
+    label: 'Export the Conversation',
+    caption: 'Save the conversation as Markdown',
+    icon: downloadIcon,
+    isEnabled: () => panel.chat.turns.length > 0,
+    execute: () => saveText('lorebook.md', panel.chat.exportMarkdown())
+  });
+}
+
+function addCellCommands({ app, tracker, workspace, panel, choices }: Scene): void {
+  const { commands } = app;
+  const current = () => {
+    const notebook = tracker.currentWidget;
+    const cell = notebook?.content.activeCell;
+    return notebook && cell ? { notebook, cell } : null;
+  };
+  commands.addCommand(COMMANDS.askCell, {
+    label: 'Ask About This Cell',
+    caption: 'Ask lorebook about this cell',
+    icon: bookIcon,
+    isEnabled: () => current() !== null,
+    execute: () => {
+      const at = current();
+      if (at) {
+        panel.chat.attach(attachCell(at.notebook, at.cell, choices().outputs, workspace));
+        app.shell.activateById(panel.id);
+      }
+    }
+  });
+  commands.addCommand(COMMANDS.explainError, {
+    label: 'Explain the Error',
+    caption: 'Ask lorebook to explain the error of this cell',
+    icon: bookIcon,
+    isVisible: () => hasFailed(current()?.cell ?? null),
+    isEnabled: () => hasFailed(current()?.cell ?? null),
+    execute: () => {
+      const at = current();
+      const error = at && attachError(at.notebook, at.cell, workspace);
+      if (at && error) {
+        const { chat } = panel;
+        chat.attach(attachCell(at.notebook, at.cell, false, workspace));
+        chat.attach(error);
+        chat.composer.text = EXPLAIN;
+        app.shell.activateById(panel.id);
+      }
+    }
+  });
+}
+
+/** Runs the indexer, its progress shown as JupyterLab shows that of other long work. */
+async function runIndex({ door, workspace }: Scene): Promise<void> {
+  const id = Notification.emit('Indexing …', 'in-progress', { autoClose: false });
+  try {
+    for await (const event of door.index(workspace.roots, new AbortController().signal)) {
+      if (event.event === 'progress') {
+        Notification.update({ id, message: event.data.what });
+      } else if (event.event === 'report') {
+        const { files, passages } = event.data;
+        const message = `${files} files, ${passages} passages are indexed.`;
+        Notification.update({ id, message, type: 'success', autoClose: 4000 });
+      }
+    }
+  } catch (error) {
+    const { message, hint } = asFailure(error);
+    Notification.update({ id, message: `${message} ${hint}`, type: 'error', autoClose: false });
+  }
+}

@@ -1,0 +1,107 @@
+/** The daemon over HTTP: through Jupyter Server, which adds the token that the browser never sees. */
+
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
+
+import {
+  asFailure,
+  Failure,
+  type AskEvent,
+  type Door,
+  type Progress,
+  type Question,
+  type SearchResponse,
+  type Status
+} from '../../parts/src';
+
+/** What a run of the indexer tells of one root. */
+export interface IndexReport {
+  root: string;
+  files: number;
+  passages: number;
+}
+
+export type IndexEvent = { event: 'progress'; data: Progress } | { event: 'report'; data: IndexReport };
+
+const NO_CONTENT = 204;
+
+export class HttpDoor implements Door {
+  constructor(private readonly settings: ServerConnection.ISettings) {}
+
+  async *ask(question: Question, signal: AbortSignal): AsyncIterable<AskEvent> {
+    yield* this.events<AskEvent>('api/ask', question, 'answer', signal);
+  }
+
+  /** Reads the folders that are not read yet, or have changed. */
+  async *index(roots: string[], signal: AbortSignal): AsyncIterable<IndexEvent> {
+    yield* this.events<IndexEvent>('api/index', { roots }, 'done', signal);
+  }
+
+  async cancel(requestId: string): Promise<void> {
+    await this.post('api/cancel', { request_id: requestId });
+  }
+
+  async search(query: string, k: number): Promise<SearchResponse> {
+    const response = await this.post('api/search', { query, k });
+    return (await response.json()) as SearchResponse;
+  }
+
+  async status(): Promise<Status> {
+    return (await (await this.request('api/status', {})).json()) as Status;
+  }
+
+  /** What the daemon says of itself, null where none runs: this question starts none. */
+  async glance(): Promise<Status | null> {
+    const response = await this.request('api/status', { headers: { 'X-Lorebook-Start': 'no' } });
+    return response.status === NO_CONTENT ? null : ((await response.json()) as Status);
+  }
+
+  private post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+    const headers = { 'Content-Type': 'application/json' };
+    return this.request(path, { method: 'POST', body: JSON.stringify(body), headers, ...(signal ? { signal } : {}) });
+  }
+
+  /** Returns the answer once its head is here; rejects with a Failure for any status that is an error. */
+  private async request(path: string, init: RequestInit): Promise<Response> {
+    const url = URLExt.join(this.settings.baseUrl, 'lorebook', path);
+    let response: Response;
+    try {
+      // Not 'no-store', JupyterLab's own choice: it would put the time into the query, which the daemon does not know.
+      response = await ServerConnection.makeRequest(url, { cache: 'no-cache', ...init }, this.settings);
+    } catch (error) {
+      init.signal?.throwIfAborted();
+      throw new Failure('Jupyter Server does not answer.', 'Is it still running?', asFailure(error).type);
+    }
+    if (!response.ok) {
+      const body: unknown = await response.json().catch(() => null);
+      throw body === null ? new Failure(`Jupyter Server answered HTTP ${response.status}.`) : asFailure(body);
+    }
+    return response;
+  }
+
+  /** Yields the events of a stream up to the one named `last`; one that is an error is thrown. */
+  private async *events<T>(path: string, body: unknown, last: string, signal: AbortSignal): AsyncGenerator<T> {
+    const response = await this.post(path, body, signal);
+    if (!response.body) {
+      throw new Failure('The browser gives no stream of the answer.');
+    }
+    const text = response.body.pipeThrough(new TextDecoderStream());
+    const reader = text.pipeThrough(new EventSourceParserStream()).getReader();
+    try {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) {
+        const { event, data } = next.value;
+        if (event === 'error') {
+          throw asFailure(JSON.parse(data));
+        }
+        yield { event, data: JSON.parse(data) as unknown } as T;
+        if (event === last) {
+          return;
+        }
+      }
+    } finally {
+      reader.cancel().catch(() => undefined); // the stream may have failed already, which was thrown above
+    }
+    throw new Failure('The daemon ended while it was at this.', 'Ask again: it starts by itself.');
+  }
+}

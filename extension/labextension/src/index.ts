@@ -1,0 +1,118 @@
+/** lorebook in JupyterLab: one plugin that puts the panel, the commands and the status item together. */
+
+import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette, Notification } from '@jupyterlab/apputils';
+import { IEditorLanguageRegistry } from '@jupyterlab/codemirror';
+import { IDocumentManager } from '@jupyterlab/docmanager';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
+import { IStatusBar } from '@jupyterlab/statusbar';
+
+import { asFailure, type Actions } from '../../parts/src';
+import { asFields, readChoices } from './choices';
+import { addCommands, COMMANDS } from './commands';
+import { Consent } from './consent';
+import { HttpDoor } from './httpdoor';
+import { insertCell, replaceCell } from './insertion';
+import { Keeper } from './keeper';
+import { Opener } from './opener';
+import { SidePanel } from './panel';
+import { StatusItem } from './status';
+import { Workspace } from './workspace';
+
+const ID = 'lorebook-lab:plugin';
+
+const plugin: JupyterFrontEndPlugin<void> = {
+  id: ID,
+  description: 'Ask your own notebooks and code, with citations that open.',
+  autoStart: true,
+  requires: [INotebookTracker, IDocumentManager],
+  optional: [ISettingRegistry, ICommandPalette, ILayoutRestorer, IStateDB, IStatusBar, IEditorLanguageRegistry],
+  activate
+};
+
+export default plugin;
+
+function activate(
+  app: JupyterFrontEnd,
+  tracker: INotebookTracker,
+  documents: IDocumentManager,
+  registry: ISettingRegistry | null,
+  palette: ICommandPalette | null,
+  restorer: ILayoutRestorer | null,
+  state: IStateDB | null,
+  statusBar: IStatusBar | null,
+  languages: IEditorLanguageRegistry | null
+): void {
+  const workspace = Workspace.fromPage();
+  const door = new HttpDoor(app.serviceManager.serverSettings);
+  const keeper = new Keeper(state);
+  const consent = new Consent(door, workspace);
+  const opener = new Opener(documents, workspace);
+  let settings: ISettingRegistry.ISettings | null = null;
+  let status: StatusItem | null = null;
+  const choices = () => readChoices(settings);
+
+  const parts = {
+    door,
+    workspace,
+    actions: actionsOf(opener, tracker, languages),
+    choices: () => asFields(choices()),
+    mayAsk: () => consent.ask(),
+    changed: (turns: Parameters<Keeper['save']>[0]) => {
+      app.commands.notifyCommandChanged();
+      status?.refresh();
+      void keeper.save(turns);
+    }
+  };
+  const panel = new SidePanel(parts);
+  addCommands({ app, tracker, door, workspace, panel, choices });
+  panel.addButtons(app.commands, [COMMANDS.fresh, COMMANDS.save, COMMANDS.index]);
+  app.shell.add(panel, 'right', { rank: 450 });
+  restorer?.add(panel, panel.id);
+  void keeper.load().then(turns => panel.chat.restore(turns));
+
+  Object.values(COMMANDS).forEach(command => palette?.addItem({ command, category: 'lorebook' }));
+  tracker.activeCellChanged.connect(() => app.commands.notifyCommandChanged(COMMANDS.explainError));
+  void registry?.load(ID).then(loaded => {
+    settings = loaded;
+    if (statusBar && choices().statusBar) {
+      status = new StatusItem(door, workspace, () => void app.commands.execute(COMMANDS.open));
+      statusBar.registerStatusItem(ID, { item: status, align: 'left', rank: 500 });
+    }
+  });
+}
+
+function actionsOf(opener: Opener, tracker: INotebookTracker, languages: IEditorLanguageRegistry | null): Actions {
+  return {
+    openCitation: place => opener.open(place),
+    insertCode: code => told(insertCell(tracker, code)),
+    replaceCode: code => told(replaceCell(tracker, code)),
+    highlight: (code, language, into) => highlight(languages, code, language, into)
+  };
+}
+
+/** Colours code as the notebook does; a language that nobody knows stays plain. */
+async function highlight(
+  languages: IEditorLanguageRegistry | null,
+  code: string,
+  language: string,
+  into: HTMLElement
+): Promise<void> {
+  const found = languages?.findBest(language);
+  if (languages && found) {
+    into.textContent = '';
+    await languages.highlight(code, found, into);
+  }
+}
+
+/** Tells the person what went wrong with a press of a button. */
+async function told(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    const { message, hint } = asFailure(error);
+    Notification.error(`${message} ${hint}`);
+  }
+}

@@ -1,0 +1,51 @@
+/** The side panel: a chat over the workspace. */
+
+import { CommandToolbarButton, Toolbar } from '@jupyterlab/ui-components';
+import type { CommandRegistry } from '@lumino/commands';
+import { Panel, Widget } from '@lumino/widgets';
+
+import { Chat, type ChatParts, type Question } from '../../parts/src';
+import { bookIcon } from './icon';
+import { welcome } from './welcome';
+import type { Workspace } from './workspace';
+
+/** What the panel is built from: a chat's parts, and the folders that it asks about. */
+export interface SidePanelParts extends Omit<ChatParts, 'welcome'> {
+  workspace: Workspace;
+}
+
+export class SidePanel extends Panel {
+  readonly chat: Chat;
+
+  private readonly toolbar = new Toolbar();
+
+  constructor(parts: SidePanelParts) {
+    super();
+    this.id = 'lorebook-panel';
+    this.title.icon = bookIcon;
+    this.title.caption = 'lorebook: ask about your files';
+    this.addClass('lb-panel');
+    const { workspace } = parts;
+    this.chat = new Chat({
+      ...parts,
+      choices: (): Partial<Question> => ({ roots: workspace.roots, ...parts.choices() }),
+      welcome: welcome(workspace, question => void this.chat.ask(question))
+    });
+    this.chat.context.setScope(workspace.name);
+    this.toolbar.node.setAttribute('aria-label', 'lorebook');
+    const frame = new Widget();
+    frame.addClass('lb-frame');
+    frame.node.append(this.chat.element);
+    this.addWidget(this.toolbar);
+    this.addWidget(frame);
+  }
+
+  /** Puts commands into the panel's toolbar; they must have been added. */
+  addButtons(commands: CommandRegistry, ids: string[]): void {
+    ids.forEach(id => this.toolbar.addItem(id, new CommandToolbarButton({ commands, id, label: '' })));
+  }
+
+  protected override onActivateRequest(): void {
+    this.chat.focus();
+  }
+}

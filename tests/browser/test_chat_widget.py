@@ -1,0 +1,120 @@
+"""The chat widget in a real JupyterLab: stream, stop, reload, cite, send along; none of its messages is lost."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from browser.conftest import run_command, set_theme, wait_until_ready
+from fake_daemon import ANSWER
+
+pytestmark = pytest.mark.browser
+
+SHOWS = "import lorebook\nlorebook.chat()"
+FAILS = "fares = {'Amrum': 12.5}\nfares['Sylt']"
+
+
+@pytest.fixture
+def notebook(lab) -> str:
+    """A notebook of its own for each test; returns its name."""
+    name = f"chat-{time.monotonic_ns()}.ipynb"
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"c{i}",
+            "metadata": {},
+            "source": source,
+            "outputs": [],
+            "execution_count": None,
+        }
+        for i, source in enumerate([FAILS, SHOWS])
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    (lab.work / name).write_text(json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+    yield name
+    (lab.work / name).unlink()
+
+
+def wait_for_kernel(page: Page) -> None:
+    page.wait_for_function(
+        "() => { const s = window.jupyterapp.shell.currentWidget.sessionContext;"
+        " return s.isReady && s.session?.kernel?.connectionStatus === 'connected' && s.session.kernel.status === 'idle'; }",
+        timeout=60_000,
+    )
+
+
+def show_chat(page: Page) -> Locator:
+    """Run both cells, each by itself, and return the widget."""
+    wait_for_kernel(page)
+    for index in (0, 1):
+        page.evaluate("i => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = i; }", index)
+        run_command(page, "notebook:run-cell")
+    chat = page.locator(".jp-OutputArea .lb-widget")
+    expect(chat).to_be_visible(timeout=30_000)
+    return chat
+
+
+def ask(chat: Locator, question: str) -> None:
+    chat.get_by_role("textbox", name="Question").fill(question)
+    chat.get_by_role("textbox", name="Question").press("Enter")
+
+
+def test_an_answer_streams_into_the_output_and_its_citations_open(open_lab, daemon, notebook):
+    page = open_lab(notebook)
+    chat = show_chat(page)
+    ask(chat, "Which cell drops the null rows?")
+    expect(chat.locator(".lb-answer")).to_contain_text("Cell 5 drops them.", timeout=15_000)
+    expect(chat.locator(".lb-unsupported")).to_have_text("It rained.")
+    (call,) = daemon.of("/api/ask")
+    assert call.body["roots"] == [daemon.root] and call.body["conversation"]
+
+
+def test_stop_and_ask_again(open_lab, daemon, notebook):
+    daemon.scripts.ask = [("token", {"text": "half of it"}), 60, ("answer", asdict(ANSWER))]
+    page = open_lab(notebook)
+    chat = show_chat(page)
+    ask(chat, "why?")
+    expect(chat.locator(".lb-streaming")).to_contain_text("half of it", timeout=15_000)
+    chat.get_by_role("button", name="Stop").click()
+    expect(chat.get_by_text("Stopped.")).to_be_visible(timeout=15_000)
+    expect(chat.locator(".lb-text")).to_contain_text("half of it")
+    assert daemon.of("/api/cancel")
+
+
+def test_a_reload_in_mid_stream_keeps_the_text_and_goes_on(open_lab, daemon, notebook):
+    daemon.scripts.ask = [("token", {"text": "before "}), 6, ("token", {"text": "after"}), 30, ("answer", asdict(ANSWER))]
+    page = open_lab(notebook)
+    chat = show_chat(page)
+    ask(chat, "why?")
+    expect(chat.locator(".lb-streaming")).to_contain_text("before", timeout=15_000)
+    run_command(page, "docmanager:save")
+    page.reload()
+    wait_until_ready(page, notebook)
+    wait_for_kernel(page)
+    chat = page.locator(".jp-OutputArea .lb-widget")
+    expect(chat.locator(".lb-streaming")).to_contain_text("before", timeout=30_000)
+    expect(chat.locator(".lb-streaming")).to_contain_text("before after", timeout=30_000)
+    chat.get_by_role("button", name="Stop").click()
+    expect(chat.get_by_text("Stopped.")).to_be_visible(timeout=30_000)
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_zz_shots(open_lab, daemon, notebook, theme):
+    page = open_lab(notebook)
+    set_theme(page, theme)
+    chat = show_chat(page)
+    page.screenshot(path=f"/tmp/chat/empty-{theme[-4:].strip()}.png")
+    chat.get_by_label("Send along with the question").select_option("error")
+    expect(chat.locator(".lb-attached")).to_be_visible(timeout=10_000)
+    ask(chat, "Why does this fail, and which cell drops the null rows?")
+    expect(chat.locator(".lb-answer")).to_contain_text("Cell 5 drops them.", timeout=15_000)
+    chat.get_by_label("Send along with the question").select_option("var:fares")
+    expect(chat.locator(".lb-attached")).to_be_visible(timeout=10_000)
+    chat.scroll_into_view_if_needed()
+    page.screenshot(path=f"/tmp/chat/shot-{theme[-4:].strip()}.png")
