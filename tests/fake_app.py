@@ -13,7 +13,7 @@ from typing import Any
 import fakes
 from lorebook_api.errors import NotFound
 from lorebook_api.home import find_home
-from lorebook_api.schema import Answer, IndexReport, ModelInfo, Progress, RootInfo
+from lorebook_api.schema import Answer, FileChange, IndexReport, ModelInfo, Progress, RootInfo
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.application import create_app
@@ -30,6 +30,7 @@ from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.server import Server
 from lorebook_daemon.app.teachroom import Room, Teaching
 from lorebook_daemon.app.warming import Warmer
+from lorebook_daemon.app.watching import Watching
 from lorebook_daemon.engine.protocol import Message, Prompt, Token
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.search import Hit
@@ -81,6 +82,10 @@ class FakeIndexes:
         self.committed: dict[Path, dict[str, str]] = {}
         self.vectors: dict[Path, int] = {}
         self.runs: list[tuple[Path, bool]] = []
+        self.narrowed: list[Any] = []
+        self.held: dict[Path, bool] = {}
+        self.ready = False
+        self.typed: dict[tuple[Path, str], str] = {}
         self.ended_early = 0
         self.opened: list[FakeIndex] = []
         self.why_not = ""
@@ -97,11 +102,12 @@ class FakeIndexes:
         return self.opened[-1]
 
     def stale(self, root):
-        now, then = _files(root), self.committed.get(root, {})
+        now, then = self._files(root), self.committed.get(root, {})
         return sum(now.get(path) != then.get(path) for path in now.keys() | then.keys())
 
-    async def run(self, root, full) -> AsyncIterator[Any]:
+    async def run(self, root, full, paths=None) -> AsyncIterator[Any]:
         self.runs.append((root, full))
+        self.narrowed.append(paths)
         over = False
         try:
             yield Progress("reading files", 0, 1)
@@ -109,11 +115,16 @@ class FakeIndexes:
             if self.fails:
                 over = True
                 raise self.fails
-            now, then = _files(root), self.committed.get(root, {})
+            now, then = self._files(root), self.committed.get(root, {})
             self.committed[root] = now
             added, gone = now.keys() - then.keys(), then.keys() - now.keys()
             changed = sum(now[path] != then[path] for path in now.keys() & then.keys())
-            yield IndexReport(str(root), len(now), len(now), len(added), changed, len(gone), (), 0.1)
+            changes = tuple(FileChange(path, "added") for path in sorted(added))
+            changes += tuple(
+                FileChange(path, "changed") for path in sorted(now.keys() & then.keys()) if now[path] != then[path]
+            )
+            changes += tuple(FileChange(path, "removed") for path in sorted(gone))
+            yield IndexReport(str(root), len(now), len(now), len(added), changed, len(gone), (), 0.1, changes=changes)
             yield Progress("embedding passages", 0, len(now))
             if not self.why_not:
                 await self.may_embed.wait()
@@ -121,6 +132,28 @@ class FakeIndexes:
             over = True
         finally:
             self.ended_early += not over
+
+    def hold(self, root, held):
+        self.held[root] = held
+
+    def stay_ready(self, ready):
+        self.ready = ready
+
+    def put_unsaved(self, root, path, text):
+        self.typed[root, path] = text
+
+    def drop_unsaved(self, root, path):
+        return self.typed.pop((root, path), None) is not None
+
+    def empty(self, root):
+        return self.committed.pop(root, None) is not None
+
+    async def close(self):
+        self.ready = False
+
+    def _files(self, root):
+        typed = {path: text for (place, path), text in self.typed.items() if place == root}
+        return _files(root) | typed
 
     async def prepare(self, report):
         report(Progress("looking for the embedder"))
@@ -131,7 +164,26 @@ class FakeIndexes:
         return NamedEmbedder("hash", fakes.HashEmbedder())
 
     def parts(self) -> Indexes:
-        return Indexes(self.open, self.stale, self.run, self.prepare, lambda: self.why_not, self.embedder)
+        return Indexes(
+            open=self.open,
+            stale=self.stale,
+            run=self.run,
+            hold=self.hold,
+            stay_ready=self.stay_ready,
+            put_unsaved=self.put_unsaved,
+            drop_unsaved=self.drop_unsaved,
+            empty=self.empty,
+            prepare=self.prepare,
+            lacking=lambda: self.why_not,
+            embedder=self.embedder,
+            close=self.close,
+        )
+
+
+async def never(root, say) -> AsyncIterator[Any]:
+    """Watch a root to which nothing happens."""
+    await asyncio.Event().wait()
+    yield None
 
 
 def _files(root: Path) -> dict[str, str]:
@@ -202,6 +254,7 @@ class Bench:
         activity = Activity()
         engines, settings = Engines(self._load), Settings(model="tiny")
         warmer = Warmer(engines, find_home(), settings)
+        roots = Roots(self.indexes.parts(), activity, warmer.indexed)
         models = self.models.parts()
         teaching = Teaching(Room(find_home(), settings, models.find, engines, Adapters(find_home())))
         parts = Parts(
@@ -212,7 +265,8 @@ class Bench:
             activity=activity,
             running=Running(),
             engines=engines,
-            roots=Roots(self.indexes.parts(), activity, warmer.indexed),
+            roots=roots,
+            watching=Watching(roots, never),
             models=models,
             adapters=Adapters(find_home()),
             warmer=warmer,

@@ -27,6 +27,7 @@ from lorebook_api.schema import (
     IndexReport,
     ModelInfo,
     Progress,
+    RankStep,
     RootInfo,
     SearchResponse,
     SearchResult,
@@ -71,6 +72,7 @@ ANSWER = Answer(
 ABSTAINED = Answer("I did not find the answer to this in your files.", True, 0.0, (), (), (SOURCE,), "echo-1b")
 TOKENS = ("Cell 5 ", "drops them. ", "The fare is a function. ", "It rained.")
 RESULT = SearchResult(1, "src/fare.py", 10, 12, "code", 0.5, "def fare(km):\n    return km\n", root="/data")
+STEPS = (RankStep("words", 0.8, 2), RankStep("fused", 0.4, 1), RankStep("definition", 0.4, 1))
 REPORT = IndexReport("/data", 3, 17, 2, 1, 0, (Skipped("big.csv", "120 MB, above max_file_mb = 20"),), 0.4)
 MODEL = ModelInfo("echo-1b", "/models/echo-1b.gguf", 1_000_000, "lorebook", True, default=True)
 ADAPTER = AdapterInfo(
@@ -253,9 +255,12 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/status": lambda: self._json(asdict(daemon.status())),
             "/api/ask": lambda: self._stream(daemon.scripts.ask),
             "/api/index": lambda: self._stream(daemon.scripts.index),
+            "/api/index/pause": lambda: self._json({"paused": True}),
+            "/api/index/resume": lambda: self._json({"paused": False}),
+            "/api/index/forget": lambda: self._json({"forgotten": call.body["root"]}),
             "/api/models/pull": lambda: self._stream(daemon.scripts.pull),
             "/api/cancel": self._cancel,
-            "/api/search": lambda: self._json(asdict(SearchResponse((RESULT,), 3.2))),
+            "/api/search": lambda: self._json(asdict(SearchResponse((_result(call.body),), 3.2))),
             "/api/models": lambda: self._json({"models": [asdict(MODEL)]}),
             "/api/models/add": lambda: self._json(asdict(MODEL)),
             "/api/models/echo-1b": lambda: self._json({"removed": "echo-1b"}),
@@ -331,3 +336,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def _result(asked: Any) -> SearchResult:
+    return replace(RESULT, steps=STEPS) if asked["explain"] else RESULT

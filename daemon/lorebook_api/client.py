@@ -3,8 +3,8 @@
 Events of the streams, as the daemon sends them (`event:` name, `data:` JSON):
 
 - `progress`: a Progress; `sources`: `{"sources": [Source…]}`; `token`: `{"text": "…"}`; `answer`: an Answer;
-- `report`: an IndexReport; `done`: an index run's reports once more, the ModelInfo that a pull brought, or the
-  AdapterInfo that was loaded;
+- `report`: an IndexReport; `notice`: a RootNotice; `done`: an index run's reports once more, the ModelInfo that a
+  pull brought, or the AdapterInfo that was loaded;
 - `error`: the body of an error.
 """
 
@@ -33,7 +33,9 @@ from lorebook_api.schema import (
     IndexReport,
     IndexRequest,
     ModelInfo,
+    OpenRequest,
     Progress,
+    RootNotice,
     SearchRequest,
     SearchResponse,
     Source,
@@ -63,7 +65,7 @@ class TokenText:
 
 
 AskEvent = Progress | SourcesFound | TokenText | Answer
-IndexEvent = Progress | IndexReport
+IndexEvent = Progress | IndexReport | RootNotice
 PullEvent = Progress | ModelInfo
 LoadEvent = Progress | AdapterInfo
 JobEvent = Progress | Metrics | Said | JobInfo
@@ -93,8 +95,27 @@ class Client:
         return decode(SearchResponse, self._call("POST", "/api/search", asdict(request), seconds=None))
 
     def index(self, request: IndexRequest) -> Generator[IndexEvent, None, None]:
-        """Yield progress and one IndexReport a root; closing the iterator stops the run."""
+        """Yield progress and one IndexReport a root; closing the iterator stops the run.
+
+        With `watch` it goes on with one report for each change, and a RootNotice where there is something to know.
+        """
         return self._stream("/api/index", asdict(request), INDEX_EVENTS, last="done")
+
+    def pause_index(self) -> None:
+        """Hold all indexing until it is resumed, or until the daemon ends."""
+        self._call("POST", "/api/index/pause")
+
+    def resume_index(self) -> None:
+        """Let indexing go on."""
+        self._call("POST", "/api/index/resume")
+
+    def forget_root(self, root: str) -> None:
+        """Drop the index of a folder, by its absolute path, and what was made of it; its files are not touched."""
+        self._call("POST", "/api/index/forget", {"root": root})
+
+    def open_file(self, request: OpenRequest) -> None:
+        """Tell what the person has open, with what was typed and not saved."""
+        self._call("POST", "/api/open", asdict(request), seconds=None)
 
     def status(self) -> Status:
         """Return what the daemon says of itself."""
@@ -291,6 +312,7 @@ ASK_EVENTS: dict[str, Callable[[Any], AskEvent]] = {
 INDEX_EVENTS: dict[str, Callable[[Any], IndexEvent]] = {
     "progress": lambda payload: decode(Progress, payload),
     "report": lambda payload: decode(IndexReport, payload),
+    "notice": lambda payload: decode(RootNotice, payload),
 }
 PULL_EVENTS: dict[str, Callable[[Any], PullEvent]] = {
     "progress": lambda payload: decode(Progress, payload),

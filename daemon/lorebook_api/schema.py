@@ -69,6 +69,23 @@ class Attachment:
 
 
 @dataclass(frozen=True)
+class Filters:
+    """Which passages may be found; what is left empty bounds nothing, and what is given must all hold."""
+
+    paths: tuple[str, ...] = ()
+    """Globs as `.gitignore` writes them, such as `src/` or `*.md`; `!` takes out what the ones before took in."""
+    kinds: tuple[Kind, ...] = ()
+    languages: tuple[str, ...] = ()
+    """Names of grammars, such as `python`, or the ends of file names, such as `py`."""
+    modified_since: str = ""
+    """ISO 8601, a date or a time; without a zone it is the daemon's."""
+    notebooks: tuple[str, ...] = ()
+    """Paths of notebooks, or the ends of them: `eda.ipynb`."""
+    tags: tuple[str, ...] = ()
+    """Tags of a notebook's cells; a cell with one of them may be found."""
+
+
+@dataclass(frozen=True)
 class AskRequest:
     """Body of `POST /api/ask`; the answer comes as server-sent events."""
 
@@ -93,6 +110,8 @@ class AskRequest:
     """What puts the first passages that are found into a new order."""
     rewrite: Rewrite = "follow-up"
     """How the question is put in other words before anything is looked up; `follow-up` needs a `history`."""
+    filters: Filters = field(default_factory=Filters)
+    """Which passages may be looked at."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,8 @@ class SearchRequest:
     kind: Kind | None = None
     rerank: Rerank = "none"
     rewrite: Rewrite = "none"
+    filters: Filters = field(default_factory=Filters)
+    explain: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +134,20 @@ class IndexRequest:
 
     roots: tuple[str, ...] = ()
     full: bool = False
+    watch: bool = False
+    """Go on after the first reports: one more for each change, and notices, until the caller hangs up."""
+
+
+@dataclass(frozen=True)
+class OpenRequest:
+    """Body of `POST /api/open`: a notebook, or another file, that the person has open, by its path in `root`."""
+
+    root: str
+    path: str
+    contents: str | None = None
+    """What is in the editor and not saved: it is searched in place of the file until that is saved or closed."""
+    closed: bool = False
+    """Whether the person has closed it: what was not saved is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -227,6 +262,18 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class RankStep:
+    """A step of a ranking: the score of a passage after it, and its place among all candidates, from 1.
+
+    Place 0: at this step the passage was not in the list.
+    """
+
+    name: str
+    score: float
+    rank: int
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """One ranked passage."""
 
@@ -241,6 +288,8 @@ class SearchResult:
     cell_index: int | None = None
     execution_count: int | None = None
     root: str = ""
+    steps: tuple[RankStep, ...] = ()
+    """How the score came about, where that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -262,6 +311,15 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class FileChange:
+    """A file that an index followed; of one that was moved `was` is its path before."""
+
+    path: str
+    how: Literal["added", "changed", "removed", "moved"]
+    was: str = ""
+
+
+@dataclass(frozen=True)
 class IndexReport:
     """What one root's index holds and what this run changed: counts of files."""
 
@@ -274,6 +332,16 @@ class IndexReport:
     skipped: tuple[Skipped, ...]
     seconds: float
     notices: tuple[str, ...] = ()
+    changes: tuple[FileChange, ...] = ()
+    """The first 50 files that were added, changed, removed or moved."""
+
+
+@dataclass(frozen=True)
+class RootNotice:
+    """What whoever watches a root should know: it went away, it is back, it is looked through instead of watched."""
+
+    root: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -283,6 +351,18 @@ class Progress:
     what: str
     done: int = 0
     total: int = 0
+
+
+@dataclass(frozen=True)
+class Indexing:
+    """A root that is being read or embedded: what is done, how far it is, and how long it will take."""
+
+    root: str
+    progress: Progress
+    seconds_left: float | None = None
+    """None where that cannot be told yet."""
+    held: str = ""
+    """Why it waits; empty where it does not."""
 
 
 @dataclass(frozen=True)
@@ -332,6 +412,29 @@ class AdapterInfo:
 
 
 @dataclass(frozen=True)
+class Feedback:
+    """What a person thought of an answer, or did with it. Body of `POST /api/feedback`."""
+
+    rating: Literal["up", "down", "opened", "edited"]
+    question: str
+    answer: str = ""
+    citations: tuple[Citation, ...] = ()
+    """Those of the answer; of `opened` the one that was opened."""
+    edited: str = ""
+    """The answer as the person put it right."""
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class KeptFeedback:
+    """Feedback as it is kept on this machine; `at` is in ISO 8601."""
+
+    id: int
+    at: str
+    feedback: Feedback
+
+
+@dataclass(frozen=True)
 class RootInfo:
     """An index that the daemon knows."""
 
@@ -364,3 +467,9 @@ class Status:
     kv_disk_most_mb: int = 0
     kv_memory_most_mb: int = 0
     """Of the same in the memory of the engine."""
+    index_work: tuple[Indexing, ...] = ()
+    """The roots that are being indexed, with how far each is."""
+    index_paused: bool = False
+    """Whether a person has paused all indexing."""
+    watched: tuple[str, ...] = ()
+    """Roots whose changes are followed as they happen."""

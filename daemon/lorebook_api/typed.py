@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from lorebook_api.errors import BadRequest, NotFound
@@ -13,6 +15,14 @@ K_MOST = 100
 """Passages at the most; one at the least."""
 MAX_TOKENS_MOST = 32_768
 """Tokens of an answer at the most; one at the least."""
+
+_AGO = re.compile(r"(\d{1,6})\s*(min|h|d|w)")
+_UNITS = {
+    "min": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
 
 
 def find_roots(typed: Sequence[str | Path]) -> tuple[str, ...]:
@@ -42,6 +52,24 @@ def parse_adapter(typed: str) -> AdapterUse:
     if not name or not math.isfinite(strength):
         raise BadRequest(f"{typed!r} is no adapter.", "Type NAME or NAME:SCALE, for example lab-notes:0.8")
     return AdapterUse(find_model(name), strength)
+
+
+def parse_since(typed: str, now: datetime | None = None) -> str:
+    """Return the moment that `7d`, `12h`, `2026-11-01` or `2026-11-01T14:00` means, in ISO 8601 with its zone.
+
+    Raises BadRequest for anything else.
+    """
+    ago = _AGO.fullmatch(typed.strip())
+    try:
+        if ago:
+            moment = (now or datetime.now().astimezone()) - int(ago[1]) * _UNITS[ago[2]]
+        else:
+            moment = datetime.fromisoformat(typed.strip())
+        return (moment if moment.tzinfo else moment.astimezone()).isoformat()
+    except (ValueError, OverflowError, OSError) as error:  # OSError: a year that the system has no zone for
+        raise BadRequest(
+            f"{typed!r} is no time.", "Type how long ago (30min, 12h, 7d, 2w), or a date: 2026-11-01"
+        ) from error
 
 
 def _find_root(typed: Path) -> str:

@@ -49,6 +49,10 @@ class Settings:
     """A folder with `model.onnx` and `tokenizer.json` of a cross-encoder, for `--rerank cross-encoder`."""
     max_file_mb: int = 20
     """Files above this are skipped, and listed as skipped."""
+    index_cpu_percent: int = 100
+    """How much of one processor indexing takes at the most."""
+    embed_on_battery: bool = False
+    """Make vectors while the machine runs on its battery, too; words are indexed in any case."""
     idle_stop_minutes: float = 60.0
     """The daemon ends after this long without a request; 0 keeps it up."""
     port: int = 0

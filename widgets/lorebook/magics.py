@@ -23,7 +23,7 @@ from lorebook_api.client import new_request_id
 from lorebook_api.discovery import find_daemon
 from lorebook_api.errors import BadRequest, DaemonUnavailable, LorebookError
 from lorebook_api.home import find_home
-from lorebook_api.schema import AskRequest, Attachment, IndexReport, IndexRequest
+from lorebook_api.schema import AskRequest, Attachment, IndexReport, IndexRequest, Progress
 from lorebook_api.typed import find_model, find_roots, parse_adapter
 
 HELP = """\
@@ -172,7 +172,7 @@ def _index(roots: list[str]) -> str:
         for event in events:
             if isinstance(event, IndexReport):
                 reports.append(event)
-            else:
+            elif isinstance(event, Progress):
                 live.note(event.what)
     return "\n".join(
         f"{report.root}: {report.files} files, {report.passages} passages; {report.added} added, "

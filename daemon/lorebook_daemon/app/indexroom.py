@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Collection
 from pathlib import Path
 
 from lorebook_api.errors import LorebookError, NotFound, Unusable
@@ -13,9 +15,11 @@ from lorebook_daemon.app.roots import Index, Indexes, NamedEmbedder
 from lorebook_daemon.app.threads import in_thread
 from lorebook_daemon.index.embed import EMBEDDERS
 from lorebook_daemon.index.indexer import Indexer
+from lorebook_daemon.index.lately import index_folders
 from lorebook_daemon.index.opened import OpenIndex
 from lorebook_daemon.index.storage import index_folder
-from lorebook_daemon.index.update import is_stale
+from lorebook_daemon.index.unsaved import Unsaved, drop_all_unsaved, drop_unsaved, keep_unsaved
+from lorebook_daemon.index.update import empty, is_stale
 from lorebook_daemon.models.pull import ensure_embedder
 from lorebook_daemon.settings import Settings
 
@@ -28,7 +32,7 @@ class _Room:
         self._settings = settings
         self._preparing = asyncio.Lock()
         self._embedder: NamedEmbedder | None = None
-        self._indexer = Indexer(home.cache, None, settings.max_file_mb)
+        self._indexer = Indexer(home.cache, None, settings.max_file_mb, settings.index_cpu_percent)
         self._failure: LorebookError | None = None
 
     async def prepare(self, report: Report) -> None:
@@ -44,7 +48,7 @@ class _Room:
                 self._failure = self._failure or error
                 return
             self._embedder, self._failure = NamedEmbedder(model.name, embedder), None
-            self._indexer = Indexer(self._home.cache, model.path, self._settings.max_file_mb)
+            self._indexer.embedder_folder = model.path
 
     def lacking(self) -> str:
         return "" if self._failure is None else f"Search goes by words alone, not by meaning: {self._failure}"
@@ -65,8 +69,28 @@ class _Room:
     def stale(self, root: Path) -> int:
         return is_stale(root, self._folder(root))
 
-    def run(self, root: Path, full: bool) -> Events:
-        return self._indexer.run(root, full)
+    def run(self, root: Path, full: bool, paths: Collection[str] | None) -> Events:
+        return self._indexer.run(root, full, paths)
+
+    def hold(self, root: Path, held: bool) -> None:
+        self._indexer.hold(root, held)
+
+    def stay_ready(self, ready: bool) -> None:
+        self._indexer.stay_ready(ready)
+
+    def put_unsaved(self, root: Path, path: str, text: str) -> None:
+        found = (root / path).lstat()
+        on_disk = (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+        keep_unsaved(self._folder(root), Unsaved(path, on_disk, time.time_ns(), text))
+
+    def drop_unsaved(self, root: Path, path: str) -> bool:
+        return drop_unsaved(self._folder(root), path)
+
+    def empty(self, root: Path) -> bool:
+        return empty(root, self._folder(root))
+
+    async def close(self) -> None:
+        await self._indexer.close()
 
     def _folder(self, root: Path) -> Path:
         return index_folder(self._home.cache, root)
@@ -75,4 +99,19 @@ class _Room:
 def indexes_at(home: Home, settings: Settings) -> Indexes:
     """Return the functions over the indexes of `home`."""
     room = _Room(home, settings)
-    return Indexes(room.open, room.stale, room.run, room.prepare, room.lacking, room.embedder)
+    for folder in index_folders(home.cache):
+        drop_all_unsaved(folder)  # of an earlier daemon: the editors may have been closed since
+    return Indexes(
+        open=room.open,
+        stale=room.stale,
+        run=room.run,
+        hold=room.hold,
+        stay_ready=room.stay_ready,
+        put_unsaved=room.put_unsaved,
+        drop_unsaved=room.drop_unsaved,
+        empty=room.empty,
+        prepare=room.prepare,
+        lacking=room.lacking,
+        embedder=room.embedder,
+        close=room.close,
+    )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from lorebook_api.errors import BadRequest
-from lorebook_api.schema import IndexReport, IndexRequest, ModelInfo
+from lorebook_api.errors import BadRequest, NotFound
+from lorebook_api.schema import IndexReport, IndexRequest, ModelInfo, RootNotice
 from lorebook_daemon.app.checks import check_text, served_or
 from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts
@@ -31,22 +31,66 @@ class AddRequest:
     path: str
 
 
-def index_routes(parts: Parts) -> APIRouter:
-    """Return the route `index`."""
-    router = APIRouter(prefix="/api")
+@dataclass(frozen=True)
+class ForgetRequest:
+    """Body of `POST /api/index/forget`: the absolute path of a root, which need not be there any more."""
 
-    @router.post("/index")
+    root: str
+
+
+def index_routes(parts: Parts) -> APIRouter:
+    """Return the routes `index` and those below it."""
+    router = APIRouter(prefix="/api/index")
+
+    @router.post("")
     async def index(request: IndexRequest) -> EventStream:
         roots = served_or(request.roots, parts.served)
-        return EventStream(lambda emit: _index(parts, roots, request.full, emit), uuid.uuid4().hex, parts.running)
+        return EventStream(lambda emit: _index(parts, roots, request, emit), uuid.uuid4().hex, parts.running)
+
+    @router.post("/pause")
+    async def pause() -> dict[str, bool]:
+        """Hold all indexing until `resume`, or until the daemon ends."""
+        parts.roots.pause(True)
+        return {"paused": True}
+
+    @router.post("/resume")
+    async def resume() -> dict[str, bool]:
+        parts.roots.pause(False)
+        return {"paused": False}
+
+    @router.post("/forget")
+    async def forget(request: ForgetRequest) -> dict[str, str]:
+        check_text("root", request.root)
+        root = Path(request.root)
+        if not root.is_absolute():
+            raise BadRequest(f"The root {request.root!r} is relative.", "Send its absolute path.")
+        if not await parts.roots.forget(root):
+            raise NotFound(f"{root} is not indexed.", "What is indexed: lorebook status")
+        return {"forgotten": str(root)}
 
     return router
 
 
-async def _index(parts: Parts, roots: tuple[Path, ...], full: bool, emit: Emit) -> None:
-    """Index one root after the other; `done` repeats the reports in the shape of `index --json`."""
-    reports = [await _index_root(parts, root, full, emit) for root in roots]
-    emit("done", {"roots": reports})
+async def _index(parts: Parts, roots: tuple[Path, ...], request: IndexRequest, emit: Emit) -> None:
+    """Index one root after the other; `done` repeats the reports in the shape of `index --json`.
+
+    With `watch` it is followed by what happens to the roots, until the caller hangs up.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        for root in roots if request.watch else ():
+            parts.watching.keep(root)
+            stack.push_async_callback(parts.watching.leave, root)
+        reports = [await _index_root(parts, root, request.full, emit) for root in roots]
+        if not request.watch:
+            emit("done", {"roots": reports})
+            return
+        for root in roots:
+            stack.enter_context(parts.watching.heard_by(root, lambda what: _tell(emit, what)))
+        await asyncio.Event().wait()
+
+
+def _tell(emit: Emit, what: IndexReport | RootNotice) -> None:
+    emit("report" if isinstance(what, IndexReport) else "notice", what)
 
 
 async def _index_root(parts: Parts, root: Path, full: bool, emit: Emit) -> IndexReport:
@@ -59,7 +103,7 @@ async def _index_root(parts: Parts, root: Path, full: bool, emit: Emit) -> Index
         with run.heard_by(reporter(emit)):
             report = await run.report()
             emit("report", report)
-            await run.finished()
+            await run.settled()
     except asyncio.CancelledError:
         if not run.waiters:
             await run.cancel()

@@ -20,6 +20,7 @@ from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.teachroom import Teaching
 from lorebook_daemon.app.warming import Warmer
+from lorebook_daemon.app.watching import Watching
 from lorebook_daemon.engine.protocol import Engine
 from lorebook_daemon.models.shelf import LocalModel
 from lorebook_daemon.settings import Settings
@@ -59,6 +60,7 @@ class Parts:
     running: Running
     engines: Engines
     roots: Roots
+    watching: Watching
     models: Models
     adapters: Adapters
     warmer: Warmer

@@ -21,6 +21,7 @@ from lorebook_daemon.app.checks import folders
 from lorebook_daemon.app.conversations import Conversations
 from lorebook_daemon.app.endpoint import Endpoint, listen
 from lorebook_daemon.app.guard import Credentials
+from lorebook_daemon.app.holding import Holding
 from lorebook_daemon.app.indexroom import indexes_at
 from lorebook_daemon.app.jobs import Jobs
 from lorebook_daemon.app.jobstore import JobStore
@@ -33,6 +34,7 @@ from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.server import Server, signals_calling
 from lorebook_daemon.app.teachroom import Room, Teaching
 from lorebook_daemon.app.warming import Warmer
+from lorebook_daemon.app.watching import Watching
 from lorebook_daemon.settings import Settings
 from lorebook_daemon.teach.needs import check_installed
 
@@ -62,6 +64,8 @@ def assemble(
     told = RuntimeFile(endpoint.url, secrets.token_urlsafe(32), os.getpid(), VERSION, now())
     engines = engines_at(home, settings)
     warmer = Warmer(engines, home, settings)
+    indexes = indexes_at(home, settings)
+    roots = Roots(indexes, activity, warmer.indexed, Holding(indexes.hold, not settings.embed_on_battery))
     models, adapters = models_at(home, settings), Adapters(home)
     teaching = Teaching(Room(home, settings, models.find, engines, adapters, ready=check_installed))
     return Parts(
@@ -72,7 +76,8 @@ def assemble(
         activity=activity,
         running=Running(),
         engines=engines,
-        roots=Roots(indexes_at(home, settings), activity, warmer.indexed),
+        roots=roots,
+        watching=Watching(roots),
         models=models,
         adapters=adapters,
         warmer=warmer,
@@ -87,7 +92,8 @@ def assemble(
 async def run(parts: Parts, home: Home, endpoint: Endpoint, stop: asyncio.Event) -> None:
     """Serve `parts` at `endpoint`, told in the runtime file, until `stop` is set or nothing was asked for long."""
     beside = [
-        asyncio.create_task(work) for work in (_stop_when_idle(parts, stop), _index_served(parts), parts.warmer.run())
+        asyncio.create_task(work)
+        for work in (_stop_when_idle(parts, stop), _index_served(parts), parts.warmer.run(), parts.roots.mind_power())
     ]
     beside.append(asyncio.create_task(parts.jobs.run()))
     with contextlib.ExitStack() as announcement:
@@ -105,6 +111,7 @@ async def run(parts: Parts, home: Home, endpoint: Endpoint, stop: asyncio.Event)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            await parts.watching.close()
             await parts.roots.close()
             await parts.engines.close()
             parts.jobs.close()
@@ -122,5 +129,6 @@ async def _index_served(parts: Parts) -> None:
         try:
             await parts.roots.open([root], lambda progress: None)
             parts.warmer.indexed(root)
+            parts.watching.keep(root)
         except LorebookError as error:
             log.warning("%s is not indexed: %s", root, error)

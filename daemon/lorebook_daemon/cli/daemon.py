@@ -15,7 +15,7 @@ from lorebook_api.client import Client
 from lorebook_api.discovery import find_daemon, stop_daemon
 from lorebook_api.errors import DaemonUnavailable, NotFound
 from lorebook_api.home import find_home
-from lorebook_api.schema import Status
+from lorebook_api.schema import Indexing, Status
 from lorebook_api.typed import find_model, find_roots
 from lorebook_daemon.cli.options import debug_option, examples, json_option, roots_option
 from lorebook_daemon.cli.screen import Screen, printable
@@ -75,13 +75,27 @@ def _show_status(screen: Screen, state: Status) -> None:
     screen.write(f"memory  {state.memory_mb:.0f} MB")
     if state.kv_disk_most_mb:
         screen.write(f"kept    {state.kv_disk_mb:.0f} of at most {state.kv_disk_most_mb} MB of passages that were read")
+    works = {work.root: work for work in state.index_work}
     for busy in state.indexing:
-        screen.write(printable(f"indexing {busy} (ends with: lorebook stop)"))
+        screen.write(printable(f"indexing {busy}{_how_far(works.get(busy))} (ends with: lorebook stop)"))
+    if state.index_paused:
+        screen.write("paused  all indexing (goes on with: lorebook index --resume)")
+    for watched in state.watched:
+        screen.write(printable(f"watches {watched}"))
     if not state.roots:
         screen.write("no folder is indexed yet: lorebook index DIR", style="dim")
         return
     rows = [(str(r.files), str(r.passages), str(r.vectors), r.updated, r.root) for r in state.roots]
     screen.table(("files", "passages", "vectors", "updated", "root"), rows)
+
+
+def _how_far(work: Indexing | None) -> str:
+    """Return what is being done for a root, how many, and how long that will take."""
+    if work is None:
+        return ""
+    done = f" {work.progress.done:,} of {work.progress.total:,}" if work.progress.total else ""
+    left = f", some {work.seconds_left:.0f} s left" if work.seconds_left is not None else ""
+    return f": {work.progress.what}{done}{left}{f', {work.held}' if work.held else ''}"
 
 
 @click.command(short_help="Stop the daemon.", epilog=examples("lorebook stop"))

@@ -3,51 +3,117 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
 
 import click
 
 from lorebook_api.client import Client
-from lorebook_api.schema import IndexReport, IndexRequest, Progress
+from lorebook_api.schema import FileChange, IndexReport, IndexRequest, Progress, RootNotice, SearchRequest
 from lorebook_api.typed import find_roots
+from lorebook_daemon.cli.explain import show_explained
 from lorebook_daemon.cli.options import daemon_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Bars, Screen, printable
 
-WATCH_SECONDS = 5.0
 SKIPPED_SHOWN = 20
+CHANGES_SHOWN = 10
+EXPLAINED = 10
+
+Instead = Literal["pause", "resume", "forget"]
 
 
 @click.command(
     short_help="Build or update the index of a folder.",
-    epilog=examples("lorebook index", "lorebook index ~/taxi ~/notes", "lorebook index --watch"),
+    epilog=examples(
+        "lorebook index",
+        "lorebook index ~/taxi ~/notes",
+        "lorebook index --watch",
+        "lorebook index --pause",
+        'lorebook index --explain "drop null rows"',
+    ),
 )
 @click.argument("roots", nargs=-1, metavar="[DIR]...")
-@click.option("--watch", is_flag=True, help="Go on looking for changes until interrupted.")
+@click.option("--watch", is_flag=True, help="Follow each change as it happens, until interrupted.")
 @click.option("--full", is_flag=True, help="Start over: read every file again.")
+@click.option("--pause", "instead", flag_value="pause", help="Hold all indexing, until --resume or the daemon's end.")
+@click.option("--resume", "instead", flag_value="resume", help="Let it go on.")
+@click.option("--forget", "instead", flag_value="forget", help="Drop the index of each DIR; the files stay.")
+@click.option("--explain", metavar="QUERY", help="Show why each passage stands where it does, signal by signal.")
 @json_option
 @daemon_option
-def index(roots: tuple[str, ...], watch: bool, full: bool, as_json: bool, start: bool) -> None:
+def index(
+    roots: tuple[str, ...],
+    watch: bool,
+    full: bool,
+    instead: Instead | None,
+    explain: str | None,
+    as_json: bool,
+    start: bool,
+) -> None:
     """Read the files below each DIR (default: the current folder) into its index.
 
     Only what changed is read again. .gitignore and .lorebookignore hold. Asking does this by itself;
     use it to have it done before the first question.
     """
+    if sum((watch, full, instead is not None, explain is not None)) > 1:
+        raise click.UsageError("--watch, --full, --pause, --resume, --forget and --explain go one at a time.")
     if watch and as_json:
         raise click.UsageError("--json prints one document, --watch never ends: leave one out.")
-    request = IndexRequest(find_roots(roots), full)
     screen = Screen()
-    client = reach(screen, start)
-    reports = _run(screen, client, request)
+    if instead is not None:
+        _do_instead(instead, screen, roots, as_json, start)
+    elif explain is not None:
+        _explain(screen, explain, roots, as_json, start)
+    elif watch:
+        _watch(screen, reach(screen, start), IndexRequest(find_roots(roots), watch=True))
+    else:
+        _update(screen, IndexRequest(find_roots(roots), full), as_json, start)
+
+
+def _update(screen: Screen, request: IndexRequest, as_json: bool, start: bool) -> None:
+    reports = _run(screen, reach(screen, start), request)
     if as_json:
         click.echo(json.dumps({"roots": [asdict(report) for report in reports]}, indent=2))
         return
     for report in reports:
         _show(screen, report)
-    if watch:
-        _watch(screen, client, request)
+
+
+def _do_instead(instead: Instead, screen: Screen, roots: tuple[str, ...], as_json: bool, start: bool) -> None:
+    client = reach(screen, start and instead == "forget")
+    told: dict[str, object] = {}
+    if instead == "forget":
+        if not roots:
+            raise click.UsageError("name the folder whose index is to be dropped: lorebook index --forget DIR")
+        # Not `find_roots`: it may be the very reason that the folder is gone.
+        told["forgotten"] = [str(Path(root).expanduser().resolve()) for root in roots]
+        for root in [str(Path(root).expanduser().resolve()) for root in roots]:
+            client.forget_root(root)
+            screen.say(f"dropped the index of {root}")
+    elif instead == "pause":
+        client.pause_index()
+        screen.say("indexing is paused; it goes on with: lorebook index --resume")
+        told["paused"] = True
+    else:
+        client.resume_index()
+        screen.say("indexing goes on")
+        told["paused"] = False
+    if as_json:
+        click.echo(json.dumps(told))
+
+
+def _explain(screen: Screen, query: str, roots: tuple[str, ...], as_json: bool, start: bool) -> None:
+    if not query.strip():
+        raise click.BadParameter("the query is empty.", param_hint="--explain")
+    request = SearchRequest(query, find_roots(roots), EXPLAINED, explain=True)
+    response = reach(screen, start).search(request)
+    if as_json:
+        click.echo(json.dumps(asdict(response), indent=2))
+    else:
+        show_explained(screen, response, request.roots)
 
 
 def _run(screen: Screen, client: Client, request: IndexRequest) -> list[IndexReport]:
@@ -56,22 +122,45 @@ def _run(screen: Screen, client: Client, request: IndexRequest) -> list[IndexRep
         for event in events:
             if isinstance(event, Progress):
                 bars.show(event)
-            else:
+            elif isinstance(event, IndexReport):
                 reports.append(event)
     return reports
 
 
 def _watch(screen: Screen, client: Client, request: IndexRequest) -> None:
-    """Look again and again; only what changed is shown."""
-    screen.say(f"watching, looks every {WATCH_SECONDS:.0f} s; Ctrl-C ends it")
-    again = IndexRequest(request.roots)
-    while True:
-        time.sleep(WATCH_SECONDS)
-        with closing(client.index(again)) as events:
-            reports = [event for event in events if isinstance(event, IndexReport)]
-        for report in reports:
-            if report.added or report.changed or report.removed:
-                _show(screen, report)
+    """Show what each change did, until interrupted."""
+    shown: set[str] = set()
+    with Bars(screen) as bars, closing(client.index(request)) as events:
+        for event in events:
+            if isinstance(event, Progress):
+                bars.show(event)
+                continue
+            bars.hide()
+            if isinstance(event, RootNotice):
+                screen.say(event.text)
+            elif event.root in shown:
+                _show_changes(screen, event)
+            else:
+                _show(screen, event)
+                shown.add(event.root)
+                if len(shown) == len(request.roots):
+                    screen.say("watching; Ctrl-C ends it")
+
+
+def _show_changes(screen: Screen, report: IndexReport) -> None:
+    for change in report.changes[:CHANGES_SHOWN]:
+        screen.write(printable(f"  {_changed(change)}"))
+    moved = sum(change.how == "moved" for change in report.changes)  # each is one added and one removed
+    more = report.added + report.changed + report.removed - moved - len(report.changes[:CHANGES_SHOWN])
+    if more > 0:
+        screen.write(f"  … {more} more", style="dim")
+    for skipped in report.skipped[:SKIPPED_SHOWN]:
+        screen.write(printable(f"  skipped {skipped.path}: {skipped.why}"), style="dim")
+    screen.say(f"{report.files} files, {report.passages} passages, {report.seconds:.2f} s")
+
+
+def _changed(change: FileChange) -> str:
+    return f"moved {change.was} to {change.path}" if change.how == "moved" else f"{change.how} {change.path}"
 
 
 def _show(screen: Screen, report: IndexReport) -> None:

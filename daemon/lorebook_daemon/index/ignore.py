@@ -15,6 +15,9 @@ OWN_FILE = ".lorebookignore"
 
 GIT_FILE = ".gitignore"
 
+MARKERS = frozenset(["pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"])
+"""A folder with one of these is a virtual environment or, by the cache directory tagging specification, a cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Rules:

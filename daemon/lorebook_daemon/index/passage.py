@@ -13,12 +13,19 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Where in its notebook a passage stands: `index` is 0-based among all cells."""
+    """Where in its notebook a passage stands, and what the cell shows.
+
+    `index` is 0-based among all cells. `shows` is `error` where the cell failed, else `image`, else `text`, and empty
+    where it shows nothing.
+    """
 
     id: str
     index: int
     type: str
     execution_count: int | None = None
+    shows: str = ""
+    tags: tuple[str, ...] = ()
+    """Those of the cell's metadata."""
 
 
 @dataclass(frozen=True, slots=True)

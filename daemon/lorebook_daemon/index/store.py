@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any, Literal
 import numpy as np
 
 from lorebook_api.errors import NotFound
+from lorebook_api.schema import Kind
 from lorebook_daemon.index.embed import Matrix, passage_text
 from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.storage import DATABASE, Damaged, Derived, storage
 from lorebook_daemon.index.walk import FileStat
 
-FORMAT = 3
+FORMAT = 4
 """Raise it whenever the tables, or what loaders and splitters make of a file, change: indexes are then made anew."""
 
 _META = "CREATE TABLE IF NOT EXISTS meta (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL);"
@@ -58,6 +59,11 @@ _COME_BACK = (
     "AND p.start_line = gone.start_line AND p.end_line = gone.end_line AND p.text = gone.text "
     "AND p.context = gone.context AND p.cell IS gone.cell)"
 )
+_IDS = "SELECT id FROM passages"
+_IN_FILES = "file IN (SELECT value FROM json_each(?))"
+_OF_KIND = "kind IN (SELECT value FROM json_each(?))"
+_IN_LANGUAGE = "language IN (SELECT value FROM json_each(?))"
+_WITH_TAG = "EXISTS (SELECT 1 FROM json_each(cell, '$[5]') own JOIN json_each(?) asked ON own.value = asked.value)"
 _VECTOR = "SELECT p.id, v.vector FROM passages p JOIN vectors v ON v.key = p.key"
 _MANY = 500
 _SPARE_KEYS = 1000
@@ -80,6 +86,8 @@ class Meta:
     vectors: int = 0
     nearest: Derived | None = None
     updated: str = ""
+    device: int = 0
+    """Where the root lay when it was last looked at (`st_dev`); 0 is not known."""
 
 
 @dataclass(frozen=True)
@@ -259,6 +267,27 @@ class Store:
         )
         return list(map(_unpacked, rows))
 
+    def ids_where(
+        self,
+        files: Collection[int] | None,
+        kinds: Collection[Kind],
+        languages: Collection[str],
+        tags: Collection[str],
+    ) -> list[int]:
+        """Return the ids of the passages of these files (None: of all), kinds, languages and cells' tags, by id.
+
+        An empty collection of kinds, languages or tags bounds nothing; a cell with one of the tags is taken.
+        """
+        bounds: list[tuple[str, Collection[Any]]] = []
+        if files is not None:
+            bounds.append((_IN_FILES, files))
+        bounds += [(test, wanted) for test, wanted in ((_OF_KIND, kinds), (_IN_LANGUAGE, languages)) if wanted]
+        if tags:
+            bounds.append((_WITH_TAG, tags))
+        where = " AND ".join(test for test, _ in bounds) or "1"
+        values = [json.dumps([*wanted]) for _, wanted in bounds]
+        return [key for (key,) in self._db.execute(f"{_IDS} WHERE {where} ORDER BY id", values)]
+
     def passages_of(self, path: str) -> list[Passage]:
         """Return a file's passages in order, none where it is not there."""
         return [passage for _, passage in map(_unpacked, self._db.execute(f"{_PASSAGE} WHERE f.path = ?", (path,)))]
@@ -326,6 +355,13 @@ class Store:
             "INSERT OR REPLACE INTO vectors VALUES (?, ?)", [(key, row.tobytes()) for key, row in rows]
         )
 
+    def share_vectors(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Give each second key the vector of the first, where that has one and the second has none.
+
+        A file that was renamed keeps its vectors so: of what was embedded only the name is another.
+        """
+        self._db.executemany("INSERT OR IGNORE INTO vectors SELECT ?2, vector FROM vectors WHERE key = ?1", [*pairs])
+
     def vectors(self, ids: Sequence[int]) -> Iterator[tuple[list[int], Matrix]]:
         """Yield ids and the vectors of their passages, some hundreds at a time; ids without one are left out."""
         for part in _parts(ids):
@@ -336,6 +372,10 @@ class Store:
             if rows:
                 matrix = np.stack([np.frombuffer(vector, "<f2") for _, vector in rows]).astype(np.float32)
                 yield [key for key, _ in rows], matrix
+
+    def drop_vectors(self) -> None:
+        """Delete all vectors."""
+        self._db.execute("DELETE FROM vectors")
 
     def drop_spare_vectors(self) -> None:
         """Delete vectors that no passage has, once they outnumber the passages: a git branch often comes back."""
@@ -362,7 +402,7 @@ def passage_key(passage: Passage) -> bytes:
 
 def _packed(passage: Passage) -> tuple[Any, ...]:
     cell = passage.cell
-    place = _json((cell.id, cell.index, cell.type, cell.execution_count)) if cell else None
+    place = _json((cell.id, cell.index, cell.type, cell.execution_count, cell.shows, cell.tags)) if cell else None
     lists = map(_json, (passage.context, passage.defines, passage.uses))
     lines = (passage.start_line, passage.end_line, _storable(passage.text))
     return (passage_key(passage), *lines, passage.kind, passage.language, *lists, place)
@@ -374,8 +414,12 @@ def _json(values: tuple[Any, ...]) -> str:
 
 def _unpacked(row: tuple[Any, ...]) -> tuple[int, Passage]:
     key, path, start, end, text, kind, language, context, defines, uses, cell = row
-    place = Cell(*json.loads(cell)) if cell else None
+    place = _cell(*json.loads(cell)) if cell else None
     return key, Passage(path, start, end, text, kind, language, _names(context), _names(defines), _names(uses), place)
+
+
+def _cell(id: str, index: int, type: str, execution_count: int | None, shows: str, tags: list[str]) -> Cell:
+    return Cell(id, index, type, execution_count, shows, tuple(tags))
 
 
 def _names(packed: str) -> tuple[str, ...]:

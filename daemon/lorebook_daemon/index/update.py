@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from lorebook_api.errors import NotFound, Unusable
-from lorebook_api.schema import IndexReport, Progress, Skipped
+from lorebook_api.schema import FileChange, IndexReport, Progress, Skipped
+from lorebook_daemon.index.area import Area
+from lorebook_daemon.index.intake import Taken, take
 from lorebook_daemon.index.lexical import Lexical
-from lorebook_daemon.index.passage import Passage, Unreadable
-from lorebook_daemon.index.split import read_passages
 from lorebook_daemon.index.storage import Damaged, erase, is_whole, lock, storage, sweep, write_derived
-from lorebook_daemon.index.store import FORMAT, FileRow, Meta, Store
+from lorebook_daemon.index.store import FORMAT, FileRow, Meta, Store, passage_key
+from lorebook_daemon.index.unsaved import Unsaved, drop_all_unsaved, unsaved_in
 from lorebook_daemon.index.walk import FileStat, check_root, walk
 
 log = logging.getLogger(__name__)
 
 Report = Callable[[Progress], None]
 
-_SETTLED_NS = 20_000_000  # file systems tell times apart by 10 ms or better
 _MANY = 20_000  # files; a home folder or a whole disk has more, a project seldom
 _REBUILD_SHARE = 0.5  # from here on, building the word index anew costs less than mending it
+_TOLD = 50
+"""Files that a report names one by one; its counts are of all."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +51,31 @@ class _Tally:
     stirred: bool = False
     """Passages were written or deleted."""
     notices: list[str] = field(default_factory=list)
+    files: dict[str, FileChange] = field(default_factory=dict)
 
 
-def update(root: Path, folder: Path, *, max_file_mb: int, full: bool = False, report: Report) -> IndexReport:
+def update(
+    root: Path,
+    folder: Path,
+    *,
+    max_file_mb: int,
+    full: bool = False,
+    paths: Collection[str] | None = None,
+    report: Report,
+) -> IndexReport:
     """Bring files, passages and the word index of `root` up to date in `folder`; vectors are left to `embed_missing`.
 
-    Only new and changed files are read; `full` reads all. Nothing is visible to readers before all is done, so that
-    an end at any moment leaves the state before. An exception from `report` ends the work so. Raises NotFound or
-    BadRequest for `root`, Conflict while another process is at it, StorageFailed where `folder` cannot be written.
+    Only new and changed files are read; `full` reads all. With `paths` (see `Area.of`) it is looked only where
+    something happened to these; what is skipped elsewhere is then not told. Nothing is visible to readers before all
+    is done, so that an end at any moment leaves the state before. An exception from `report` ends the work so.
+    Raises NotFound or BadRequest for `root`, Conflict while another process is at it, StorageFailed where `folder`
+    cannot be written.
     """
     top = check_root(root)
     with lock(folder, top):
         try:
-            return _Update(top, folder, max_file_mb, full, report).run()
+            area = None if full or paths is None else Area.of(paths)
+            return _Update(top, folder, max_file_mb, full, report, area=area).run()
         except Damaged as error:
             log.warning("index of %s was damaged: %s", top, error)
             erase(folder)
@@ -75,11 +89,44 @@ def update(root: Path, folder: Path, *, max_file_mb: int, full: bool = False, re
             ) from error
 
 
+def empty(root: Path, folder: Path) -> bool:
+    """Take everything out of the index of `root`, which need not be there any more; False where there is no index.
+
+    What was in it is then `gone` (see `lately`). Raises Conflict while another process is at it, StorageFailed.
+    """
+    try:
+        with lock(folder, root), storage(folder):
+            store = Store.open(folder)
+            try:
+                with store.transaction():
+                    _take_all(store)
+                sweep(folder, ())
+            finally:
+                store.close()
+    except NotFound:
+        return False
+    except Damaged:
+        erase(folder)
+    drop_all_unsaved(folder)
+    return True
+
+
+def _take_all(store: Store) -> None:
+    if store.found_format() != FORMAT:
+        store.clear()
+        return
+    for path in store.files():
+        store.remove_file(path)
+    store.bound_gone()
+    store.drop_vectors()
+    store.meta = Meta(generation=store.meta.generation + 1)
+
+
 def is_stale(root: Path, folder: Path) -> int:
     """Return how many files of `root` differ from its index, by their stamps; 0 is fresh.
 
     At least 1 where the index is missing, unfinished, damaged or of another format. Raises NotFound and BadRequest
-    for `root`.
+    for `root`, and NotFound where what was there seems to be unmounted.
     """
     top = check_root(root)
     try:
@@ -88,38 +135,75 @@ def is_stale(root: Path, folder: Path) -> int:
             try:
                 if store.found_format() != FORMAT or not is_whole(folder, store.meta.lexical):
                     return 1
-                changes = compare(top, store.files(), store.meta.max_file_mb)
+                meta, known = store.meta, store.files()
             finally:
                 store.close()
     except (Damaged, NotFound):
         return 1
+    changes = compare(top, known, meta.max_file_mb, unsaved=unsaved_in(folder))
+    check_mounted(top, meta, changes, len(known))
     return len(changes.fresh) + len(changes.gone)
 
 
-def compare(top: Path, known: Mapping[str, FileRow], max_file_mb: int, full: bool = False) -> Changes:
-    """Walk `top` and return how it differs from what is `known`; `full` takes every file for changed."""
+def compare(
+    top: Path,
+    known: Mapping[str, FileRow],
+    max_file_mb: int,
+    full: bool = False,
+    area: Area | None = None,
+    unsaved: Mapping[str, Unsaved] | None = None,
+) -> Changes:
+    """Walk `top`, or an area of it, and return how it differs from what is `known`.
+
+    `full` takes every file for changed. What is `unsaved` stands for the file below it.
+    """
     fresh: list[FileStat] = []
     skipped: list[Skipped] = []
     seen: set[str] = set()
-    for item in walk(top, max_file_mb):
+    for item in walk(top, max_file_mb, area):
         if isinstance(item, Skipped):
             skipped.append(item)
             continue
         seen.add(item.path)
+        typed = unsaved.get(item.path) if unsaved else None
+        stat = item if typed is None else typed.over(item)
         row = known.get(item.path)
-        if full or row is None or row.stamp != item.stamp:
-            fresh.append(item)
-    return Changes(tuple(fresh), tuple(path for path in known if path not in seen), tuple(skipped))
+        if full or row is None or row.stamp != stat.stamp:
+            fresh.append(stat)
+    gone = (path for path in known if path not in seen and (area is None or area.covers(path)))
+    return Changes(tuple(fresh), tuple(gone), tuple(skipped))
+
+
+def check_mounted(top: Path, meta: Meta, changes: Changes, known: int) -> None:
+    """Raise NotFound where the folder is empty and lies on another device than what was indexed: it is not mounted.
+
+    Its index is kept. A folder that was emptied lies where it lay, and its index is emptied too.
+    """
+    moved = meta.device and meta.device != top.stat().st_dev
+    if known and len(changes.gone) == known and moved and not any(top.iterdir()):
+        raise NotFound(
+            f"{top} is empty, and on another disk than when it was indexed: it seems unmounted. Its index is kept.",
+            f"Mount it again; if it was emptied, type: lorebook index --full {top}",
+        )
 
 
 class _Update:
     """One run of `update`, within the lock."""
 
     def __init__(
-        self, top: Path, folder: Path, max_file_mb: int, full: bool, report: Report, after_damage: bool = False
+        self,
+        top: Path,
+        folder: Path,
+        max_file_mb: int,
+        full: bool,
+        report: Report,
+        after_damage: bool = False,
+        area: Area | None = None,
     ) -> None:
         self.top, self.folder, self.max_file_mb, self.full, self.report = top, folder, max_file_mb, full, report
         self.after_damage = after_damage
+        self.area = area
+        self.unsaved = unsaved_in(folder)
         self.tally = _Tally()
         self.began = time.perf_counter()
 
@@ -142,11 +226,17 @@ class _Update:
         if self.after_damage:
             store.lose_track()
         self.report(Progress("looking for changes"))
-        known = store.files()
-        changes = compare(self.top, known, self.max_file_mb, self.full)
+        known, meta = store.files(), store.meta
+        if meta.lexical is None or meta.max_file_mb != self.max_file_mb:
+            self.area = None  # there is more to do than where something happened
+        changes = compare(self.top, known, self.max_file_mb, self.full, self.area, self.unsaved)
+        if not self.full:
+            check_mounted(self.top, meta, changes, len(known))
         before, last_id = store.passage_ids(), store.last_id()
         self._remove(store, changes.gone)
-        self._read(store, changes.fresh, known)
+        self._read(
+            store, changes.fresh, known, {known[path].sha256: path for path in changes.gone if known[path].sha256}
+        )
         store.bound_gone()
         self._index_words(store, before, last_id)
         return self._report(store, changes.skipped)
@@ -154,28 +244,64 @@ class _Update:
     def _remove(self, store: Store, gone: tuple[str, ...]) -> None:
         for path in gone:
             store.remove_file(path)
-        self.tally.removed = len(gone)
+            self._tell(path, "removed")
+        self.tally.removed += len(gone)
         self.tally.stirred |= bool(gone)
 
-    def _read(self, store: Store, fresh: tuple[FileStat, ...], known: Mapping[str, FileRow]) -> None:
+    def _read(
+        self,
+        store: Store,
+        fresh: tuple[FileStat, ...],
+        known: Mapping[str, FileRow],
+        gone: Mapping[bytes, str],
+    ) -> None:
+        """Read what is new or changed; `gone` are the paths of files that went, by their hashes."""
         what = _reading(len(fresh))
         for done, stat in enumerate(fresh):
             self.report(Progress(what, done, len(fresh)))
             row = known.get(stat.path)
-            digest, passages, why = _read_file(stat, b"" if row is None or self.full else row.sha256)
-            if row is not None and row.sha256 == digest and not self.full:
-                store.touch(stat)
+            try:
+                taken = take(stat, b"" if row is None or self.full else row.sha256, self._typed(stat))
+            except FileNotFoundError:  # it went since it was found
+                self._remove(store, (stat.path,) if row else ())
                 continue
-            store.put_file(stat, digest, why, passages)
-            self.tally.stirred = True
-            # A new file that cannot be read is told of as skipped, and is not among the files either.
-            self.tally.added += row is None and why is None
-            self.tally.changed += row is not None and row.sha256 != digest
+            if row is not None and row.sha256 == taken.sha256 and not self.full:
+                store.touch(taken.stat)
+                continue
+            self._put(store, taken, row, gone.get(taken.sha256))
         self.report(Progress(what, len(fresh), len(fresh)))
+
+    def _typed(self, stat: FileStat) -> Unsaved | None:
+        """Return what stands for the file, where its stamp says so."""
+        typed = self.unsaved.get(stat.path)
+        return typed if typed is not None and stat.ctime_ns < 0 else None
+
+    def _put(self, store: Store, taken: Taken, row: FileRow | None, was: str | None) -> None:
+        """Write a file; where it has another one's content, which is no longer there, it takes over its vectors."""
+        path = taken.stat.path
+        store.put_file(taken.stat, taken.sha256, taken.why, taken.passages)
+        self.tally.stirred = True
+        # A new file that cannot be read is told of as skipped, and is not among the files either.
+        self.tally.added += row is None and taken.why is None
+        self.tally.changed += row is not None and row.sha256 != taken.sha256
+        if row is None and was is not None:
+            pairs = [(passage_key(replace(each, path=was)), passage_key(each)) for each in taken.passages]
+            store.share_vectors(pairs)
+            self.tally.files.pop(was, None)
+            self._tell(path, "moved", was)
+        elif row is None and taken.why is None:
+            self._tell(path, "added")
+        elif row is not None and row.sha256 != taken.sha256:
+            self._tell(path, "changed")
+
+    def _tell(self, path: str, how: Literal["added", "changed", "removed", "moved"], was: str = "") -> None:
+        if len(self.tally.files) < _TOLD:
+            self.tally.files[path] = FileChange(path, how, was)
 
     def _index_words(self, store: Store, before: set[int], last_id: int) -> None:
         """Write the word index anew where passages changed or the file cannot be read."""
-        meta = replace(store.meta, root=str(self.top), max_file_mb=self.max_file_mb)
+        device = self.top.stat().st_dev
+        meta = replace(store.meta, root=str(self.top), max_file_mb=self.max_file_mb, device=device)
         old = self._load_words(meta)
         if old is not None and not self.tally.stirred:
             store.meta = meta
@@ -222,6 +348,7 @@ class _Update:
             skipped=tuple(sorted([*skipped, *unread], key=lambda each: each.path)),
             seconds=round(time.perf_counter() - self.began, 3),
             notices=tuple(self.tally.notices),
+            changes=tuple(self.tally.files.values()),
         )
 
 
@@ -233,27 +360,3 @@ def _reading(count: int) -> str:
 def derived_names(meta: Meta) -> list[str]:
     """Return the names of the files that belong to the index as it is."""
     return [derived.name for derived in (meta.lexical, meta.nearest) if derived is not None]
-
-
-def _read_file(stat: FileStat, known: bytes) -> tuple[bytes, list[Passage], str | None]:
-    """Return a file's hash, its passages, and why it has none; where the hash is `known` it is read no further."""
-    _settle(stat.mtime_ns)
-    file = Path(stat.file)
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        return b"", [], f"cannot be read: {error.strerror or error}"
-    digest = hashlib.sha256(data).digest()
-    if digest == known:
-        return digest, [], None
-    try:
-        return digest, read_passages(file, stat.path, data), None
-    except Unreadable as error:
-        return digest, [], str(error)
-
-
-def _settle(mtime_ns: int) -> None:
-    """Wait until a second change of the file would bear another time than the first."""
-    age = time.time_ns() - mtime_ns
-    if 0 <= age < _SETTLED_NS:
-        time.sleep((_SETTLED_NS - age) / 1e9)

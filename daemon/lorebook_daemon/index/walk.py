@@ -13,7 +13,8 @@ from pathlib import Path
 from lorebook_api.errors import BadRequest, NotFound
 from lorebook_api.home import find_home
 from lorebook_api.schema import Skipped
-from lorebook_daemon.index.ignore import Ignore, outer_rules
+from lorebook_daemon.index.area import Area
+from lorebook_daemon.index.ignore import MARKERS, Ignore, outer_rules
 from lorebook_daemon.index.loaders import loader_for
 
 MEGABYTE = 1024 * 1024
@@ -36,9 +37,6 @@ _DESKTOP = (
 
 OUTSIDE = frozenset((*_VERSION_CONTROL, *_INSTALLED, *_PYTHON, *_TOOLS, *_BUILDS, *_DESKTOP))
 """Folders that hold nobody's own work; `!name/` in a `.lorebookignore` forces one in."""
-
-MARKERS = frozenset(["pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"])
-"""A folder with one of these is a virtual environment or, by the cache directory tagging specification, a cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +75,29 @@ class _Bounds:
     own: frozenset[str]
 
 
-def walk(root: Path, max_file_mb: int) -> Iterator[FileStat | Skipped]:
+def walk(root: Path, max_file_mb: int, area: Area | None = None) -> Iterator[FileStat | Skipped]:
     """Yield every file below `root` that is to be indexed, and those that cannot be, with why.
 
     Files that no loader reads, what ignore files leave out, and lorebook's own files are not mentioned. Links are not
-    followed: what they lead to is indexed where it lies, if it lies below the root. Raises NotFound for a root that
-    is not there or cannot be read, and BadRequest for one that is no folder.
+    followed: what they lead to is indexed where it lies, if it lies below the root. With an `area`, only what lies
+    there. Raises NotFound for a root that is not there or cannot be read, and BadRequest for one that is no folder.
+    """
+    for item in _visit(check_root(root), max_file_mb, area):
+        if not isinstance(item, _Folder) and (area is None or area.covers(item.path)):
+            yield item
+
+
+def in_reach(root: Path, area: Area) -> bool:
+    """Return whether some of the `area` may hold files to be indexed: False where ignore files leave all of it out.
+
+    Raises as `walk` does.
     """
     top = check_root(root)
+    return area.covers("") or any(isinstance(item, _Folder) and area.covers(item.path) for item in _visit(top, 0, area))
+
+
+def _visit(top: Path, max_file_mb: int, area: Area | None) -> Iterator[FileStat | Skipped | _Folder]:
+    """Yield folders as they are met, and what of them is to be read or cannot be; no others than those on the way."""
     home = find_home()
     own = frozenset(os.path.realpath(folder) for folder in (home.state, home.cache, home.models, home.runtime))
     bounds = _Bounds(str(top), max_file_mb, own)
@@ -96,14 +109,13 @@ def walk(root: Path, max_file_mb: int) -> Iterator[FileStat | Skipped]:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
             if not folder.path:  # to go on would empty the index of a folder that is only out of reach for now
-                raise NotFound(f"{root} cannot be read ({error.strerror}).", "Check your rights to it.") from error
+                raise NotFound(f"{top} cannot be read ({error.strerror}).", "Check your rights to it.") from error
             yield Skipped(_shown(folder.path), f"the folder cannot be read: {error.strerror}")
             continue
-        for item in _sift(folder, entries, bounds):
+        for item in _sift(folder, entries, bounds, area):
             if isinstance(item, _Folder):
                 stack.append(item)
-            else:
-                yield item
+            yield item
 
 
 def check_root(root: Path) -> Path:
@@ -120,8 +132,10 @@ def check_root(root: Path) -> Path:
     return top
 
 
-def _sift(folder: _Folder, entries: list[os.DirEntry[str]], bounds: _Bounds) -> Iterator[FileStat | Skipped | _Folder]:
-    """Yield what of a folder's `entries` is read further."""
+def _sift(
+    folder: _Folder, entries: list[os.DirEntry[str]], bounds: _Bounds, area: Area | None
+) -> Iterator[FileStat | Skipped | _Folder]:
+    """Yield what of a folder's `entries` is read further; where the area is elsewhere, what lies on the way to it."""
     names = {entry.name for entry in entries}
     if folder.path and not folder.forced and not folder.closed and names & MARKERS:
         folder = _Folder(folder.path, folder.file, folder.ignore, closed=True)
@@ -129,6 +143,8 @@ def _sift(folder: _Folder, entries: list[os.DirEntry[str]], bounds: _Bounds) -> 
             return
     ignore = folder.ignore.within(folder.path, Path(folder.file), names)
     taken: set[str] = set()
+    if area is not None and not area.holds(_shown(folder.path)):
+        entries = [entry for entry in entries if area.leads(_shown(folder.path + entry.name) + "/")]
     for entry in entries:
         try:
             item = _judge(folder, entry, ignore, bounds)

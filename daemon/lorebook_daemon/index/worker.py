@@ -1,8 +1,10 @@
-"""The indexer as a process of low priority: `python -m lorebook_daemon.index.worker JOB`, JOB being a `Job` in JSON.
+"""The indexer as a process of its own: `python -m lorebook_daemon.index.worker`.
 
-It writes one JSON object a line on stdout: `{"event": "progress", …Progress}`, `{"event": "indexed", "report":
-IndexReport}` when stage one is done, `{"event": "done", "vectors": n}` at the end or `{"event": "error", "error":
-{…}}`. It ends at once when its stdin is closed: then nobody is left to read.
+On stdin it takes one order a line: `{"job": Job}`, and while it works `{"hold": true}` and `{"hold": false}`. It writes
+one JSON object a line on stdout: `{"event": "progress", …Progress}`, `{"event": "indexed", "report": IndexReport}` when
+stage one of a job is done, `{"event": "done", "vectors": n, "spent": false}` at its end or `{"event": "error", "error":
+{…}}`, after which it ends. One that is not spent takes another job. It ends at once when its stdin is closed: then
+nobody is left to read.
 """
 
 from __future__ import annotations
@@ -16,14 +18,16 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, TextIO
 
 import psutil
 
 from lorebook_api.errors import LorebookError
 from lorebook_api.schema import Progress
-from lorebook_daemon.index.embed import EMBEDDERS
+from lorebook_daemon.index.embed import EMBEDDERS, Embedder
 from lorebook_daemon.index.embedding import embed_missing
+from lorebook_daemon.index.pace import Pace
 from lorebook_daemon.index.update import update
 
 log = logging.getLogger(__name__)
@@ -33,11 +37,13 @@ ORPHANED = 3
 
 _NICENESS = 10
 _PAUSE_S = 0.1  # between two reports of the same kind
+MUCH = 64
+"""Files to read or passages to embed: from here on a worker gives way to others, and is spent after it."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is to do; `embedder_folder` empty leaves vectors out."""
+    """What a worker is to do; `embedder_folder` empty leaves vectors out, `paths` narrows it (see `update`)."""
 
     root: str
     folder: str
@@ -45,6 +51,9 @@ class Job:
     full: bool = False
     embedder: str = "minilm"
     embedder_folder: str = ""
+    paths: tuple[str, ...] | None = None
+    cpu_percent: int = 100
+    """Of one processor, at the most."""
 
 
 class Lines:
@@ -69,34 +78,65 @@ class Lines:
             self.send("progress", **asdict(progress))
 
 
-def main(argument: str) -> int:
-    """Do the job in `argument`; return the exit status: 0 done, 1 with an error event."""
+class Worker:
+    """Does one job after another."""
+
+    def __init__(self, lines: Lines, pace: Pace) -> None:
+        self._lines = lines
+        self._pace = pace
+        self._embedders: dict[tuple[str, str], Embedder] = {}
+        self._spent = False
+
+    def do(self, job: Job) -> bool:
+        """Do a job and tell what comes of it; return whether it succeeded."""
+        try:
+            self._work(job)
+        except LorebookError as error:
+            self._lines.send("error", **error.body())
+            return False
+        except Exception as error:  # the parent is told in any case; the traceback goes to the log
+            log.exception("the indexer failed")
+            unforeseen = LorebookError(f"The indexer failed ({type(error).__name__}: {error}).", "See: lorebook logs")
+            self._lines.send("error", **unforeseen.body())
+            return False
+        return True
+
+    def _work(self, job: Job) -> None:
+        root, folder = Path(job.root), Path(job.folder)
+        self._pace.limit(job.cpu_percent)
+        report = update(
+            root, folder, max_file_mb=job.max_file_mb, full=job.full, paths=job.paths, report=self._progress
+        )
+        self._lines.send("indexed", report=asdict(report))
+        vectors = 0
+        if job.embedder_folder and report.passages:
+            vectors = embed_missing(root, folder, self._embedder(job), self._progress)
+        self._lines.send("done", vectors=vectors, spent=self._spent)
+
+    def _embedder(self, job: Job) -> Embedder:
+        key = (job.embedder, job.embedder_folder)
+        if key not in self._embedders:
+            self._embedders[key] = EMBEDDERS[job.embedder](Path(job.embedder_folder))
+        return self._embedders[key]
+
+    def _progress(self, progress: Progress) -> None:
+        """Tell how far the work is, and go on when it may; much work is done at low priority."""
+        if progress.total > MUCH and not self._spent:
+            self._spent = True
+            _step_back()
+        self._lines.progress(progress)
+        self._pace.keep()
+
+
+def main() -> int:
+    """Take jobs until one fails; return the exit status, 1 after an error event."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is the parent's to answer
-    lines = Lines(_take_stdout())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _step_back()
-    try:
-        _work(Job(**json.loads(argument)), lines)
-    except LorebookError as error:
-        lines.send("error", **error.body())
-        return 1
-    except Exception as error:  # the parent is told in any case; the traceback goes to the log
-        log.exception("the indexer failed")
-        unforeseen = LorebookError(f"The indexer failed ({type(error).__name__}: {error}).", "See: lorebook logs")
-        lines.send("error", **unforeseen.body())
-        return 1
-    return 0
-
-
-def _work(job: Job, lines: Lines) -> None:
-    root, folder = Path(job.root), Path(job.folder)
-    report = update(root, folder, max_file_mb=job.max_file_mb, full=job.full, report=lines.progress)
-    lines.send("indexed", report=asdict(report))
-    vectors = 0
-    if job.embedder_folder and report.passages:
-        embedder = EMBEDDERS[job.embedder](Path(job.embedder_folder))
-        vectors = embed_missing(root, folder, embedder, lines.progress)
-    lines.send("done", vectors=vectors)
+    worker = Worker(Lines(_take_stdout()), pace := Pace())
+    jobs: SimpleQueue[Job] = SimpleQueue()
+    threading.Thread(target=_take_orders, args=(jobs, pace), daemon=True).start()
+    while worker.do(jobs.get()):
+        pass
+    return 1
 
 
 def _take_stdout() -> TextIO:
@@ -106,11 +146,22 @@ def _take_stdout() -> TextIO:
     return out
 
 
-def _end_with_parent() -> None:
-    """Wait for the end of stdin and leave; the index is whole at every moment, so nothing needs tidying."""
-    while os.read(0, 4096):
-        pass
+def _take_orders(jobs: SimpleQueue[Job], pace: Pace) -> None:
+    """Hear the parent until it is gone, and leave; the index is whole at every moment, so nothing needs tidying."""
+    for line in os.fdopen(0, "rb", closefd=False):
+        order = json.loads(line)
+        if "job" in order:
+            jobs.put(_job(order["job"]))
+        elif order["hold"]:
+            pace.hold()
+        else:
+            pace.go_on()
     os._exit(ORPHANED)
+
+
+def _job(body: dict[str, Any]) -> Job:
+    paths = body.pop("paths")
+    return Job(**body, paths=None if paths is None else tuple(paths))
 
 
 def _step_back() -> None:
@@ -122,4 +173,4 @@ def _step_back() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main())

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import fake_daemon
 from commandline import Run
 from fake_daemon import FakeDaemon
 from lorebook_api.home import Home
-from lorebook_api.schema import IndexReport, ModelInfo, SearchResponse, Skipped, Status
+from lorebook_api.schema import FileChange, IndexReport, ModelInfo, RootNotice, SearchResponse, Skipped, Status
 from lorebook_api.version import VERSION
 from lorebook_daemon.cli.commands import lorebook
 
@@ -59,7 +59,7 @@ def test_index(run: Run, fake: FakeDaemon, folder: Path) -> None:
         "  skipped big.csv: 120 MB, above max_file_mb = 20",
     ]
     assert "reading files" in result.stderr
-    assert fake.of("/api/index")[0].body == {"roots": [str(folder)], "full": True}
+    assert fake.of("/api/index")[0].body == {"roots": [str(folder)], "full": True, "watch": False}
 
 
 def test_an_index_of_nothing_says_so_and_what_was_mended(run: Run, fake: FakeDaemon) -> None:
@@ -77,17 +77,49 @@ def test_index_counts_what_it_does_not_list(run: Run, fake: FakeDaemon) -> None:
     assert TypeAdapter(list[IndexReport]).validate_python(data["roots"]) == [report]
 
 
-def test_watch_shows_changes_until_interrupted(run: Run, fake: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    rounds = iter([0.0, 0.0])
-
-    def sleep(_: float) -> None:
-        if next(rounds, None) is None:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("lorebook_daemon.cli.index.time.sleep", sleep)
+def test_watch_shows_changes_until_interrupted(run: Run, fake: FakeDaemon) -> None:
+    saved = replace(fake_daemon.REPORT, added=0, changes=(FileChange("src/fare.py", "changed"),), skipped=())
+    moved = replace(saved, added=1, changed=0, removed=1, changes=(FileChange("b.py", "moved", "a.py"),))
+    notice = RootNotice("/data", "/data is not what it was: renamed, deleted or unmounted. Its index is kept.")
+    fake.scripts.index = [
+        ("report", asdict(fake_daemon.REPORT)),
+        ("report", asdict(saved)),
+        ("notice", asdict(notice)),
+        ("report", asdict(moved)),
+        fake_daemon.HANG_UP,
+    ]
     result = run("index", "--watch")
-    assert result.exit_code == 130
-    assert len(fake.of("/api/index")) == 3 and result.stdout.count("3 files, 17 passages") == 3
+    assert result.exit_code == 1, "the daemon that was watching is gone"
+    assert fake.of("/api/index")[0].body["watch"] is True
+    assert result.stdout.splitlines()[-2:] == ["  changed src/fare.py", "  moved a.py to b.py"]
+    assert "watching; Ctrl-C ends it" in result.stderr and "Its index is kept." in result.stderr
+
+
+def test_indexing_is_paused_and_goes_on(run: Run, fake: FakeDaemon) -> None:
+    assert "--resume" in run("index", "--pause").stderr
+    assert json.loads(run("index", "--resume", "--json").stdout) == {"paused": False}
+    assert [len(fake.of(f"/api/index/{what}")) for what in ("pause", "resume")] == [1, 1]
+
+
+def test_the_index_of_a_folder_that_is_gone_can_be_dropped(run: Run, fake: FakeDaemon, folder: Path) -> None:
+    assert json.loads(run("index", "gone", "--forget", "--json").stdout) == {"forgotten": [str(folder / "gone")]}
+    assert fake.of("/api/index/forget")[0].body == {"root": str(folder / "gone")}
+    assert run("index", "--forget").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [("--watch", "--full"), ("--pause", "--explain", "x"), ("--explain", " ")])
+def test_what_excludes_each_other_is_wrong_usage(run: Run, fake: FakeDaemon, words: tuple[str, ...]) -> None:
+    assert run("index", *words).exit_code == 2
+    assert not fake.of("/api/index")
+
+
+def test_explain_is_a_table_and_one_document(run: Run, fake: FakeDaemon) -> None:
+    table = run("index", "--explain", "fare per km").stdout.splitlines()
+    assert table[0].split() == ["#", "passage", "words", "fused", "definition", "score"]
+    assert table[1].split() == ["1", "src/fare.py:10-12", "0.800", "(2)", "0.400", "(1)", "0.500"]
+    (result,) = json.loads(run("index", "--explain", "fare per km", "--json").stdout)["results"]
+    assert [step["name"] for step in result["steps"]] == ["words", "fused", "definition"]
+    assert fake.of("/api/search")[0].body["explain"] is True
 
 
 def test_status(run: Run, fake: FakeDaemon) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 
 import psutil
@@ -19,7 +20,7 @@ from lorebook_daemon.index.indexer import Indexer
 from lorebook_daemon.index.opened import OpenIndex
 from lorebook_daemon.index.storage import index_folder, lock
 from lorebook_daemon.index.update import is_stale, update
-from lorebook_daemon.index.worker import ORPHANED, Job, Lines
+from lorebook_daemon.index.worker import MUCH, ORPHANED, Job, Lines
 
 
 @pytest.fixture
@@ -51,9 +52,26 @@ async def until(events, kind):
     raise AssertionError(f"no {kind}")
 
 
-def start(job):
-    command = [sys.executable, "-W", "ignore", "-m", "lorebook_daemon.index.worker", json.dumps(asdict(job))]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+def start(*jobs):
+    command = [sys.executable, "-W", "ignore", "-m", "lorebook_daemon.index.worker"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    for job in jobs:
+        order(child, job=asdict(job))
+    return child
+
+
+def order(child, **order):
+    child.stdin.write(json.dumps(order).encode() + b"\n")
+    child.stdin.flush()
+
+
+def told(child):
+    """Yield what a worker says up to the end of its job."""
+    for line in child.stdout:
+        event = json.loads(line)
+        yield event
+        if event["event"] in ("done", "error"):
+            return
 
 
 def children():
@@ -69,12 +87,43 @@ def children():
 
 def test_it_speaks_one_json_object_a_line(root, tmp_path):
     with start(Job(str(root), str(tmp_path / "index"), 20)) as child:
-        lines = [json.loads(line) for line in child.stdout]
-        assert child.wait(20) == 0
+        lines = [*told(child)]
+        child.stdin.close()
+        assert child.wait(20) == ORPHANED
     assert [line["event"] for line in lines if line["event"] != "progress"] == ["indexed", "done"]
-    assert lines[-1] == {"event": "done", "vectors": 0}
+    assert lines[-1] == {"event": "done", "vectors": 0, "spent": False}
     (report,) = [line["report"] for line in lines if line["event"] == "indexed"]
     assert (report["files"], report["added"], report["skipped"]) == (2, 2, [])
+
+
+def test_it_does_one_job_after_another(root, tmp_path):
+    with start(Job(str(root), str(tmp_path / "index"), 20)) as child:
+        assert [*told(child)][-1]["event"] == "done"
+        (root / "new.md").write_text("# New\n\nwords\n")
+        order(child, job=asdict(Job(str(root), str(tmp_path / "index"), 20, paths=("new.md",))))
+        (report,) = [line["report"] for line in told(child) if line["event"] == "indexed"]
+        assert [change["path"] for change in report["changes"]] == ["new.md"]
+        child.stdin.close()
+
+
+def test_after_an_error_it_ends(tmp_path):
+    with start(Job(str(tmp_path / "nowhere"), str(tmp_path / "index"), 20)) as child:
+        assert [line["event"] for line in told(child)] == ["error"]
+        assert child.wait(20) == 1
+
+
+def test_held_it_waits_and_goes_on(big, tmp_path):
+    with start(Job(str(big), str(tmp_path / "index"), 20)) as child:
+        events = told(child)
+        next(events)
+        order(child, hold=True)
+        time.sleep(1.0)
+        used = psutil.Process(child.pid).cpu_times().user
+        time.sleep(0.5)
+        assert psutil.Process(child.pid).cpu_times().user - used < 0.1
+        order(child, hold=False)
+        assert [*events][-1]["event"] == "done"
+        child.stdin.close()
 
 
 def test_it_ends_when_its_parent_is_gone(big, tmp_path):
@@ -89,7 +138,7 @@ def test_it_ends_when_its_parent_is_gone(big, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="priorities are classes there")
 def test_it_steps_back(big, tmp_path):
     with start(Job(str(big), str(tmp_path / "index"), 20)) as child:
-        child.stdout.readline()
+        next(event for event in told(child) if event.get("total", 0) > MUCH)
         assert psutil.Process(child.pid).nice() >= min(19, os.nice(0) + 10)
         child.kill()
 
@@ -218,27 +267,73 @@ def test_two_roots_are_indexed_side_by_side_and_one_root_in_turn(root, big, run)
 
 def test_a_second_run_takes_over_while_only_vectors_are_made(root, run, monkeypatch):
     """The first one's second stage is made to last for ever."""
-    real = Indexer._start
+    real = indexer._Worker.do
+    begun = []
 
-    async def lingering(self, place, folder, full):
-        if monkeypatched:
-            return await real(self, place, folder, full)
-        monkeypatched.append(True)
-        code = "import json,sys; print(json.dumps({'event': 'indexed', 'report': json.loads(sys.argv[1])}), flush=True)"
-        report = asdict(IndexReport(str(place), 0, 0, 0, 0, 0, (), 0.0))
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", f"{code}; sys.stdin.read()", json.dumps(report)),
-            **dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE),
-        )
+    async def lingering(worker, job):
+        begun.append(worker)
+        async with contextlib.aclosing(real(worker, job)) as events:
+            async for event in events:
+                yield event
+        if worker is begun[0]:
+            await worker.process.wait()
+            worker.done = False
 
-    monkeypatched = []
-    monkeypatch.setattr(indexer.Indexer, "_start", lingering)
+    monkeypatch.setattr(indexer._Worker, "do", lingering)
 
     async def overtake():
         async with contextlib.aclosing(run.run(root)) as first:
             await until(first, IndexReport)
+            rest = asyncio.create_task(anext(first, None))
+            await asyncio.sleep(0.05)
             second = await collect(run.run(root))
-            assert [event async for event in first] == [], "ends without a word"
+            assert await rest is None, "ends without a word"
         return second
 
     assert [event.files for event in asyncio.run(overtake()) if isinstance(event, IndexReport)] == [2]
+
+
+def test_a_worker_that_was_started_ahead_takes_the_next_job_and_the_one_after(root, run):
+    async def two():
+        run.stay_ready(True)
+        while not children():
+            await asyncio.sleep(0.01)
+        (ahead,) = children()
+        seen = []
+        for n in range(2):
+            (root / "a.py").write_text(f"x = {n}\n")
+            async with contextlib.aclosing(run.run(root, paths=["a.py"])) as events:
+                async for event in events:
+                    seen += [child.pid for child in children()]
+                    if isinstance(event, IndexReport):
+                        assert event.files
+        assert set(seen) == {ahead.pid}
+        await run.close()
+        assert not children()
+
+    asyncio.run(two())
+
+
+def test_much_work_spends_a_worker(big, run):
+    async def index():
+        run.stay_ready(True)
+        await collect(run.run(big))
+        (one,) = children()
+        (big / "m0.py").write_text("x = 1\n")
+        await collect(run.run(big, paths=["m0.py"]))
+        assert [child.pid for child in children()] == [one.pid], "not the one that had stepped back"
+        assert psutil.Process(one.pid).nice() == os.nice(0)
+        await run.close()
+
+    asyncio.run(index())
+
+
+def test_a_run_is_narrowed_to_where_something_happened(root, run):
+    async def index():
+        await collect(run.run(root))
+        (root / "a.py").write_text("changed = 1\n")
+        (root / "b.md").write_text("# Changed too\n")
+        return await collect(run.run(root, paths=["a.py/nothing-here"]))
+
+    (report,) = [event for event in asyncio.run(index()) if isinstance(event, IndexReport)]
+    assert report.changes == (), "neither lies in a folder a.py"

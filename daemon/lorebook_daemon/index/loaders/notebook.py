@@ -119,6 +119,7 @@ def _cell(cell: Any, index: int) -> Cell:
         index=index,
         type=str(cell.get("cell_type", "raw")),
         execution_count=count if isinstance(count, int) else None,
+        tags=_tags(cell),
     )
 
 
@@ -146,3 +147,9 @@ def _units(where: Cell, source: str, cell: Any, context: tuple[str, ...], kernel
 def _cell_language(source: str, kernel: str) -> str:
     magic = _CELL_MAGIC.match(source)
     return _MAGIC_LANGUAGES.get(magic[1], kernel) if magic else kernel
+
+
+def _tags(cell: Any) -> tuple[str, ...]:
+    metadata = cell.get("metadata")
+    tags = metadata.get("tags") if isinstance(metadata, dict) else None
+    return tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
