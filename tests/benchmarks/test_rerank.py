@@ -1,0 +1,61 @@
+"""The benchmark of reranking: its follow-up questions are sound, and what an engine said is kept and told again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+import fakes
+from benchmarks import kept_engine, rerank
+from benchmarks.kept_engine import KeptEngine
+from benchmarks.notebooks.queries import read_queries
+from lorebook_api.schema import Sampling
+from lorebook_daemon.answer.prompts import question_prompt, stated_prompt
+from lorebook_daemon.answer.rewriting import is_follow_up
+from lorebook_daemon.engine.protocol import Token
+from lorebook_daemon.models.shelf import LocalModel
+
+ROWS = [json.loads(line) for line in (Path(rerank.__file__).parent / "follow_ups.jsonl").read_text().splitlines()]
+
+
+def test_follow_ups_are_of_known_queries_each_once() -> None:
+    known = {query.id for query in read_queries()}
+    assert {row["of"] for row in ROWS} <= known
+    assert len({row["id"] for row in ROWS}) == len(ROWS) == 36
+    assert all(row.keys() == {"id", "of", "before", "answer", "question"} for row in ROWS)
+
+
+def test_nearly_all_follow_ups_are_taken_for_what_they_are_and_few_other_queries() -> None:
+    assert sum(is_follow_up(row["question"]) for row in ROWS) >= 34
+    queries = read_queries()
+    assert sum(is_follow_up(query.text) for query in queries) <= len(queries) // 5
+
+
+def test_what_an_engine_said_is_kept_and_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = fakes.FakeEngine()
+
+    @asynccontextmanager
+    async def running(home, model):
+        yield engine
+
+    monkeypatch.setattr(kept_engine, "running_at", running)
+    prompts = [stated_prompt("when?", text) for text in ("when it rains", "never")]
+
+    async def run() -> list[object]:
+        async with KeptEngine(
+            LocalModel("tiny", Path("tiny.gguf"), None, "lorebook"), tmp_path / "kept.sqlite3"
+        ) as kept:
+            judged = [await kept.judge(prompts[:1]), await kept.judge(prompts)]
+            likely = await kept.likelihood([question_prompt("it rains")], "rains")
+            said = [p.text async for p in kept.generate(prompts[0], Sampling(), 9) if isinstance(p, Token)]
+            return [*judged, likely, "".join(said)]
+
+    first = asyncio.run(run())
+    assert [len(call.prompts) for call in engine.calls] == [1, 1, 1, 1]
+    assert first[0] == first[1][:1] and first[3] == "when it rains"
+    assert asyncio.run(run()) == first
+    assert len(engine.calls) == 4
