@@ -45,8 +45,8 @@ Report = Callable[[Progress], None]
 _BRIEF_SPIN = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000"}
 """How llama.cpp's threads wait for each other, some 400 times a token: for 2000 turns (about 30 µs), then asleep.
 
-Asleep at once, a token takes 1.45 times as long (60 against 40 ms; 1.5B, two cores); spinning without end takes the very
-core that training or another program needs. The second is GNU OpenMP's; other runtimes know the first alone.
+Asleep at once, a token takes 1.45 times as long (60 against 40 ms; 1.5B, two cores); spinning without end takes the
+very core that training or another program needs. The second is GNU OpenMP's; other runtimes know the first alone.
 """
 
 

@@ -43,6 +43,11 @@ from lorebook_daemon.engine.wire import (
 _WARM_UP = 48
 """Tokens of the batch that shows at the start that this build runs on this CPU: both of its kernels are used."""
 
+_ENDLESS = BadRequest(
+    "the grammar leaves so many ways open that the next token cannot be found.",
+    "Do not repeat what may be empty; write the repetition outside of it.",
+)
+
 _ROOM_TO_WRITE = 256
 """Tokens of an answer for which there must be room before it is begun; a longer one may have to wait in between."""
 
@@ -91,7 +96,7 @@ class Child:
         disk = DiskBlocks(Path(options.kv_folder), options.kv_disk_mb << 20) if options.kv_folder else None
         self._reader = Reader(self._llama, options.kv_reuse, Blocks(options.kv_memory_mb << 20, disk))  # type: ignore[arg-type]
         self._tasks = Tasks(self._llama, self._reader, speculation=options.speculation)
-        self._scheduler = Scheduler(self._llama, self._reader)
+        self._scheduler = Scheduler(self._llama, self._reader, self._stuck)
         self._arrived: queue.SimpleQueue[JSON] = queue.SimpleQueue()
         self._commands: dict[int, _Command] = {}
         self._unwanted: set[str] = set()
@@ -112,6 +117,13 @@ class Child:
     def _say(self, **message: Any) -> None:
         self._out.write(json.dumps(message) + "\n")
         self._out.flush()
+
+    def _stuck(self, task: Task) -> None:
+        """Tell whose step does not end, and end the process: the parent starts another for whoever else was at it."""
+        for command in self._commands.values():
+            if task in command.tasks:
+                self._say(id=command.id, event="error", status=BadRequest.status, **_ENDLESS.body())
+        os._exit(1)
 
     # -- the two threads
 
