@@ -20,9 +20,9 @@ from lorebook_api.schema import Message as Said
 from lorebook_api.schema import Rewrite, Sampling
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.engine.protocol import ASKING, Engine, Message, Prompt, Token, Turn
-from lorebook_daemon.index.rank import RRF_K
 from lorebook_daemon.index.tokens import STOP_WORDS, file_words, words
 
+RRF_K = 60  # Cormack, Clarke and Büttcher, SIGIR 2009
 OWN = 2.0
 """Weight of the question's own list beside that of each other query."""
 FOLLOW_UP_TURNS = 4
