@@ -20,6 +20,7 @@ from lorebook_daemon.engine.protocol import (
     WARMING,
     Alternative,
     AnyPrompt,
+    Continued,
     Finished,
     Plain,
     Prompt,
@@ -138,6 +139,23 @@ class FakeEngine:
         for prompt in prompts:
             self._keep(prompt)
         return [_likelihood(prompt, text) for prompt in prompts]
+
+    async def continuations(
+        self, prompt: Plain, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[Continued]:
+        """A word that stands in the prompt is likely, any other is not."""
+        self._note(Call("continuations", turn, adapters, (prompt,)))
+        await asyncio.sleep(self._pause_s)
+        known = words(prompt.text)
+        said = [words(text) for text in texts]
+        return [
+            Continued(
+                sum(math.log(_LIKELY if word in known else _UNLIKELY) for word in text),
+                len(text),
+                set(text) <= set(known),
+            )
+            for text in said
+        ]
 
     async def score(
         self, prompt: AnyPrompt, top: int = 0, adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING

@@ -23,7 +23,9 @@ from lorebook_daemon.engine.protocol import (
     ASKING,
     WARMING,
     AnyPrompt,
+    Continued,
     Finished,
+    Plain,
     Prompt,
     PromptSize,
     Scored,
@@ -144,6 +146,15 @@ class EngineProcess:
             return []
         command = {**await self._reading("likelihood", prompts, adapters, turn), "text": text}
         return [float(mean) for mean in await self._result(command)]
+
+    async def continuations(
+        self, prompt: Plain, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[Continued]:
+        """Return how likely each text is right after the prompt, which is read once for all of them."""
+        if not texts:
+            return []
+        command = {**await self._reading("continuations", [prompt], adapters, turn), "texts": list(texts)}
+        return [Continued(*values) for values in await self._result(command)]
 
     async def score(
         self, prompt: AnyPrompt, top: int = 0, adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING

@@ -111,6 +111,15 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Continued:
+    """A text after a prompt: the sum of its tokens' log-probabilities, their number, whether each was the likeliest."""
+
+    logprob: float
+    tokens: int
+    greedy: bool
+
+
+@dataclass(frozen=True)
 class PromptSize:
     """Tokens of a prompt: of everything but the passages, and of each passage."""
 
@@ -174,6 +183,16 @@ class Engine(Protocol):
         """Return the mean log-probability of the tokens of `text` as the beginning of the answer to each prompt.
 
         Passages are read apart, as for `judge`. An empty text has 0.0.
+        """
+        ...
+
+    async def continuations(
+        self, prompt: Plain, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[Continued]:
+        """Return how likely each text is right after the prompt, which is read once for all of them.
+
+        The tokens are those of prompt and text written together, less as many as the prompt has alone, as lm-eval
+        parts them. A text that adds no token has 0.0.
         """
         ...
 

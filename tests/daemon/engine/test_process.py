@@ -21,7 +21,7 @@ from lorebook_api.home import Home
 from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.probe import Probe
 from lorebook_daemon.engine.process import EngineProcess
-from lorebook_daemon.engine.protocol import Engine, Finished, Message, Prompt, Token
+from lorebook_daemon.engine.protocol import Engine, Finished, Message, Plain, Prompt, Token
 from lorebook_daemon.settings import Settings
 
 pytestmark = pytest.mark.model
@@ -109,6 +109,29 @@ def test_judging_side_by_side_is_judging_one_by_one(tiny_model: Path, home: Home
             # Sums in another order: measured differences are up to 0.25 for this model, with every cache off too.
             np.testing.assert_allclose(together, apart, atol=0.5)
             assert np.ptp(apart) > 2
+
+    asyncio.run(run())
+
+
+def test_texts_after_a_prompt_are_as_likely_as_when_all_is_scored(tiny_model: Path, home: Home) -> None:
+    before = "The valve of the pump is"
+    texts = [" open", " closed by hand, and then opened again", " red\nor blue", ""]
+
+    async def run() -> None:
+        async with engine(tiny_model, home) as one:
+            told = await one.continuations(Plain(before), texts)
+            start = len(await one.score(Plain(before)))
+            for text, continued in zip(texts, told, strict=True):
+                scored = (await one.score(Plain(before + text), 1))[start:]
+                assert continued.tokens == len(scored)
+                assert continued.logprob == pytest.approx(sum(token.logprob for token in scored), abs=0.02)
+                assert continued.greedy == all(token.token == token.top[0].token for token in scored)
+            generation = one.generate(Plain(before), Sampling(), 5)
+            said = "".join([piece.text async for piece in generation if isinstance(piece, Token)])
+            assert [one.greedy for one in await one.continuations(Plain(before), [said, " Q" + said])] == [True, False]
+            assert await one.continuations(Plain(before), []) == []
+            with pytest.raises(TooLong):
+                await one.continuations(Plain(before), [" a", " word" * 5000])
 
     asyncio.run(run())
 

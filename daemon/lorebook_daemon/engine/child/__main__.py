@@ -152,6 +152,7 @@ class Child:
             "generate": self._generate,
             "judge": self._judge,
             "likelihood": self._likelihood,
+            "continuations": self._continuations,
             "score": self._score,
             "warm": self._warm,
         }
@@ -195,6 +196,17 @@ class Child:
         said = self._llama.vocabulary.tokenize(message["text"], special=False)
         works = self._each(message, adapters, lambda prompt, these: self._tasks.likelihood(prompt, these, said), said)
         self._put(message, adapters, works, lambda results: results)
+
+    def _continuations(self, message: JSON) -> None:
+        adapters, prompt = self._adapters(message), self._tokens(message["prompts"][0])
+        before = message["prompts"][0]["text"]
+        together = [self._tokens({"text": before + text, "tokens": ()}) for text in message["texts"]]
+        texts = [whole.flat[len(prompt.flat) :] for whole in together]
+        longest = max(map(len, texts))
+        self._tasks.check(prompt, longest)
+        work = self._tasks.continuations(prompt, adapters, texts)
+        room = len(prompt.flat) + longest
+        self._put(message, adapters, [(work, room)], lambda results: [dataclasses.astuple(one) for one in results[0]])
 
     def _score(self, message: JSON) -> None:
         adapters, top = self._adapters(message), message["top"]

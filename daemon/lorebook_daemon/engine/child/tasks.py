@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from lorebook_api.errors import BadRequest, TooLong
 from lorebook_api.schema import Sampling, Usage
@@ -21,7 +22,7 @@ from lorebook_daemon.engine.child.reader import Reader, Reading
 from lorebook_daemon.engine.child.sampler import Sampler, sampler, scored
 from lorebook_daemon.engine.child.textstream import TextStream
 from lorebook_daemon.engine.child.work import NoSlot, Wait, Work
-from lorebook_daemon.engine.protocol import NO, YES, Finished, Scored, Token
+from lorebook_daemon.engine.protocol import NO, YES, Continued, Finished, Scored, Token
 
 _CLOSE = 0.35
 """Where the best two tokens' logits differ by less, guesses do not count, and the token before is read alone again:
@@ -31,6 +32,8 @@ _AT_ONCE = 32
 """Tokens of a text whose likelihood is wanted that are read at once: several prompts then fit one batch."""
 
 Show = Callable[[Token], None]
+
+Logprobs = npt.NDArray[np.float64]
 
 
 @dataclass
@@ -190,18 +193,55 @@ class Tasks:
         self, prompt: PromptTokens, adapters: AdapterSet, said: Sequence[int], taken: list[Lane]
     ) -> Work[float]:
         reading = yield from self._reader.read(prompt, adapters, taken)
-        total = self._logprob(reading.rows[0], said[0])
+        return (yield from self._continued(reading, said, self._logprobs(reading.rows[0]))).logprob / len(said)
+
+    def continuations(
+        self, prompt: PromptTokens, adapters: AdapterSet, texts: Sequence[Sequence[int]]
+    ) -> Work[list[Continued]]:
+        """Return how likely each of the texts is after the prompt."""
+        done: list[Continued] = []
+        while len(done) < len(texts):
+            try:
+                with self._reader.lane() as taken:
+                    yield from self._continuations(prompt, adapters, texts, taken, done)
+            except NoSlot:
+                yield Wait.room
+        return done
+
+    def _continuations(
+        self,
+        prompt: PromptTokens,
+        adapters: AdapterSet,
+        texts: Sequence[Sequence[int]],
+        taken: list[Lane],
+        done: list[Continued],
+    ) -> Work[None]:
+        """Add to `done` what is still missing there; of a model whose state cannot be cut, one text at a time."""
+        reading = yield from self._reader.read(prompt, adapters, taken)
+        first = self._logprobs(reading.rows[0])
+        for said in texts[len(done) :]:
+            done.append((yield from self._continued(reading, said, first)) if said else Continued(0.0, 0, True))
+            if len(said) > 1:
+                if not self._llama.can_shift:
+                    return
+                self._reader.cut(reading, len(said) - 1)
+
+    def _continued(self, reading: Reading, said: Sequence[int], first: Logprobs) -> Work[Continued]:
+        """Read what is said after a prompt, all but its last token; `first` are the log-probabilities of the first."""
+        total, greedy = float(first[said[0]]), int(first.argmax()) == said[0]
         for start in range(0, len(said) - 1, _AT_ONCE):
             read = said[start : min(start + _AT_ONCE, len(said) - 1)]
             rows = yield from self._reader.extend(reading, read)
-            following = said[start + 1 : start + 1 + len(read)]
-            total += sum(self._logprob(row, token) for row, token in zip(rows, following, strict=True))
-        return total / len(said)
+            for row, token in zip(rows, said[start + 1 :], strict=False):
+                logprobs = self._logprobs(row)
+                total += float(logprobs[token])
+                greedy = greedy and int(logprobs.argmax()) == token
+        return Continued(total, len(said), greedy)
 
-    def _logprob(self, row: int, token: int) -> float:
+    def _logprobs(self, row: int) -> Logprobs:
         logits = self._llama.logits(row).astype(np.float64)
         most = logits.max()
-        return float(logits[token] - most - math.log(np.exp(logits - most).sum()))
+        return logits - (most + math.log(np.exp(logits - most).sum()))  # type: ignore[no-any-return]
 
     def score(self, prompt: PromptTokens, adapters: AdapterSet, top: int) -> Work[list[Scored]]:
         """Return each token with its log-probability after those before it."""

@@ -19,6 +19,7 @@ from lorebook_daemon.engine.protocol import (
     YES,
     Alternative,
     AnyPrompt,
+    Continued,
     Finished,
     Plain,
     Prompt,
@@ -181,6 +182,19 @@ class RemoteEngine:
             return sum(one.logprob for one in scored[-len(said) :]) / len(said)
 
         return await _each(mean, prompts)
+
+    async def continuations(
+        self, prompt: Plain, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[Continued]:
+        """Return how likely each text is right after the prompt. Raises EngineFailed where `score` does."""
+        before = len(await self._server.tokens(prompt)) if texts else 0
+
+        async def continued(text: str) -> Continued:
+            said = (await self.score(Plain(prompt.text + text), 1, adapters, turn))[before:]
+            greedy = all(one.top and one.top[0].raw == one.raw for one in said)
+            return Continued(sum(one.logprob for one in said), len(said), greedy)
+
+        return await _each(continued, texts)
 
     async def score(
         self, prompt: AnyPrompt, top: int = 0, adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING

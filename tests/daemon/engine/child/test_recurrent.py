@@ -15,7 +15,7 @@ import pytest
 from lorebook_api.home import Home
 from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.process import EngineProcess
-from lorebook_daemon.engine.protocol import Engine, Finished, Message, Prompt, Token
+from lorebook_daemon.engine.protocol import Engine, Finished, Message, Plain, Prompt, Token
 from lorebook_daemon.settings import Settings
 from tiny_models import tiny_adapter
 
@@ -215,6 +215,16 @@ def test_scores_are_those_of_what_it_says(warm: Warm) -> None:
         assert all(scored.top[0].logprob >= scored.logprob for scored in whole[1:])
 
     warm.run(score())
+
+
+def test_texts_after_a_prompt_are_as_likely_as_when_all_is_scored(warm: Warm) -> None:
+    before = Plain("The first valve of the pump is")
+    texts = [" open", " closed by hand, and then", ""]
+    start = len(warm.run(warm.engine.score(before)))
+    for text, continued in zip(texts, warm.run(warm.engine.continuations(before, texts)), strict=True):
+        scored = warm.run(warm.engine.score(Plain(before.text + text)))[start:]
+        assert continued.tokens == len(scored)
+        assert continued.logprob == pytest.approx(sum(token.logprob for token in scored), abs=0.05)
 
 
 def test_a_full_context_is_an_answer_of_that_length(tiny_recurrent: Path, home: Home) -> None:

@@ -432,6 +432,16 @@ def test_the_likelihood_of_a_text_after_prompts_is_read_from_the_same() -> None:
     over(fake, work)
 
 
+def test_texts_after_a_prompt_are_what_its_tokens_leave() -> None:
+    async def work(engine: RemoteEngine) -> None:
+        one, none = await engine.continuations(Plain("The"), [" B valve", ""])
+        assert (one.logprob, one.tokens) == (-0.5, 2)
+        assert (none.logprob, none.tokens) == (0.0, 0)
+        assert await engine.continuations(Plain("The"), []) == []
+
+    over(FakeOpenAI("vllm"), work)
+
+
 @pytest.mark.parametrize("kind", ["llamacpp", "ollama"])
 def test_where_a_prompt_is_not_repeated_it_is_not_scored(kind: str) -> None:
     async def work(engine: RemoteEngine) -> None:
