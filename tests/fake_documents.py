@@ -88,6 +88,51 @@ def epub(chapters: dict[str, str], **more: str) -> bytes:
     return zipped({"META-INF/container.xml": container, "OPS/book.opf": package, **pages, **more})
 
 
+def pdf_of(*objects: str | bytes) -> bytes:
+    """Return a PDF of these objects, numbered from 1; the first is its catalogue."""
+    out = b"%PDF-1.4\n"
+    places = []
+    for number, body in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body if isinstance(body, bytes) else body.encode())
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    end = (
+        f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\n"
+    )
+    return out + f"{end}startxref\n{len(out)}\n%%EOF\n".encode()
+
+
+def stream(data: bytes, entries: str = "") -> bytes:
+    """Return a stream of a PDF."""
+    return b"<< /Length %d %s >>\nstream\n%s\nendstream" % (len(data), entries.encode(), data)
+
+
+def pdf(*pages: str) -> bytes:
+    """Return a PDF of one line a page."""
+    kids = " ".join(f"{3 + 2 * i} 0 R" for i in range(len(pages)))
+    font = "<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
+    objects: list[str | bytes] = ["<< /Type /Catalog /Pages 2 0 R >>"]
+    objects.append(f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>")
+    for i, text in enumerate(pages):
+        box = f"/MediaBox [0 0 612 792] /Contents {4 + 2 * i} 0 R /Resources {font}"
+        drawn = f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET" if text else ""
+        objects += [f"<< /Type /Page /Parent 2 0 R {box} >>", stream(drawn.encode())]
+    return pdf_of(*objects)
+
+
+def scanned_pdf(picture: bytes, width: int, height: int) -> bytes:
+    """Return a PDF of one page that shows a picture in greys, a byte a dot, and has no text."""
+    image = f"/Type /XObject /Subtype /Image /Width {width} /Height {height} /ColorSpace /DeviceGray"
+    return pdf_of(
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R "
+        "/Resources << /XObject << /Im 5 0 R >> >> >>",
+        stream(b"612 0 0 792 0 0 cm /Im Do"),
+        stream(zlib.compress(picture), f"{image} /BitsPerComponent 8 /Filter /FlateDecode"),
+    )
+
+
 def png(width: int = 400, height: int = 40) -> bytes:
     """Return a picture of noise."""
     rng = random.Random(3)

@@ -6,6 +6,7 @@ import click
 
 from lorebook_api.version import VERSION
 from lorebook_daemon.cli.adapters import adapters
+from lorebook_daemon.cli.add import add
 from lorebook_daemon.cli.ask import ask
 from lorebook_daemon.cli.daemon import logs, serve, status, stop
 from lorebook_daemon.cli.doctor import doctor
@@ -34,5 +35,5 @@ def lorebook() -> None:
     """
 
 
-for command in (ask, search, index, serve, status, stop, logs, models, adapters, teach, jobs, doctor):
+for command in (ask, search, index, add, serve, status, stop, logs, models, adapters, teach, jobs, doctor):
     lorebook.add_command(command)

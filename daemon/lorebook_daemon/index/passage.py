@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from lorebook_api.schema import Kind
 
 
+TOO_DEEP = "nested too deep to be read"
+"""Why a file is not read that would take a stack as deep as it is."""
+
+
 class Unreadable(Exception):
     """A file that a loader cannot make sense of; the message is the reason shown to the person."""
 

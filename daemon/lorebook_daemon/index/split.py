@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lorebook_daemon.index.loaders import loader_for
-from lorebook_daemon.index.passage import Passage, Unit, Unreadable
+from lorebook_daemon.index.passage import TOO_DEEP, Passage, Unit, Unreadable
 from lorebook_daemon.index.split_cell import split_cell
 from lorebook_daemon.index.split_code import split_code
 from lorebook_daemon.index.split_lines import split_records
@@ -46,6 +46,8 @@ def read_passages(file: Path, path: str, data: bytes | None = None) -> list[Pass
         raise
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
+    except RecursionError as error:
+        raise Unreadable(TOO_DEEP) from error
     except Exception as error:  # a damaged file may break a library in any way; it must not break the indexer
         log.debug("%s could not be loaded", file, exc_info=True)
         raise Unreadable(f"damaged: {type(error).__name__}") from error

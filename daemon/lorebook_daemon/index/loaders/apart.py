@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import psutil
 
-from lorebook_daemon.index.passage import Unit, Unreadable
+from lorebook_daemon.index.passage import Cell, Unit, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
+            _line(self._process)  # it is ready: on a busy machine that takes a while, which is no file's fault
         return self._process
 
 
@@ -142,11 +143,16 @@ def _exchange(process: subprocess.Popen[bytes], head: dict[str, Any], data: byte
     """Return the child's reply, None where it ended instead."""
     try:
         _send(process.stdin, head, data)
-        line = process.stdout.readline() if process.stdout is not None else b""
+        line = _line(process)
     except OSError:
         return None
     reply: dict[str, Any] | None = json.loads(line) if line.endswith(b"\n") else None
     return reply
+
+
+def _line(process: subprocess.Popen[bytes]) -> bytes:
+    """Return what the child says next, empty where it has ended."""
+    return process.stdout.readline() if process.stdout is not None else b""
 
 
 def _send(pipe: IO[bytes] | None, head: dict[str, Any], data: bytes) -> None:
@@ -157,8 +163,13 @@ def _send(pipe: IO[bytes] | None, head: dict[str, Any], data: bytes) -> None:
 
 
 def _unit(fields: dict[str, Any]) -> Unit:
-    lists = {name: tuple(fields[name]) for name in ("context", "defines", "uses")}
-    return Unit(**{**fields, **lists})
+    cell = fields["cell"]
+    return Unit(**{**_with_tuples(fields), "cell": Cell(**_with_tuples(cell)) if cell else None})
+
+
+def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with their lists, which JSON has in place of tuples, as tuples again."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -1,7 +1,8 @@
 """The loaders' child process: `python -m lorebook_daemon.index.loaders.child`, for `apart.py`.
 
-A file is a line of JSON (`loader`, `path`, `bytes`) and its bytes on stdin; the reply is a line of JSON on stdout,
-`units` or `why`. It ends at once when its stdin is closed: then nobody is left to read.
+An empty line on stdout says that it is ready. A file is a line of JSON (`loader`, `path`, `bytes`) and its bytes on
+stdin; the reply is a line of JSON on stdout, `units` or `why`. It ends at once when its stdin is closed: then nobody
+is left to read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
-from lorebook_daemon.index.passage import Unit, Unreadable
+from lorebook_daemon.index.passage import TOO_DEEP, Unit, Unreadable
 
 MOST_TEXT = 8_000_000
 """Characters of one file that are indexed: a shelf of books. What is left out is counted in the context."""
@@ -33,6 +34,8 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not stand among the replies
     threading.Thread(target=_receive, args=(sys.stdin.buffer, files), daemon=True).start()
+    out.write(b"\n")
+    out.flush()
     while True:
         head, data = files.get()
         out.write(json.dumps(reply(head["loader"], Path(head["path"]), data)).encode() + b"\n")
@@ -51,6 +54,8 @@ def reply(loader: str, path: Path, data: bytes) -> dict[str, Any]:
         return {"why": f"cannot be read: {error.strerror or error}"}
     except MemoryError:
         return {"why": "it takes more memory to read than there is"}
+    except RecursionError:
+        return {"why": TOO_DEEP}
     except Exception as error:  # a damaged file may break a library in any way
         return {"why": f"damaged: {type(error).__name__}"}
 
@@ -63,10 +68,20 @@ def bounded(units: list[Unit]) -> list[Unit]:
         if room < 0:
             kept = units[:place]
             if not kept:
-                raise Unreadable(f"a text of {len(unit.text):,} characters without any division")
+                return [_cut(unit)]
             note = f"the first {place:,} of {len(units):,} parts, the others being beyond {MOST_TEXT:,} characters"
             return [*kept[:-1], replace(kept[-1], context=(*kept[-1].context, note))]
     return units
+
+
+def _cut(unit: Unit) -> Unit:
+    """Return the first lines of a unit, as many as MOST_TEXT has room for."""
+    end = unit.text.rfind("\n", 0, MOST_TEXT)
+    if end < 0:
+        raise Unreadable(f"a text of {len(unit.text):,} characters without any division")
+    text = unit.text[:end]
+    note = f"the first {text.count(chr(10)) + 1:,} of {unit.text.count(chr(10)) + 1:,} lines"
+    return replace(unit, text=text, context=(*unit.context, note))
 
 
 def _receive(pipe: IO[bytes], files: SimpleQueue[File]) -> None:

@@ -30,12 +30,21 @@ def load_image(path: Path, data: bytes) -> list[Unit]:
         raise Unreadable("not a picture, or a damaged one")
     if len(data) < SMALLEST:
         return []
-    text = "\n".join(row.rstrip() for row in with_newlines(_read(data)).split("\n")).strip()
+    text = read_picture(data, SECONDS)
     return [Unit(text, "doc", context=("text in a picture",))] if sum(map(str.isalnum, text)) >= LEAST_LETTERS else []
 
 
-def _read(data: bytes) -> str:
-    program = shutil.which(PROGRAM)
+def found_program() -> str | None:
+    """Return where Tesseract is, None where it is not installed."""
+    return shutil.which(PROGRAM)
+
+
+def read_picture(data: bytes, seconds: float) -> str:
+    """Return the text in a picture, its lines without blanks at their ends.
+
+    Raises Unreadable for one that takes longer than `seconds`, that Tesseract refuses, and where that is missing.
+    """
+    program = found_program()
     if program is None:
         raise Unreadable("a picture: to have its text read install tesseract-ocr, then: lorebook index --full")
     try:
@@ -43,12 +52,13 @@ def _read(data: bytes) -> str:
             [program, "stdin", "stdout", "--psm", "3"],
             input=data,
             capture_output=True,
-            timeout=SECONDS,
+            timeout=seconds,
             check=False,
             env={**os.environ, "OMP_THREAD_LIMIT": "1"},  # two threads that fight for a core are slower than one
         )
     except subprocess.TimeoutExpired as error:
-        raise Unreadable(f"a picture whose text was not read within {SECONDS:.0f} s") from error
+        raise Unreadable(f"a picture whose text was not read within {seconds:.0f} s") from error
     if done.returncode != 0:
         raise Unreadable("a picture that is damaged, or that Tesseract cannot read")
-    return done.stdout.decode("utf-8", "replace").replace("\f", "\n")
+    text = with_newlines(done.stdout.decode("utf-8", "replace").replace("\f", "\n"))
+    return "\n".join(row.rstrip() for row in text.split("\n")).strip()

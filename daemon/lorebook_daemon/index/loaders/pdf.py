@@ -1,4 +1,4 @@
-"""PDF: a unit for each page with text on it, tables as rows."""
+"""PDF: a unit for each page with text on it, tables as rows; of scanned pages the text that OCR finds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorebook_daemon.index.loaders.encoding import with_newlines
+from lorebook_daemon.index.loaders.scans import lacking, scanned_text
 from lorebook_daemon.index.passage import Unit, Unreadable
 
 if TYPE_CHECKING:
@@ -30,41 +31,57 @@ _NUMBERS = re.compile(r"(?<!\w)[-+]?\d[\d.,:%/]*(?!\w)")
 def load_pdf(path: Path, data: bytes) -> list[Unit]:
     """Return a unit for each page; lines count in the extracted text, on from page to page.
 
-    Raises Unreadable for what is no PDF, what a password locks, and scans without text.
+    A page without text is read as a picture, where what that needs is installed. Raises Unreadable for what is no
+    PDF, what a password locks, and where there is no text on any page.
     """
+    pages = list(_pages(data, time.monotonic() + SECONDS))
+    if not any(text.strip() for _, text in pages):
+        missing = lacking()
+        raise Unreadable(f"a PDF without text: scanned pages need {missing}" if missing else "a PDF without text")
     units = []
     line = 1
-    for context, page in _pages(data):
+    for context, page in pages:
         text = with_newlines(page)
         if text.strip():
             units.append(Unit(text, "doc", start_line=line, context=context))
             line += text.count("\n") + 1
-    if not units:
-        raise Unreadable("a PDF without text: scanned pages?")
     return units
 
 
-def _pages(data: bytes) -> Iterator[tuple[tuple[str, ...], str]]:
+def _pages(data: bytes, until: float) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield each page's place and text until the time is up."""
     import pypdf
     from pypdf.errors import DependencyError, PyPdfError
 
-    until = time.monotonic() + SECONDS
     try:
         reader = pypdf.PdfReader(io.BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
             raise Unreadable("a PDF that a password locks")
         count = len(reader.pages)
         for number, page in enumerate(reader.pages, 1):
+            text = _text(page)
+            read = text if text.strip() else _scanned(data, number - 1, until)
+            seen = () if text.strip() or not read else ("text in a picture",)
             late = number < count and time.monotonic() > until
             note = (f"the first {number:,} of {count:,} pages: reading took too long",) if late else ()
-            yield (f"page {number}", *note), _text(page)
+            yield (f"page {number}", *seen, *note), read
             if late:
                 return
     except DependencyError as error:
         raise Unreadable("a PDF that is encrypted") from error
     except PyPdfError as error:
         raise Unreadable(f"not a PDF that can be read: {error}") from error
+
+
+def _scanned(data: bytes, page: int, until: float) -> str:
+    """Return the text in the picture of a page, from 0; empty where there is none, and where it cannot be read."""
+    left = until - time.monotonic()
+    if left <= 0 or lacking():
+        return ""
+    try:
+        return scanned_text(data, page, left)
+    except (Unreadable, RuntimeError):  # the other pages go on
+        return ""
 
 
 def _text(page: PageObject) -> str:

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from lorebook_daemon.index.loaders.apart import Apart
+from lorebook_daemon.index.loaders.duckdb import load_duckdb
 from lorebook_daemon.index.loaders.encoding import printable, with_newlines
 from lorebook_daemon.index.loaders.records import MOST_SCANNED, sample, shown
 from lorebook_daemon.index.passage import Unit, Unreadable
@@ -24,7 +24,7 @@ def load_sqlite(path: Path, data: bytes) -> list[Unit]:
     if not data:
         return []
     if data[DUCKDB_AT:].startswith(DUCKDB):  # `.db` is what both are called
-        return Apart("duckdb", "load_duckdb")(path, data)
+        return load_duckdb(path, data)
     if not data.startswith(MAGIC):
         raise Unreadable("not a SQLite database")
     try:

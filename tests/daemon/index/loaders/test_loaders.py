@@ -7,7 +7,6 @@ from lorebook_daemon.index.loaders import LOADERS, loader_for
 from lorebook_daemon.index.loaders.encoding import decode
 from lorebook_daemon.index.loaders.html import extract, load_html
 from lorebook_daemon.index.loaders.markdown import headings as markdown_headings
-from lorebook_daemon.index.loaders.pdf import load_pdf
 from lorebook_daemon.index.loaders.rst import headings as rst_headings
 from lorebook_daemon.index.loaders.sqlite import load_sqlite
 from lorebook_daemon.index.loaders.structured import LARGEST, load_structured
@@ -132,41 +131,6 @@ def test_html_sections_have_their_headings():
 
 def test_html_nested_very_deep_is_read():
     assert extract(b"<div>" * 5_000 + b"deep" + b"</div>" * 5_000)[0].text == "deep"
-
-
-def pdf(*pages: str) -> bytes:
-    """Return a PDF of one line a page, written by hand."""
-    objects = ["<< /Type /Catalog /Pages 2 0 R >>"]
-    kids = " ".join(f"{3 + 2 * i} 0 R" for i in range(len(pages)))
-    font = "<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
-    objects.append(f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>")
-    for i, text in enumerate(pages):
-        drawn = f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET"
-        page = f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {4 + 2 * i} 0 R /Resources {font} >>"
-        objects += [page, f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream"]
-    out, places = "%PDF-1.4\n", []
-    for number, body in enumerate(objects, 1):
-        places.append(len(out))
-        out += f"{number} 0 obj\n{body}\nendobj\n"
-    table = "".join(f"{place:010} 00000 n \n" for place in places)
-    return (
-        f"{out}xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
-        f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(out)}\n%%EOF\n"
-    ).encode()
-
-
-def test_pdf_pages_are_units():
-    units = load_pdf(Path("a.pdf"), pdf("The first page", "Another one"))
-    assert [(unit.text, unit.context, unit.start_line) for unit in units] == [
-        ("The first page", ("page 1",), 1),
-        ("Another one", ("page 2",), 2),
-    ]
-
-
-@pytest.mark.parametrize(("data", "why"), [(b"hello", "not a PDF"), (b"", "not a PDF"), (pdf(""), "without text")])
-def test_a_pdf_without_text_is_refused(data, why):
-    with pytest.raises(Unreadable, match=why):
-        load_pdf(Path("a.pdf"), data)
 
 
 def test_a_small_table_is_whole_under_its_summary():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lorebook_daemon.index.loaders.names import names
 from lorebook_daemon.index.loaders.notebook import load_notebook
-from lorebook_daemon.index.loaders.outputs import MOST_LINES, output_lines
+from lorebook_daemon.index.loaders.outputs import MOST_LINES, output_lines, shows
 from lorebook_daemon.index.passage import Unreadable
 from lorebook_daemon.index.split import read_passages
 
@@ -164,6 +164,49 @@ def test_outputs_in_every_form():
 def test_alt_text_of_a_picture_is_kept():
     output = {**shown(**{"image/svg+xml": "<svg/>"}), "metadata": {"image/svg+xml": {"alt": "level over time"}}}
     assert output_lines([output]) == ["[image/svg+xml] level over time"]
+
+
+def test_a_picture_is_told_by_the_code_that_drew_it():
+    figure = shown(**{"image/png": "aGk=", "text/plain": "<Figure size 640x480 with 1 Axes>"})
+    (unit,) = load_notebook(HERE, book(code('level.plot(title="Level over time")\nplt.ylabel("m")', [figure], 1)))
+    assert unit.text.split("\n")[-1] == "[image/png] Level over time; m"
+    assert unit.cell.shows == "image"
+    with_alt = {**figure, "metadata": {"alt": "a falling line"}}
+    assert output_lines([with_alt], "Level over time") == ["[image/png] a falling line"]
+
+
+def failure(name="KeyError"):
+    return {"output_type": "error", "ename": name, "evalue": "'x'", "traceback": []}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "what"),
+    [
+        ([], ""),
+        ([stream("\n")], ""),
+        ([{"output_type": "unheard of"}], ""),
+        ([stream("3\n")], "text"),
+        ([stream("3\n"), shown(**{"image/png": "aGk="})], "image"),
+        ([shown(**{"image/png": "aGk="}), failure()], "error"),
+    ],
+)
+def test_a_cell_says_what_it_shows(outputs, what):
+    assert shows(outputs) == what
+
+
+def test_a_stale_output_is_marked_where_it_stands():
+    late, early = code("limit = 3", count=9), code("print(limit)", [stream("2\n")], 4)
+    first, second = load_notebook(HERE, book(prose("# A"), late, early))[1:]
+    assert first.context == ("A",)
+    assert second.context == ("A", "stale output: limit was set again later, by In [9]")
+
+
+def test_of_a_long_cell_only_the_output_is_stale():
+    lines = "\n".join(f"print(limit, {n})  # {'-' * 60}" for n in range(40))
+    early = code(lines, [stream("2\n")], 4)
+    _, source, output = load_notebook(HERE, book(code("limit = 3", count=9), early))
+    assert source.context == ()
+    assert output.context[0] == "stale output: limit was set again later, by In [9]"
 
 
 def test_long_outputs_say_what_was_left_out():
