@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browser.conftest import run_command, set_theme, wait_until_ready
+from browser.conftest import run_command, wait_until_ready
 from fake_daemon import ANSWER
 
 pytestmark = pytest.mark.browser
@@ -43,8 +41,8 @@ def notebook(lab) -> str:
 
 def wait_for_kernel(page: Page) -> None:
     page.wait_for_function(
-        "() => { const s = window.jupyterapp.shell.currentWidget.sessionContext;"
-        " return s.isReady && s.session?.kernel?.connectionStatus === 'connected' && s.session.kernel.status === 'idle'; }",
+        "() => { const s = window.jupyterapp.shell.currentWidget.sessionContext; const k = s.session?.kernel;"
+        " return s.isReady && k?.connectionStatus === 'connected' && k.status === 'idle'; }",
         timeout=60_000,
     )
 
@@ -88,7 +86,13 @@ def test_stop_and_ask_again(open_lab, daemon, notebook):
 
 
 def test_a_reload_in_mid_stream_keeps_the_text_and_goes_on(open_lab, daemon, notebook):
-    daemon.scripts.ask = [("token", {"text": "before "}), 6, ("token", {"text": "after"}), 30, ("answer", asdict(ANSWER))]
+    daemon.scripts.ask = [
+        ("token", {"text": "before "}),
+        6,
+        ("token", {"text": "after"}),
+        30,
+        ("answer", asdict(ANSWER)),
+    ]
     page = open_lab(notebook)
     chat = show_chat(page)
     ask(chat, "why?")
@@ -102,19 +106,3 @@ def test_a_reload_in_mid_stream_keeps_the_text_and_goes_on(open_lab, daemon, not
     expect(chat.locator(".lb-streaming")).to_contain_text("before after", timeout=30_000)
     chat.get_by_role("button", name="Stop").click()
     expect(chat.get_by_text("Stopped.")).to_be_visible(timeout=30_000)
-
-
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_zz_shots(open_lab, daemon, notebook, theme):
-    page = open_lab(notebook)
-    set_theme(page, theme)
-    chat = show_chat(page)
-    page.screenshot(path=f"/tmp/chat/empty-{theme[-4:].strip()}.png")
-    chat.get_by_label("Send along with the question").select_option("error")
-    expect(chat.locator(".lb-attached")).to_be_visible(timeout=10_000)
-    ask(chat, "Why does this fail, and which cell drops the null rows?")
-    expect(chat.locator(".lb-answer")).to_contain_text("Cell 5 drops them.", timeout=15_000)
-    chat.get_by_label("Send along with the question").select_option("var:fares")
-    expect(chat.locator(".lb-attached")).to_be_visible(timeout=10_000)
-    chat.scroll_into_view_if_needed()
-    page.screenshot(path=f"/tmp/chat/shot-{theme[-4:].strip()}.png")

@@ -69,7 +69,7 @@ class Chat(LorebookWidget):
             options=shown_options(options), conversations=[], models=[], adapters=[], context=[], offers=_offers({})
         )
         super().__init__("chat", self._state)
-        self._session = ChatSession(options, self._state, self.channel.post, reach)
+        self._session = ChatSession(options, self._state, self.channel.post, reach, lambda: self._shelf.refresh())
         self._shelf = Shelf(self._session, self.channel.post, reach)
         self._standing = standing
         self._attached: tuple[Attachment, ...] = ()

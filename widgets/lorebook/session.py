@@ -38,12 +38,16 @@ class ChatOptions:
 class ChatSession:
     """One question at a time; every method returns at once, and posts what comes of it."""
 
-    def __init__(self, options: ChatOptions, state: WidgetState, post: Post, reach: Reach) -> None:
+    def __init__(
+        self, options: ChatOptions, state: WidgetState, post: Post, reach: Reach, answered: Callable[[], None]
+    ) -> None:
+        """Call `answered` whenever the daemon has kept another answer."""
         self.options = options
         self.conversation = new_request_id()
         self._state = state
         self._post = post
         self._reach = reach
+        self._answered = answered
         self._lock = threading.Lock()
         self._running: AskRequest | None = None
         self._stopped = False
@@ -138,6 +142,8 @@ class ChatSession:
             with self._lock:
                 self._running = None
             self._post({"type": "turn", "id": turn_id, "progress": None, **outcome})
+            if outcome["state"] == "done":
+                self._answered()
 
     def _follow(self, request: AskRequest, after: str) -> Message:
         """Post what happens to the question; return how its turn ends."""

@@ -9,7 +9,7 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import { IStatusBar } from '@jupyterlab/statusbar';
 
-import { asFailure, type Actions } from '../../parts/src';
+import { asFailure, offerActions, type Actions } from '../../parts/src';
 import { asFields, readChoices } from './choices';
 import { addCommands, COMMANDS } from './commands';
 import { Consent } from './consent';
@@ -54,10 +54,12 @@ function activate(
   let status: StatusItem | null = null;
   const choices = () => readChoices(settings);
 
+  const actions = actionsOf(opener, tracker, languages);
+  offerActions(actions); // to the widgets in the notebooks' outputs
   const parts = {
     door,
     workspace,
-    actions: actionsOf(opener, tracker, languages),
+    actions,
     choices: () => asFields(choices()),
     mayAsk: () => consent.ask(),
     changed: (turns: Parameters<Keeper['save']>[0]) => {

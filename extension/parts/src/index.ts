@@ -13,6 +13,7 @@ export { make } from './element';
 export { icon, type IconName } from './icon';
 export { renderMarkdown } from './markdown';
 export { errorNotice, remark } from './notice';
+export { offerActions, pageActions } from './pageactions';
 export { namePlace } from './place';
 export type * from './schema';
 export { StreamingText } from './streaming';

@@ -18,12 +18,12 @@ interface Wanted {
 
 /** Does what the page's other parts ask for, until the returned function is called. */
 export function offerActions(actions: Actions): () => void {
+  const deeds = actions as unknown as Record<string, ((...values: unknown[]) => unknown) | undefined>;
   const listen = (event: Event): void => {
     const wanted = (event as CustomEvent<Wanted>).detail;
-    const deed = actions[wanted.deed] as ((...values: unknown[]) => unknown) | undefined;
-    if (deed) {
+    if (deeds[wanted.deed]) {
       event.preventDefault();
-      wanted.outcome = Promise.resolve(deed.apply(actions, wanted.values));
+      wanted.outcome = Promise.resolve(deeds[wanted.deed]?.(...wanted.values));
     }
   };
   document.addEventListener(EVENT, listen);

@@ -1,0 +1,15 @@
+/** What the widgets use of anywidget. */
+
+export interface Model {
+  send(content: unknown): void;
+  on(event: 'msg:custom', hear: (content: unknown) => void): void;
+  off(event: 'msg:custom', hear: (content: unknown) => void): void;
+  /** The same in every page that shows the widget, as long as its kernel runs. */
+  readonly model_id?: string;
+}
+
+/** What anywidget hands to `render`; what `render` returns is called when the view goes. */
+export interface View {
+  model: Model;
+  el: HTMLElement;
+}
