@@ -195,7 +195,14 @@ def _written_by(name: Rewrite, *, beside: bool = True) -> Way:
 async def _foreseen(bench: Bench, asked: Asked) -> Sequence[RootHit]:
     with tempfile.TemporaryDirectory() as folder:
         questions = await _questions_for(bench, bench.first.hits(asked.question.text, bench.depth), Path(folder))
-        return (await Foreseen(bench.first, lambda: questions).retrieve(asked.question.text, K)).hits
+        return (await Foreseen(bench.first, _always(questions)).retrieve(asked.question.text, K)).hits
+
+
+def _always(questions: Questions) -> Callable[[], Awaitable[Questions]]:
+    async def known() -> Questions:
+        return questions
+
+    return known
 
 
 async def _questions_for(bench: Bench, hits: Sequence[RootHit], folder: Path) -> Questions:

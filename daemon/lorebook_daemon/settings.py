@@ -47,6 +47,8 @@ class Settings:
     """The key that it wants, if it wants one. Never shown, never logged."""
     cross_encoder: str = ""
     """A folder with `model.onnx` and `tokenizer.json` of a cross-encoder, for `--rerank cross-encoder`."""
+    questions_ahead: bool = False
+    """Have the model write the questions that passages answer while nobody asks, and search among them."""
     max_file_mb: int = 20
     """Files above this are skipped, and listed as skipped."""
     index_cpu_percent: int = 100

@@ -10,22 +10,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from lorebook_api.errors import StorageFailed
 from lorebook_api.schema import Sampling
 from lorebook_daemon.answer.prompts import passage_text, questions_prompt
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.engine.diskblocks import passage_digest
 from lorebook_daemon.engine.protocol import WARMING, Engine, Token, Turn
-from lorebook_daemon.index.embed import Embedder, Matrix
+from lorebook_daemon.index.embed import Embedder
+from lorebook_daemon.index.storage import Damaged, storage
+
+T = TypeVar("T")
 
 # Measured on the development queries of benchmarks/notebooks/: see benchmarks/README.md, "rerank".
 POOL = 50  # passages of the first search whose questions are looked at
@@ -34,6 +34,8 @@ SHARE = 0.3  # of the best score that a passage gains whose question is the very
 _GRAMMAR = 'root ::= line "\\n" line "\\n" line\nline ::= [A-Z] [^\\n?]+ "?"'
 _MOST_TOKENS = 80
 _FILE = "questions.sqlite3"
+_VECTORS = "SELECT passage, vector FROM questions WHERE embedder = ? AND vector != x''"
+_TABLE = "CREATE TABLE IF NOT EXISTS questions (passage BLOB, embedder TEXT, question TEXT, vector BLOB)"
 
 
 async def write_questions(text: str, engine: Engine, turn: Turn = WARMING) -> tuple[str, ...]:
@@ -50,72 +52,84 @@ async def write_questions(text: str, engine: Engine, turn: Turn = WARMING) -> tu
 class Questions:
     """What was written ahead, by the passage's text, with a vector for each question. Safe to use from any thread.
 
-    One file for all roots. What is written for another embedder does not count. Raises StorageFailed.
+    One file for all roots; what is written for another embedder does not count, and a damaged file is made anew. All
+    methods raise StorageFailed and Conflict.
     """
 
     def __init__(self, folder: Path, embedder: Embedder) -> None:
         """Keep the questions in a file of `folder`, made once there is something to keep."""
-        self._file, self._embedder = folder / _FILE, embedder
-        self._lock = Lock()
+        self._folder, self._embedder = folder, embedder
 
     def missing(self, texts: Sequence[str]) -> list[str]:
         """Return those of the passages for which nothing was written yet."""
-        known = self._rows("SELECT DISTINCT passage FROM questions WHERE embedder = ?", (self._embedder.identity,))
-        digests = {passage for (passage,) in known}
-        return [text for text in texts if passage_digest(text) not in digests]
+        select = "SELECT DISTINCT passage FROM questions WHERE embedder = ?"
+        known = {passage for (passage,) in _rows(self._folder, select, (self._embedder.identity,))}
+        return [text for text in texts if passage_digest(text) not in known]
 
     def put(self, text: str, questions: Sequence[str]) -> None:
         """Keep the questions of a passage in place of what was kept for it; none means that it was seen to."""
-        matrix = self._embedder.embed(list(questions)) if questions else np.zeros((0, 0), np.float32)
         digest, identity = passage_digest(text), self._embedder.identity
-        rows = [(digest, identity, question, row.astype("<f2").tobytes()) for question, row in zip(questions, matrix)]  # noqa: B905
-        with self._open() as database:
+        vectors = self._embedder.embed(list(questions)) if questions else ()
+        rows = [
+            (digest, identity, question, vector.astype("<f2").tobytes())
+            for question, vector in zip(questions, vectors, strict=True)
+        ]
+
+        def write(database: sqlite3.Connection) -> None:
             database.execute("DELETE FROM questions WHERE passage = ?", (digest,))
             database.executemany("INSERT INTO questions VALUES (?, ?, ?, ?)", rows or [(digest, identity, "", b"")])
 
+        _use(self._folder, write, None)
+
     def nearness(self, query: str, texts: Sequence[str]) -> list[float | None]:
         """Return, for each passage, how near its nearest question is to the query (cosine); None where it has none."""
-        wanted = {passage_digest(text): n for n, text in enumerate(texts)}
-        marks = ",".join("?" * len(wanted))
-        found = self._rows(
-            f"SELECT passage, vector FROM questions WHERE embedder = ? AND question != '' AND passage IN ({marks})",  # noqa: S608
-            (self._embedder.identity, *wanted),
-        )
-        nearest: list[float | None] = [None] * len(texts)
+        digests = [passage_digest(text) for text in texts]
+        marks = ",".join("?" * len(digests))
+        select = f"{_VECTORS} AND passage IN ({marks})"
+        found = _rows(self._folder, select, (self._embedder.identity, *digests))
         if not found:
-            return nearest
-        matrix: Matrix = np.stack([np.frombuffer(vector, "<f2") for _, vector in found]).astype(np.float32)
-        for (passage, _), cosine in zip(found, matrix @ self._embedder.embed([query])[0], strict=True):
-            known = nearest[wanted[passage]]
-            nearest[wanted[passage]] = float(cosine) if known is None else max(known, float(cosine))
-        return nearest
+            return [None] * len(texts)
+        matrix = np.stack([np.frombuffer(vector, "<f2") for _, vector in found]).astype(np.float32)
+        nearest: dict[bytes, float] = {}
+        for (passage, _), cosine in zip(found, (matrix @ self._embedder.embed([query])[0]).tolist(), strict=True):
+            nearest[passage] = max(cosine, nearest.get(passage, -1.0))
+        return [nearest.get(digest) for digest in digests]
 
-    def forget(self, texts: Collection[str]) -> None:
-        """Drop what was written for these passages."""
-        if self._file.is_file():
-            with self._open() as database:
-                database.executemany("DELETE FROM questions WHERE passage = ?", [(passage_digest(t),) for t in texts])
 
-    def _rows(self, select: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        if not self._file.is_file():
-            return []
-        with self._open() as database:
-            return database.execute(select, values).fetchall()
+def drop_questions(folder: Path, texts: Collection[str] | None) -> None:
+    """Drop what was written for these passages, for all where it is None. Raises StorageFailed and Conflict."""
+    every, one = "DELETE FROM questions", "DELETE FROM questions WHERE passage = ?"
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for one transaction; one that is damaged is made anew, since all in it can be written again."""
+    def drop(database: sqlite3.Connection) -> None:
+        if texts is None:
+            database.execute(every)
+        else:
+            database.executemany(one, [(passage_digest(text),) for text in texts])
+
+    if (folder / _FILE).is_file():
+        _use(folder, drop, None)
+
+
+def _rows(folder: Path, select: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    if not (folder / _FILE).is_file():
+        return []
+    return _use(folder, lambda database: database.execute(select, values).fetchall(), [])
+
+
+def _use(folder: Path, work: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+    """Return what `work` makes of the database in one transaction; a damaged one is deleted, and holds `nothing`."""
+    file = folder / _FILE
+    with storage(folder):
         try:
-            with self._lock, contextlib.closing(sqlite3.connect(self._file, timeout=10.0)) as database:
-                database.execute("PRAGMA secure_delete = ON")
-                database.execute(
-                    "CREATE TABLE IF NOT EXISTS questions (passage BLOB, embedder TEXT, question TEXT, vector BLOB)"
-                )
-                database.execute("CREATE INDEX IF NOT EXISTS of_passage ON questions (passage)")
+            with storage(folder), contextlib.closing(sqlite3.connect(file, timeout=10.0)) as database:
+                database.execute("PRAGMA secure_delete = ON")  # what was deleted must not be found in the file
                 with database:
-                    yield database
-        except sqlite3.OperationalError as error:
-            raise StorageFailed(f"{self._file} cannot be used ({error}).", "Free some space, or delete it.") from error
+                    database.execute(_TABLE)
+                    database.execute("CREATE INDEX IF NOT EXISTS of_passage ON questions (passage)")
+                    return work(database)
+        except Damaged:
+            file.unlink(missing_ok=True)
+            return nothing
 
 
 @dataclass(frozen=True)
@@ -123,11 +137,11 @@ class Foreseen:
     """A Retriever that raises passages of another one whose questions, written ahead, are like the one asked."""
 
     retriever: Retriever
-    questions: Callable[[], Questions | None]
+    questions: Callable[[], Awaitable[Questions | None]]
 
     async def retrieve(self, query: str, k: int) -> Retrieved:
         """Return at most `k` passages, best first."""
-        questions = self.questions()
+        questions = await self.questions()
         if questions is None:
             return await self.retriever.retrieve(query, k)
         found = await self.retriever.retrieve(query, max(k, POOL))

@@ -24,7 +24,7 @@ from lorebook_api.schema import (
 )
 from lorebook_daemon.answer import reading
 from lorebook_daemon.answer.lookup import Lookup
-from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
+from lorebook_daemon.answer.retrieved import Retrieved, RootHit
 from lorebook_daemon.app.attaching import attaching, check_attachments, told_with
 from lorebook_daemon.app.checks import check_ask, check_search, served_or
 from lorebook_daemon.app.conversing import conversing
@@ -79,7 +79,7 @@ async def _answered(parts: Parts, request: AskRequest, emit: Emit) -> Answer:
         request = told_with(request)
     model = await parts.models.find(parts.settings.model if request.model == "auto" else request.model, report)
     async with parts.engines.using(model, report) as engine:
-        retriever: Retriever = parts.warmer.noting(opened)
+        retriever = parts.warmer.noting(parts.warmer.foreseeing(opened))
         if request.grounding:
             lookup, turn = _lookup(parts, request, request.history), Turn(Priority.ask, request.user)
             question, retriever = await lookup.prepared(request.question, retriever, engine, _sender(emit), turn)
@@ -110,7 +110,8 @@ async def _search(parts: Parts, request: SearchRequest) -> SearchResponse:
     lookup = _lookup(parts, request)
     async with _engine_for(lookup, parts, request) as engine:
         begun = time.perf_counter()
-        query, retriever = await lookup.prepared(request.query, _Searching(opened, request.kind), engine, _nobody)
+        searching = parts.warmer.foreseeing(_Searching(opened, request.kind))
+        query, retriever = await lookup.prepared(request.query, searching, engine, _nobody)
         found = await retriever.retrieve(query, request.k)
         took_ms = (time.perf_counter() - begun) * 1000
     results = tuple(_result(rank, hit) for rank, hit in enumerate(found.hits, start=1))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lorebook_api.errors import LorebookError
 from lorebook_api.home import Home
+from lorebook_daemon.answer.doc2query import drop_questions
 from lorebook_daemon.answer.prompts import passage_text
 from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.app.engines import Engines
@@ -85,7 +86,8 @@ class Forgetter:
         return True
 
     def _drop_files(self, texts: list[str], everything: bool) -> int:
-        """Delete what lies on disk, of all models; return how many files."""
+        """Delete what lies on disk, of all models, and the questions written ahead; return how many files of KV."""
+        drop_questions(self._home.cache, None if everything else texts)
         root = kv_root(self._home)
         if everything:
             return len(drop_all_files(root))

@@ -35,6 +35,8 @@ from lorebook_daemon.app.server import Server, signals_calling
 from lorebook_daemon.app.teachroom import Room, Teaching
 from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.app.watching import Watching
+from lorebook_daemon.app.writing_ahead import Ahead
+from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.settings import Settings
 from lorebook_daemon.teach.needs import check_installed
 
@@ -63,8 +65,12 @@ def assemble(
     activity = Activity()
     told = RuntimeFile(endpoint.url, secrets.token_urlsafe(32), os.getpid(), VERSION, now())
     engines = engines_at(home, settings)
-    warmer = Warmer(engines, home, settings)
     indexes = indexes_at(home, settings)
+
+    async def embedder() -> Embedder:
+        return (await indexes.embedder(lambda progress: None)).embedder
+
+    warmer = Warmer(engines, home, settings, ahead=Ahead(home, embedder) if settings.questions_ahead else None)
     roots = Roots(indexes, activity, warmer.indexed, Holding(indexes.hold, not settings.embed_on_battery))
     models, adapters = models_at(home, settings), Adapters(home)
     teaching = Teaching(Room(home, settings, models.find, engines, adapters, ready=check_installed))

@@ -1,5 +1,7 @@
 """Has passages read before they are asked about, while nobody asks and the machine has time to spare.
 
+Where questions are written ahead, those of the passages that were read follow.
+
 First those that earlier questions found (the first of them were read then, the others not), then those of the notebook
 that is open, then those of files that changed lately. All are read as `answer` reads them, under no adapter. What was
 read of passages that went is forgotten in the same loop, so that no passage is read again that is just being forgotten.
@@ -12,10 +14,10 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lorebook_api.errors import EngineDied, LorebookError
 from lorebook_api.home import Home
@@ -24,6 +26,7 @@ from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.app.engines import Engines, LoadedEngine, Spare
 from lorebook_daemon.app.forgetting import Forgetter, text_of
 from lorebook_daemon.app.sparetime import time_to_spare
+from lorebook_daemon.app.writing_ahead import Ahead
 from lorebook_daemon.engine.kvplace import KvUse, kv_bounds, kv_bytes_per_token, kv_use
 from lorebook_daemon.engine.protocol import Engine, Prompt
 from lorebook_daemon.index.lately import passages_of, recent_passages
@@ -73,10 +76,19 @@ class Warmer:
     """Knows what is worth reading, and has it read; `run` never ends by itself."""
 
     def __init__(
-        self, engines: Engines, home: Home, settings: Settings, idle: Callable[[], bool] = time_to_spare
+        self,
+        engines: Engines,
+        home: Home,
+        settings: Settings,
+        idle: Callable[[], bool] = time_to_spare,
+        ahead: Ahead | None = None,
     ) -> None:
-        """Take `idle` for whether the machine had time to spare since that was called last."""
+        """Take `idle` for whether the machine had time to spare since that was called last.
+
+        `ahead` writes questions; without it none are written.
+        """
         self._engines, self._home, self._settings, self._idle = engines, home, settings, idle
+        self._ahead = ahead
         self._forgetter = Forgetter(engines, home)
         self._reads = settings.kv_reuse == "blocks" and settings.engine == "llama"
         self._news = asyncio.Event()
@@ -84,6 +96,7 @@ class Warmer:
         self._notebooks: OrderedDict[tuple[Path, str], None] = OrderedDict()
         self._roots: OrderedDict[Path, None] = OrderedDict()
         self._read: set[str] = set()
+        self._written: set[str] = set()
         self._refused: set[str] = set()
         self._engine: Engine | None = None
         self._plan: list[str] = []
@@ -93,6 +106,10 @@ class Warmer:
     def noting(self, retriever: Retriever) -> Retriever:
         """Return a retriever whose passages are worth reading from then on."""
         return Noting(retriever, self._note_found)
+
+    def foreseeing(self, retriever: Retriever) -> Retriever:
+        """Return a retriever that looks at the questions written ahead, where there are any."""
+        return self._ahead.looked_at(retriever) if self._ahead else retriever
 
     def opened(self, root: Path, path: str) -> None:
         """Note the notebook (or file) that the person has open, by its path in `root`."""
@@ -149,13 +166,25 @@ class Warmer:
         async with self._engines.spare() as spare:
             if spare is None:
                 return self._engines.depth > 0
-            if spare.engine is self._engine and not self._stale and not self._left():
+            if spare.engine is self._engine and not self._stale and not self._left() and not self._unwritten():
                 return False
             if not await self._calm(_QUIET_S):
                 return True
             for text in await self._planned(spare):
                 if self._stale or not await self._calm(_PAUSE_S) or not await self._warm(spare.engine, text):
                     return True
+            return await self._write_ahead(spare.engine)
+
+    async def _write_ahead(self, engine: LoadedEngine) -> bool:
+        """Have questions of one passage after the other written while nobody asks; return whether some were left."""
+        if self._ahead is None or not self._unwritten():
+            return False
+        missing = set(await self._ahead.missing(self._unwritten()))
+        for text in self._unwritten():
+            if text not in missing:
+                self._written.add(text)
+            elif self._stale or not await self._calm(_PAUSE_S) or not await self._write(self._ahead, engine, text):
+                return True
         return False
 
     async def _calm(self, for_s: float) -> bool:
@@ -165,14 +194,21 @@ class Warmer:
 
     async def _warm(self, engine: LoadedEngine, text: str) -> bool:
         """Have a passage read, unless somebody wants the engine meanwhile; return whether it was done with."""
-        reading = asyncio.create_task(engine.warm([_prompt(text)]))
+        return await self._done(text, engine.warm([_prompt(text)]), self._read)
+
+    async def _write(self, ahead: Ahead, engine: LoadedEngine, text: str) -> bool:
+        """Have a passage's questions written, likewise."""
+        return await self._done(text, ahead.write(engine, text), self._written)
+
+    async def _done(self, text: str, work: Coroutine[Any, Any, object], done: set[str]) -> bool:
+        working = asyncio.create_task(work)
         wanted = asyncio.create_task(self._engines.wanted())
         try:
-            await asyncio.wait({reading, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working, wanted}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            reading.cancel()
+            working.cancel()
             wanted.cancel()
-            ended, _ = await asyncio.gather(reading, wanted, return_exceptions=True)
+            ended, _ = await asyncio.gather(working, wanted, return_exceptions=True)
         if isinstance(ended, asyncio.CancelledError):
             return False
         if isinstance(ended, LorebookError):
@@ -182,7 +218,7 @@ class Warmer:
             return not self._died
         if isinstance(ended, BaseException):
             raise ended
-        self._read.add(text)
+        done.add(text)
         return True
 
     # -- what to read
@@ -204,10 +240,16 @@ class Warmer:
     def _left(self) -> list[str]:
         return [text for text in self._plan if text not in self._read and text not in self._refused]
 
+    def _unwritten(self) -> list[str]:
+        """Return the passages whose questions are still to be written, in order; none where none are written."""
+        plan = self._plan if self._ahead else ()
+        return [text for text in plan if text not in self._written and text not in self._refused]
+
     async def _made_plan(self, spare: Spare) -> list[str]:
         found, notebooks, roots = list(self._found), list(self._notebooks), list(self._roots)
         texts = await asyncio.to_thread(lambda: list(dict.fromkeys(self._worth(found, notebooks, roots))))
         self._read &= set(texts)
+        self._written &= set(texts)
         self._refused &= set(texts)
         return await self._fitting(texts, spare)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import fakes
 from lorebook_api.errors import StorageFailed
-from lorebook_daemon.answer.doc2query import POOL, Foreseen, Questions, raised, write_questions
+from lorebook_daemon.answer.doc2query import POOL, Foreseen, Questions, drop_questions, raised, write_questions
 from lorebook_daemon.answer.prompts import passage_text
 from lorebook_daemon.answer.retrieved import Retrieved, RootHit
 from lorebook_daemon.engine.protocol import WARMING
@@ -65,14 +66,33 @@ def test_nothing_of_a_passage_that_went_stays_on_the_disk(questions: Questions, 
     secret = "Where does Zaphod keep his keys?"
     questions.put(TEXTS[0], (secret,))
     questions.put(TEXTS[1], ("Why?",))
-    questions.forget([TEXTS[0], "never seen"])
+    drop_questions(tmp_path / "kept", [TEXTS[0], "never seen"])
     assert questions.missing(TEXTS) == [TEXTS[0], TEXTS[2]]
     assert not any(b"Zaphod" in file.read_bytes() for file in (tmp_path / "kept").iterdir())
+    drop_questions(tmp_path / "kept", None)
+    assert questions.missing(TEXTS) == list(TEXTS)
+    drop_questions(tmp_path, None)
+    assert not (tmp_path / "questions.sqlite3").exists()
+
+
+def test_a_damaged_file_is_made_anew(questions: Questions, tmp_path: Path) -> None:
+    questions.put(TEXTS[0], ("Why?",))
+    (tmp_path / "kept" / "questions.sqlite3").write_bytes(b"no database at all" * 100)
+    assert questions.nearness("Why?", TEXTS) == [None] * 3
+    questions.put(TEXTS[0], ("Why?",))
+    assert questions.nearness("Why?", [TEXTS[0], TEXTS[0]]) == pytest.approx([1.0, 1.0], abs=0.01)
 
 
 def test_a_place_where_nothing_can_be_kept_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed):
         Questions(tmp_path / "missing", fakes.HashEmbedder()).put(TEXTS[0], ("Why?",))
+
+
+def always(questions: Questions | None) -> Callable[[], Awaitable[Questions | None]]:
+    async def known() -> Questions | None:
+        return questions
+
+    return known
 
 
 class Shelf:
@@ -86,18 +106,18 @@ class Shelf:
 
 def test_a_passage_whose_question_is_asked_rises(questions: Questions) -> None:
     shelf = Shelf()
-    found = asyncio.run(Foreseen(shelf, lambda: questions).retrieve("at how many bar", 2))
+    found = asyncio.run(Foreseen(shelf, always(questions)).retrieve("at how many bar", 2))
     assert [one.passage.path for one in found.hits] == ["0.md", "1.md"]
     for n in range(3):
         questions.put(passage_text(hit(n, 0.0)), (("What is dropped?", "What is drawn?", "At how many bar")[n],))
-    found = asyncio.run(Foreseen(shelf, lambda: questions).retrieve("at how many bar", 2))
+    found = asyncio.run(Foreseen(shelf, always(questions)).retrieve("at how many bar", 2))
     assert found.hits[0].passage.path == "2.md" and found.hits[0].score == 1.0
     assert (len(found.hits), shelf.wanted, found.notices) == (2, POOL, ("fresh",))
 
 
 def test_without_an_embedder_the_search_is_as_it_was() -> None:
     shelf = Shelf()
-    found = asyncio.run(Foreseen(shelf, lambda: None).retrieve("at how many bar", 2))
+    found = asyncio.run(Foreseen(shelf, always(None)).retrieve("at how many bar", 2))
     assert ([one.passage.path for one in found.hits], shelf.wanted) == (["0.md", "1.md"], 2)
 
 
