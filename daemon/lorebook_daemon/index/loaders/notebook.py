@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lorebook_daemon.index.loaders.caption import caption
 from lorebook_daemon.index.loaders.encoding import decode, with_newlines
+from lorebook_daemon.index.loaders.flow import Step, stale, step
 from lorebook_daemon.index.loaders.markdown import headings
 from lorebook_daemon.index.loaders.names import names
-from lorebook_daemon.index.loaders.outputs import output_lines
+from lorebook_daemon.index.loaders.outputs import output_lines, shows
 from lorebook_daemon.index.loaders.sections import Heading, below, titles
 from lorebook_daemon.index.passage import Cell, Unit, Unreadable
 from lorebook_daemon.index.split_lines import CELL_LIMIT
@@ -36,22 +39,41 @@ _MAGIC_LANGUAGES = {
 _KERNELS = {"ir": "r", "c++": "cpp", "c#": "csharp", "f#": "", "ipython": "python", "python3": "python", "": "python"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A cell as it was read; `outputs` are lines of text, and empty for what is no code."""
+
+    where: Cell
+    source: str
+    outputs: str = ""
+    language: str = ""
+    defines: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+
+    @property
+    def step(self) -> Step:
+        """The cell as a step of the notebook's data flow."""
+        return step(self.where.index, self.where.execution_count, self.source, self.defines, self.uses)
+
+
 def load_notebook(path: Path, data: bytes) -> list[Unit]:
     """Return a unit for each cell that has text; one too long gives two, its source and its outputs.
 
-    Context is the Markdown headings above the cell. Lines count in the cell: its source, then its outputs as
-    text. Cells without an id of their own are called `cell-` and their index. Cells that ask lorebook are left
-    out. Older formats are upgraded. Raises Unreadable for what is no notebook or has no cells.
+    Context is the Markdown headings above the cell, and a line that says so where the output is older than what it
+    was made from. Lines count in the cell: its source, then its outputs as text. Cells without an id of their own are
+    called `cell-` and their index. Cells that ask lorebook are left out. Older formats are upgraded. Raises Unreadable
+    for what is no notebook or has no cells.
     """
     notebook = _notebook(decode(data))
     language = _language(notebook)
+    cells = [_read(cell, index, language) for index, cell in enumerate(notebook["cells"])]
+    old = stale(cell.step for cell in cells if cell.where.type == "code")
     path_above: tuple[Heading, ...] = ()
     units: list[Unit] = []
-    for index, cell in enumerate(notebook["cells"]):
-        source = with_newlines(_source(cell))
-        found = headings(source) if _is(cell, "markdown") else []
+    for cell in cells:
+        found = headings(cell.source) if cell.where.type == "markdown" else []
         above = tuple(one for one in path_above if not found or one.level < found[0].level)
-        units += _units(_cell(cell, index), source, cell, titles(above), language)
+        units += _units(cell, titles(above), old.get(cell.where.index))
         for heading in found:
             path_above = below(path_above, heading)
     return units
@@ -103,45 +125,47 @@ def _language(notebook: Any) -> str:
     return "python"
 
 
-def _is(cell: Any, kind: str) -> bool:
-    return bool(cell.get("cell_type") == kind)
-
-
 def _source(cell: Any) -> str:
     source = cell.get("source", "")
     return "".join(map(str, source)) if isinstance(source, list) else str(source)
 
 
-def _cell(cell: Any, index: int) -> Cell:
-    count = cell.get("execution_count")
-    return Cell(
+def _read(cell: Any, index: int, kernel: str) -> _Read:
+    source = with_newlines(_source(cell))
+    count, kind = cell.get("execution_count"), str(cell.get("cell_type", "raw"))
+    where = Cell(
         id=str(cell.get("id") or f"cell-{index}"),
         index=index,
-        type=str(cell.get("cell_type", "raw")),
+        type=kind,
         execution_count=count if isinstance(count, int) else None,
         tags=_tags(cell),
     )
-
-
-def _units(where: Cell, source: str, cell: Any, context: tuple[str, ...], kernel: str) -> list[Unit]:
-    if where.type == "code" and _OUR_OWN.search(source):
-        return []
-    if where.type != "code":
-        return [Unit(source, "notebook", context=context, cell=where)] if source.strip() else []
-    outputs = with_newlines("\n".join(output_lines(cell.get("outputs"))))
+    if kind != "code":
+        return _Read(where, source)
+    outputs = cell.get("outputs")
+    shown = with_newlines("\n".join(output_lines(outputs, caption(source))))
     language = _cell_language(source, kernel)
     defines, uses = names(source) if language == "python" else ((), ())
-    whole = Unit(source, "notebook", language, 1, context, defines, uses, where)
-    if not outputs.strip():
-        return [whole] if source.strip() else []
-    text = f"{source}\n{outputs}"
+    return _Read(replace(where, shows=shows(outputs)), source, shown, language, defines, uses)
+
+
+def _units(cell: _Read, context: tuple[str, ...], old: str | None) -> list[Unit]:
+    if cell.where.type != "code":
+        return [Unit(cell.source, "notebook", context=context, cell=cell.where)] if cell.source.strip() else []
+    if _OUR_OWN.search(cell.source):
+        return []
+    whole = Unit(cell.source, "notebook", cell.language, 1, context, cell.defines, cell.uses, cell.where)
+    if not cell.outputs.strip():
+        return [whole] if cell.source.strip() else []
+    of_output = (*context, old) if old else context
+    text = f"{cell.source}\n{cell.outputs}"
     if len(text) <= CELL_LIMIT:
-        return [Unit(text, "notebook", language, 1, context, defines, uses, where)]
-    last = next((line.strip() for line in reversed(source.split("\n")) if line.strip()), "")
-    above = (*context, f"output of: {last[:160]}") if last else context
-    start = source.count("\n") + 2
-    shown = Unit(outputs, "notebook", "", start, above, defines, uses, where)
-    return [whole, shown] if source.strip() else [shown]
+        return [replace(whole, text=text, context=of_output)]
+    last = next((line.strip() for line in reversed(cell.source.split("\n")) if line.strip()), "")
+    above = (*of_output, f"output of: {last[:160]}") if last else of_output
+    start = cell.source.count("\n") + 2
+    shown = replace(whole, text=cell.outputs, language="", start_line=start, context=above)
+    return [whole, shown] if cell.source.strip() else [shown]
 
 
 def _cell_language(source: str, kernel: str) -> str:

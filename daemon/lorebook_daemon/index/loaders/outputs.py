@@ -21,12 +21,38 @@ Output = dict[str, Any]
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 _OBJECT = re.compile(r"^<[^<>]*(?: at 0x[0-9a-fA-F]+| object)>$")
 _RULE = re.compile(r"^-{20,}$")
+_FIGURE = re.compile(r"^<Figure size [^<>]*>$")
 
 
-def output_lines(outputs: Any) -> list[str]:
-    """Return the outputs in their order: streams, results, errors; a picture is a line that names its kind."""
-    shown = (_LINES[kind](one) for one in _joined(outputs) if (kind := one.get("output_type")) in _LINES)
+def output_lines(outputs: Any, caption: str = "") -> list[str]:
+    """Return the outputs in their order: streams, results, errors.
+
+    A picture is a line that names its kind, and says what is known of it: its alternative text, else `caption`.
+    """
+    shown = (_lines(one, caption) for one in _joined(outputs))
     return [_short_line(line) for lines in shown for line in lines]
+
+
+def shows(outputs: Any) -> str:
+    """Return what the outputs are: `error` where one is an error, else `image`, else `text`; empty without any."""
+    kinds = {_kind(one) for one in _joined(outputs) if _lines(one, "")}
+    return next((kind for kind in ("error", "image", "text") if kind in kinds), "")
+
+
+def _lines(output: Output, caption: str) -> list[str]:
+    kind = output.get("output_type")
+    return _LINES[kind](output, caption) if kind in _LINES else []
+
+
+def _kind(output: Output) -> str:
+    if output.get("output_type") == "error":
+        return "error"
+    data = output.get("data")
+    return "image" if isinstance(data, dict) and _images(data) else "text"
+
+
+def _images(data: dict[str, Any]) -> list[str]:
+    return [str(mime) for mime in data if str(mime).startswith("image/")]
 
 
 def _joined(outputs: Any) -> Iterator[Output]:
@@ -49,11 +75,11 @@ def _joined(outputs: Any) -> Iterator[Output]:
         yield held
 
 
-def _stream(output: Output) -> list[str]:
+def _stream(output: Output, caption: str) -> list[str]:
     return _short(_plain_lines(_text(output.get("text"))), MOST_LINES)
 
 
-def _error(output: Output) -> list[str]:
+def _error(output: Output, caption: str) -> list[str]:
     summary = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}".strip()
     frames = output.get("traceback")
     text = "\n".join(_text(frame) for frame in frames) if isinstance(frames, list) else ""
@@ -61,14 +87,15 @@ def _error(output: Output) -> list[str]:
     return [*_plain_lines(summary), *_short(lines, MOST_FRAMES)]
 
 
-def _result(output: Output) -> list[str]:
+def _result(output: Output, caption: str) -> list[str]:
     data = output.get("data")
     if not isinstance(data, dict):
         return []
     plain = _text(data.get("text/plain")).strip("\n")
-    images = [mime for mime in data if str(mime).startswith("image/")]
-    if images:
-        return [f"[{images[0]}] {_alt(output, images[0]) or plain.partition(chr(10))[0]}".rstrip()]
+    if images := _images(data):
+        first = plain.partition("\n")[0]
+        named = "" if _FIGURE.match(first) or _OBJECT.match(first) else first
+        return [f"[{images[0]}] {_alt(output, images[0]) or caption or named or first}".rstrip()]
     return _short(_plain_lines(_best(data, plain)), MOST_LINES)
 
 
@@ -119,7 +146,7 @@ def _short_line(line: str) -> str:
     return f"{line[:half]} [… {len(line) - 2 * half:,} characters left out …] {line[-half:]}"
 
 
-_LINES: dict[Any, Callable[[Output], list[str]]] = {
+_LINES: dict[Any, Callable[[Output, str], list[str]]] = {
     "stream": _stream,
     "error": _error,
     "execute_result": _result,
