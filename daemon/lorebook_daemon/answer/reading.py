@@ -20,13 +20,15 @@ SURE = 1.4  # from this score on no further passage is read
 _FEWEST = 2  # passages that are read in any case
 _MOST = 3  # passages that an answer is written from: a small model finds a fact best in the one that states it
 _MARGIN = 0.3  # and none of them may score so much less than the best
+_FURTHER = 0.16  # times ln(rank): what a place further down the hits costs, 0.11 the second, 0.37 the tenth
 
 
 @dataclass(frozen=True)
 class Read:
     """A passage that was read, and how surely it states the answer.
 
-    `score` is logit(Yes) - logit(No), less what retrieval saw wanting in it beside its first hit (0 to 1).
+    `score` is logit(Yes) - logit(No), less what its place among the hits costs. The scores of retrieval have no say:
+    their shape is its own affair, and what they say of one root may be said otherwise of the next.
     """
 
     sheet: Sheet
@@ -37,14 +39,13 @@ async def read(
     question: str, sheets: Sequence[Sheet], engine: Engine, adapters: tuple[AdapterUse, ...], emit: Emit, turn: Turn
 ) -> list[Read]:
     """Have the model read the passages in turn, until one surely states the answer; return those read, best first."""
-    top = max((sheet.hit.score for sheet in sheets), default=0.0) or 1.0
     done: list[Read] = []
     for i, sheet in enumerate(sheets):
         if i >= _FEWEST and max(one.score for one in done) >= SURE:
             break
         await emit("progress", Progress("reading passages", i, len(sheets)))
         (leaning,) = await engine.judge([stated_prompt(question, sheet.text)], adapters, turn)
-        done.append(Read(sheet, leaning - (1 - sheet.hit.score / top)))
+        done.append(Read(sheet, leaning - _FURTHER * math.log(i + 1)))
     return sorted(done, key=lambda one: -one.score)
 
 

@@ -11,16 +11,12 @@ from lorebook_api.schema import Kind
 from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.lexical import Lexical, Mask
 from lorebook_daemon.index.passage import Passage
-from lorebook_daemon.index.rank import Found, Question, best_first, fuse
+from lorebook_daemon.index.rank import DEPTH, Found, Question, best_first, fuse
 from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS, SPREAD, Scores, Signal
 from lorebook_daemon.index.tokens import definition_term
 from lorebook_daemon.index.vectors import Vectors
 
-DEPTH = 50  # passages that each list gives
 DEFINERS = 10  # passages that define a name asked for come in even where both lists miss them
-MEANING: dict[Kind, float] = {"code": 0.5, "doc": 0.5, "notebook": 0.4, "data": 0.1}
-"""How much nearness in meaning counts beside words: less in notebooks, and next to nothing in tables of numbers."""
-MEANING_OF_A_NAME = 0.3  # the words of a bare identifier say nearly all
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,8 @@ class Searcher:
         """Return at most `k` passages, best first; all of one `kind` where that is given.
 
         BM25Plus and embeddings give 50 passages each, passages that define a name asked for join them, the two
-        lists are fused, the signals of names and files move code among code, and cells lift their neighbours.
-        Without `spread` one file may take all of the first places.
+        lists are fused, words by how much of the question they explain, the signals of names and files move code
+        among code, and cells lift their neighbours. Without `spread` one file may take all of the first places.
         """
         question = Question.read(query)
         among = None if kind is None else self.lexical.of_kind(kind)
@@ -57,59 +53,47 @@ class Searcher:
         by_name = self._by_name(question, among)
 
         pool = self.fetch(list(dict.fromkeys((*by_words.ids, *by_meaning.ids, *by_name))))
-        ids, passages = list(pool), list(pool.values())  # one that was deleted a moment ago is not among them
-        if not passages:
+        if not pool:  # one that was deleted a moment ago is not in it
             return []
 
-        shares = {key: self._share_of_meaning(question, passage) for key, passage in pool.items()}
-        fused = fuse(by_words, by_meaning, shares)
+        scores = fuse(list(pool), by_words, by_meaning)
         signals = [signal for name, signal in self.signals.items() if spread or name != SPREAD]
-        scores = _code_in_order(question, passages, np.array([fused[key] for key in ids]), signals)
+        pool = _code_in_order(question, pool, scores, signals)
+        ids, passages = list(pool), list(pool.values())
         for signal in self.cell_signals.values():
             scores = signal(question, passages, scores)
 
-        # Ranks say nothing of how good the best is; without it the roots of one question could not be merged.
+        # Signals raise scores by their own measure; without the list's the roots of one question could not be merged.
         scores *= max(by_words.confidence, by_meaning.confidence) / (scores.max() or 1.0)
         return [Hit(ids[place], passages[place], float(scores[place])) for place in best_first(scores)[:k]]
 
     def _by_words(self, question: Question, among: Mask | None) -> Found:
-        ids, scores = self.lexical.top(question.terms, DEPTH, among)
-        if not len(ids):
-            return Found()
-        confidence = min(1.0, float(scores[0]) / self.lexical.full_score(question.terms))
-        return Found(ids.tolist(), scores.tolist(), confidence)
+        return Found.by_words(*self.lexical.top(question.terms, DEPTH, among), self.lexical.full_score(question.terms))
 
     def _by_meaning(self, question: Question, among: Mask | None) -> Found:
         if self.vectors is None or self.embedder is None:
             return Found()
         allowed = None if among is None else self.lexical.ids[among].tolist()
-        ids, similarities = self.vectors.nearest(self.embedder.embed([question.text])[0], DEPTH, allowed)
-        if not len(ids) or similarities[0] <= 0:
-            return Found()
-        return Found(ids.tolist(), similarities.tolist(), min(1.0, float(similarities[0])))
+        return Found.by_meaning(*self.vectors.nearest(self.embedder.embed([question.text])[0], DEPTH, allowed))
 
     def _by_name(self, question: Question, among: Mask | None) -> list[int]:
         ids, _ = self.lexical.top([definition_term(name) for name in question.asked], DEFINERS, among)
         return [int(key) for key in ids]
 
-    def _share_of_meaning(self, question: Question, passage: Passage) -> float:
-        if self.vectors is None or self.embedder is None:
-            return 0.0
-        return MEANING_OF_A_NAME if question.identifier else MEANING[passage.kind]
-
 
 def _code_in_order(
-    question: Question, passages: Sequence[Passage], scores: Scores, signals: Sequence[Signal]
-) -> Scores:
-    """Return the scores after the signals have moved code among code.
+    question: Question, pool: Mapping[int, Passage], scores: Scores, signals: Sequence[Signal]
+) -> dict[int, Passage]:
+    """Return the passages of the pool in the order in which they have these scores, once signals moved code among code.
 
     The code passages share out the scores that they had: names of files say which module is meant, but not
     whether a module, a notebook or a note answers, and code with a fitting name would bury the cell that does.
     """
-    code = np.array([place for place, passage in enumerate(passages) if passage.kind == "code"], np.int64)
+    rows = list(pool.items())
+    code = np.array([place for place, (_, passage) in enumerate(rows) if passage.kind == "code"], np.int64)
     moved = scores[code]
     for signal in signals if len(code) else ():
-        moved = signal(question, [passages[place] for place in code.tolist()], moved)
-    ordered = scores.copy()
-    ordered[code[best_first(moved)]] = np.sort(scores[code])[::-1]
-    return ordered
+        moved = signal(question, [rows[place][1] for place in code.tolist()], moved)
+    order = np.arange(len(rows))
+    order[code[best_first(scores[code])]] = code[best_first(moved)]
+    return dict(rows[place] for place in order.tolist())

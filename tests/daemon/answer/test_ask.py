@@ -167,19 +167,26 @@ def test_the_system_prompt_stands_first_and_the_instruction_last() -> None:
 def test_the_best_passage_stands_last_and_nearly_as_good_ones_before_it() -> None:
     class Graded(Sceptic):
         async def judge(self, prompts, adapters=(), turn=None):
-            scores = {OTHER.text: 0.9, VALVE.text: 1.0, CELL.text: 0.2}
+            scores = {OTHER.text: 0.9, VALVE.text: 1.1, CELL.text: 0.2}
             stated = [next((s for text, s in scores.items() if text in p.passages[0]), 0.0) for p in prompts]
             return [9.0 if "Proposed answer" in fakes.asked(p) else s for p, s in zip(prompts, stated, strict=True)]
 
-    shelf = Shelf(OTHER, VALVE, CELL)
-    shelf.hits = tuple(replace(hit, score=1.0) for hit in shelf.hits)
     engine = Graded("")
-    answer, _ = run(engine, shelf)
+    answer, _ = run(engine, Shelf(OTHER, VALVE, CELL))
     (prompt,) = engine.prompts
     assert [OTHER.text in p for p in prompt.passages] == [True, False]
     assert VALVE.text in prompt.passages[-1]
     assert [source.path for source in answer.sources] == ["src/valve.py", "notes.md", "run.ipynb"]
     assert sorted((source.score for source in answer.sources), reverse=True) == [s.score for s in answer.sources]
+
+
+@pytest.mark.parametrize("scores", [(1.0, 1.0, 1.0), (1.0, 0.2, 0.01), (0.3, 0.29, 0.0)])
+def test_the_order_of_what_was_found_counts_and_its_scores_do_not(scores) -> None:
+    shelf = Shelf(OTHER, VALVE, CELL)
+    shelf.hits = tuple(replace(hit, score=score) for hit, score in zip(shelf.hits, scores, strict=True))
+    answer, _ = run(Doubter(3.0), shelf)
+    assert [source.path for source in answer.sources] == ["notes.md", "src/valve.py", "run.ipynb"]
+    assert [source.score for source in answer.sources] == pytest.approx([0.5, 0.4723, 0.4562], abs=0.001)
 
 
 class Doubter(Sceptic):

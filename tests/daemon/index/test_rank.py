@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorebook_daemon.index.passage import Cell, Passage
-from lorebook_daemon.index.rank import Found, Question, best_first, fuse
+from lorebook_daemon.index.rank import DEPTH, Found, Question, best_first, fuse
 from lorebook_daemon.index.signals import (
     CELL_SIGNALS,
     SIGNALS,
+    answer_form,
+    cell_definition,
     definition,
     neighbours,
     path_words,
@@ -35,38 +37,74 @@ def test_a_name_is_read_as_a_name():
     assert Question.read("how does it start").asked == ()
 
 
-def found(ids):
-    return Found(ids, [1 / (place + 1) for place in range(len(ids))])
+def words(ids, scores, full_score=10.0):
+    return Found.by_words(np.array(ids, np.int64), np.array(scores, np.float64), full_score)
 
 
-@given(rankings, rankings, st.floats(0.0, 1.0))
-def test_fused_scores_fall_with_the_ranks(by_words, by_meaning, share):
-    shares = dict.fromkeys([*by_words, *by_meaning], share)
-    scores = fuse(found(by_words), found(by_meaning), shares)
-    assert scores.keys() == shares.keys()
+def meaning(ids, cosines):
+    return Found.by_meaning(np.array(ids, np.int64), np.array(cosines, np.float32))
+
+
+def falling(ids, first):
+    return ids, [first / (place + 1) for place in range(len(ids))]
+
+
+@given(rankings, rankings, st.floats(0.1, 40.0))
+def test_fused_scores_fall_where_both_lists_fall(in_words, in_meaning, full_score):
+    ids = list(dict.fromkeys([*in_words, *in_meaning]))
+    fused = fuse(ids, words(*falling(in_words, 12.0), full_score), meaning(*falling(in_meaning, 0.8)))
+    scores = dict(zip(ids, fused.tolist(), strict=True))
     assert all(0.0 <= score <= 1.0 + 1e-12 for score in scores.values())
-    both = [key for key in by_words if key in by_meaning]
+    both = [key for key in in_words if key in in_meaning]
     for one in both:
         for other in both:
-            if by_words.index(one) < by_words.index(other) and by_meaning.index(one) < by_meaning.index(other):
+            if in_words.index(one) < in_words.index(other) and in_meaning.index(one) < in_meaning.index(other):
                 assert scores[one] > scores[other]
 
 
-def test_first_in_both_lists_scores_one_and_in_neither_nothing():
-    scores = fuse(found([7, 1]), found([7, 2]), {7: 0.3, 1: 0.3, 2: 0.3, 9: 0.3})
-    assert scores[7] == pytest.approx(1.0)
-    assert scores[9] == 0.0
+def test_first_in_both_scores_one_where_it_explains_all_and_in_neither_nothing():
+    scores = fuse([7, 1, 9], words([7, 1], [10.0, 4.0]), meaning([7, 2], [0.6, 0.5]))
+    assert scores[0] == pytest.approx(1.0)
+    assert scores[2] == 0.0
 
 
 def test_one_list_alone_keeps_its_order():
-    scores = fuse(found([3, 1, 2]), Found(), dict.fromkeys((1, 2, 3), 0.0))
-    assert sorted(scores, key=scores.__getitem__, reverse=True) == [3, 1, 2]
+    scores = fuse([1, 2, 3], words([3, 1, 2], [3.0, 2.0, 1.0]), Found())
+    assert best_first(scores).tolist() == [2, 0, 1]
 
 
-def test_a_clear_lead_outweighs_ranks():
-    clear, close = Found([1, 2], [9.0, 1.0]), Found([2, 1], [0.5, 0.49])
-    scores = fuse(clear, close, {1: 0.5, 2: 0.5})
-    assert scores[1] > scores[2]
+@pytest.mark.parametrize(("full_score", "first"), [(10.0, 1), (40.0, 2)], ids=["explained", "in other words"])
+def test_words_decide_as_far_as_they_explain_the_question(full_score, first):
+    ids = [1, 2]
+    scores = fuse(ids, words([1], [9.0], full_score), meaning([2, 1], [0.6, 0.3]))
+    assert ids[np.argmax(scores)] == first
+
+
+def test_half_explained_is_worth_less_than_half():
+    assert words([1, 2], [10.0, 5.0]).worth([1, 2]).tolist() == [1.0, pytest.approx(0.354, abs=0.001)]
+
+
+def test_a_clear_lead_outweighs_a_close_one():
+    scores = fuse([1, 2], words([1, 2], [9.0, 1.0]), meaning([2, 1], [0.5, 0.49]))
+    assert scores[0] > scores[1]
+
+
+@pytest.mark.parametrize("listed", [words, meaning])
+def test_missing_from_a_full_list_counts_as_its_last(listed):
+    full, short = (listed(range(n), np.linspace(0.9, 0.3, n)) for n in (DEPTH, DEPTH - 1))
+    assert full.worth([99]).tolist() == [full.worths[-1]] != [0.0]
+    assert short.worth([99]).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("cosines", [[], [0.0], [0.1], [-0.2, -0.3]])
+def test_nothing_is_near_in_meaning(cosines):
+    assert meaning(range(len(cosines)), cosines) == Found()
+
+
+def test_confidence_is_of_the_question_whole():
+    assert words([1], [5.0]).confidence == 0.5
+    assert words([1], [12.0]).confidence == 1.0
+    assert meaning([1, 2], [0.75, -0.1]).confidence == 0.75
 
 
 def test_best_first_is_stable():
@@ -119,6 +157,44 @@ def test_top_shows_several_files():
 
 def cells(*indexes, path="a.ipynb"):
     return [Passage(path, 1, 1, "text", "notebook", cell=Cell(str(index), index, "code")) for index in indexes]
+
+
+def cell(type="code", shows="", **more):
+    return Passage("a.ipynb", 1, 1, "text", "notebook", cell=Cell("c", 1, type, 1, shows), **more)
+
+
+FORMS = [
+    ("why was it dropped?", cell("markdown"), cell()),
+    ("what is the reason for it", cell("markdown"), cell(shows="text")),
+    ("the error when it is parsed", cell(shows="error"), cell(shows="text")),
+    ("KeyError while sorting", cell(shows="error"), cell("markdown")),
+    ("how many rows are left", cell(shows="text"), cell()),
+    ("plot of the levels", cell(shows="image"), cell(shows="text")),
+    ("function that sorts the rows", cell(), cell("markdown")),
+]
+
+
+@pytest.mark.parametrize(("text", "fits", "other"), FORMS, ids=[text for text, *_ in FORMS])
+def test_cell_of_the_form_that_is_asked_for_rises(text, fits, other):
+    scores = answer_form(Question.read(text), [other, fits, *passages("a.py")], equal(3))
+    assert scores[1] > scores[0] == scores[2] == 0.5
+
+
+def test_a_question_that_leaves_the_form_open_moves_nothing():
+    found = [cell("markdown"), cell(shows="error"), cell(shows="image")]
+    assert answer_form(Question.read("dropping the rows"), found, equal(3)).tolist() == [0.5] * 3
+
+
+def test_the_cell_that_defines_the_name_asked_for_rises():
+    first, again = cell(defines=("by_month",)), cell(defines=("by_month",), uses=("by_month",))
+    found = [cell(uses=("by_month",)), again, first, *passages("a.py", defines=("by_month",))]
+    scores = cell_definition(Question.read("where is by_month computed"), found, equal(4))
+    assert scores[2] > scores[1] > scores[0] == scores[3] == 0.5
+
+
+@pytest.mark.parametrize("text", ["where are months computed", "name by_month is not defined"])
+def test_no_definition_rises_where_no_name_or_an_error_is_asked_for(text):
+    assert cell_definition(Question.read(text), [cell(defines=("by_month",)), cell()], equal(2)).tolist() == [0.5] * 2
 
 
 def test_cell_between_found_cells_rises():

@@ -93,6 +93,29 @@ def test_better_match_scores_higher_than_that_of_another_root():
     assert here.score > other.search("total prices of the Cart", 1)[0].score
 
 
+class Seer(HashEmbedder):
+    """Knows that the question of other words means the last of the notes."""
+
+    def embed(self, texts):
+        return super().embed([NOTES[-1].text if text == IN_OTHER_WORDS else text for text in texts])
+
+
+IN_OTHER_WORDS = "which vessel carried freight abroad last winter, by weight"
+NOTES = [
+    *(Passage(f"note{n}.md", 1, 1, f"weight {n} of the winter parcel {n * 7}", "doc") for n in range(60)),
+    Passage("ship.md", 1, 1, "A steamer took the tonnage overseas in January.", "doc"),
+]
+
+
+def test_meaning_decides_where_the_question_is_put_in_other_words():
+    rows, embedder = list(enumerate(NOTES)), Seer()
+    vectors = Vectors.empty(embedder.dimensions)
+    vectors.add([key for key, _ in rows], embedder.embed([passage.text for passage in NOTES]))
+    asked = Searcher(Lexical.build(rows), vectors, embedder, lambda ids: {key: NOTES[key] for key in ids})
+    assert asked.search(IN_OTHER_WORDS, 1)[0].passage.path == "ship.md"
+    assert asked.search("the winter parcel 413", 1)[0].passage.path == "note59.md"
+
+
 def test_definition_comes_in_where_the_lists_miss_it():
     mentions = [Passage(f"m{n}.py", 1, 1, "Cart Cart Cart", "code") for n in range(60)]
     defining = Passage("far.py", 1, 60, "Cart " + "filler words that dilute " * 60, "code", defines=("Cart",))
