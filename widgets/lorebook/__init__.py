@@ -9,14 +9,19 @@ if TYPE_CHECKING:
     from lorebook.answer import Answer
     from lorebook.asking import ask, search
     from lorebook.chatting import Chat, chat
+    from lorebook.indexing import IndexView, index
     from lorebook.results import SearchResults
+    from lorebook.searching import SearchBox
 
 __all__ = [
     "Answer",
     "Chat",
+    "IndexView",
+    "SearchBox",
     "SearchResults",
     "ask",
     "chat",
+    "index",
     "load_ipython_extension",
     "search",
     "unload_ipython_extension",
@@ -25,9 +30,12 @@ __all__ = [
 _HOMES = {
     "Answer": "lorebook.answer",
     "Chat": "lorebook.chatting",
+    "IndexView": "lorebook.indexing",
+    "SearchBox": "lorebook.searching",
     "SearchResults": "lorebook.results",
     "ask": "lorebook.asking",
     "chat": "lorebook.chatting",
+    "index": "lorebook.indexing",
     "search": "lorebook.asking",
 }
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from lorebook.answer import Answer
 from lorebook.links import notebook_folder
@@ -19,6 +19,9 @@ from lorebook_api.home import find_home
 from lorebook_api.schema import AdapterUse, AskRequest, Kind, Progress, SearchRequest
 from lorebook_api.schema import Answer as Body
 from lorebook_api.typed import find_model, find_roots, parse_adapter
+
+if TYPE_CHECKING:
+    from lorebook.searching import SearchBox
 
 Roots = str | Path | Sequence[str | Path] | None
 
@@ -57,8 +60,23 @@ def ask(
     return answer
 
 
-def search(query: str, root: Roots = None, *, k: int = 10, kind: Kind | None = None) -> SearchResults:
-    """Return the passages below `root` that fit `query` best, best first. Raises LorebookError."""
+@overload
+def search(query: None = None, root: Roots = None, *, k: int = 10, kind: Kind | None = None) -> SearchBox: ...
+
+
+@overload
+def search(query: str, root: Roots = None, *, k: int = 10, kind: Kind | None = None) -> SearchResults: ...
+
+
+def search(
+    query: str | None = None, root: Roots = None, *, k: int = 10, kind: Kind | None = None
+) -> SearchResults | SearchBox:
+    """Return the passages below `root` that fit `query` best, best first; without a query a widget to type one into.
+
+    Raises LorebookError.
+    """
+    if query is None:
+        return open_search_box(find_roots(several(root)), k, kind)
     request = SearchRequest(query, find_roots(several(root)), k, kind)
     response = reach().search(request)
     return SearchResults(response, request, notebook_folder(current_shell()))
@@ -101,6 +119,13 @@ def current_shell() -> Any:
     """Return the IPython shell that this code runs in, None where it runs in none."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython else None
+
+
+def open_search_box(roots: tuple[str, ...], k: int, kind: Kind | None) -> SearchBox:
+    """Return the search widget."""
+    from lorebook.searching import SearchBox  # anywidget: half a second that a search with a query does without
+
+    return SearchBox(roots, k, kind)
 
 
 def shown_by(shell: Any) -> Callable[[Any], str]:
