@@ -106,3 +106,38 @@ def test_a_reload_in_mid_stream_keeps_the_text_and_goes_on(open_lab, daemon, not
     expect(chat.locator(".lb-streaming")).to_contain_text("before after", timeout=30_000)
     chat.get_by_role("button", name="Stop").click()
     expect(chat.get_by_text("Stopped.")).to_be_visible(timeout=30_000)
+
+
+BOARDS = "import lorebook\nfrom IPython.display import display\ndisplay(lorebook.search(), lorebook.index())"
+RELOADS = 5
+
+
+def test_a_click_after_each_reload_arrives_once(open_lab, daemon, notebook):
+    """A front end's message may be lost after a reload of the page: it is sent again until the kernel has it."""
+    page = open_lab(notebook)
+    chat = show_chat(page)
+    run_command(page, "docmanager:save")
+    for reload in range(RELOADS):
+        ask(chat, f"question {reload}?")
+        expect(chat.locator(".lb-answer")).to_have_count(reload + 1, timeout=30_000)
+        page.reload()
+        wait_until_ready(page, notebook)
+        chat = page.locator(".jp-OutputArea .lb-widget")
+        expect(chat).to_be_visible(timeout=30_000)
+    assert [call.body["question"] for call in daemon.of("/api/ask")] == [f"question {n}?" for n in range(RELOADS)]
+
+
+def test_search_and_index_in_one_output(open_lab, daemon, notebook, lab):
+    saved = json.loads((lab.work / notebook).read_text())
+    saved["cells"] = [{**saved["cells"][0], "source": BOARDS}]
+    (lab.work / notebook).write_text(json.dumps(saved))
+    page = open_lab(notebook)
+    wait_for_kernel(page)
+    run_command(page, "notebook:run-cell")
+    box = page.get_by_role("searchbox", name="Search")
+    box.fill("fare", timeout=30_000)
+    expect(page.locator(".lb-results")).to_contain_text("src/fare.py:10-12", timeout=15_000)
+    index = page.get_by_role("region", name="The index of your files")
+    expect(index).to_contain_text("120 passages", timeout=15_000)
+    index.get_by_role("button", name="Pause").click()
+    expect(index).to_be_visible()
