@@ -141,12 +141,12 @@ class FakeEngine:
         return [_likelihood(prompt, text) for prompt in prompts]
 
     async def continuations(
-        self, prompt: Plain, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+        self, prompt: AnyPrompt, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
     ) -> list[Continued]:
         """A word that stands in the prompt is likely, any other is not."""
         self._note(Call("continuations", turn, adapters, (prompt,)))
         await asyncio.sleep(self._pause_s)
-        known = words(prompt.text)
+        known = words(prompt.text if isinstance(prompt, Plain) else prompt.messages[-1].content)
         said = [words(text) for text in texts]
         return [
             Continued(

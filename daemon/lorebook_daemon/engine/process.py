@@ -25,7 +25,6 @@ from lorebook_daemon.engine.protocol import (
     AnyPrompt,
     Continued,
     Finished,
-    Plain,
     Prompt,
     PromptSize,
     Scored,
@@ -148,7 +147,7 @@ class EngineProcess:
         return [float(mean) for mean in await self._result(command)]
 
     async def continuations(
-        self, prompt: Plain, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+        self, prompt: AnyPrompt, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
     ) -> list[Continued]:
         """Return how likely each text is right after the prompt, which is read once for all of them."""
         if not texts:

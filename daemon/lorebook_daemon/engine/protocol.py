@@ -187,12 +187,12 @@ class Engine(Protocol):
         ...
 
     async def continuations(
-        self, prompt: Plain, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+        self, prompt: AnyPrompt, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
     ) -> list[Continued]:
         """Return how likely each text is right after the prompt, which is read once for all of them.
 
-        The tokens are those of prompt and text written together, less as many as the prompt has alone, as lm-eval
-        parts them. A text that adds no token has 0.0.
+        After a plain prompt the tokens are those of both written together, less as many as the prompt has alone, as
+        lm-eval parts them; after a conversation, those of the text. A text that adds no token has 0.0.
         """
         ...
 

@@ -199,14 +199,18 @@ class Child:
 
     def _continuations(self, message: JSON) -> None:
         adapters, prompt = self._adapters(message), self._tokens(message["prompts"][0])
-        before = message["prompts"][0]["text"]
-        together = [self._tokens({"text": before + text, "tokens": ()}) for text in message["texts"]]
-        texts = [whole.flat[len(prompt.flat) :] for whole in together]
+        texts = [self._after(message["prompts"][0], prompt, text) for text in message["texts"]]
         longest = max(map(len, texts))
         self._tasks.check(prompt, longest)
         work = self._tasks.continuations(prompt, adapters, texts)
         room = len(prompt.flat) + longest
         self._put(message, adapters, [(work, room)], lambda results: [dataclasses.astuple(one) for one in results[0]])
+
+    def _after(self, asked: JSON, prompt: PromptTokens, text: str) -> Sequence[int]:
+        """Return the tokens of a text after a prompt: of one in tokens or of a conversation, its own alone."""
+        if not asked.get("text"):
+            return self._llama.vocabulary.tokenize(text, special=False)
+        return self._tokens({"text": asked["text"] + text, "tokens": ()}).flat[len(prompt.flat) :]
 
     def _score(self, message: JSON) -> None:
         adapters, top = self._adapters(message), message["top"]

@@ -170,7 +170,8 @@ class Scheduler:
         first = min(ready, key=lambda t: (t.turn.priority if now - t.stepped < _LONGEST_WAIT else 0, t.stepped))
         assert first.piece  # noqa: S101 - ready are those with a piece
         same = [task for task in ready if task.piece and task.piece.adapters == first.piece.adapters]
-        left = self._chunk() if any(_writes(task) for task in ready) else BATCH
+        waited_for = any(_writes(task) and task.turn.priority <= Priority.complete for task in ready)
+        left = self._chunk() if waited_for else BATCH
         if self._llama.recurrent:
             left = min(left, _CHUNK_OF_STATES)
         chosen, free, logits = list[tuple[Task, Piece]](), BATCH, MOST_LOGITS

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from lorebook_api.errors import BadRequest, TooLong
 from lorebook_api.schema import Sampling, Usage
 from lorebook_daemon.engine.child.adapters import AdapterSet
 from lorebook_daemon.engine.child.chat import PromptTokens
+from lorebook_daemon.engine.child.continuing import Continuing
 from lorebook_daemon.engine.child.drafting import MOST, Drafter
-from lorebook_daemon.engine.child.lanes import Lane
 from lorebook_daemon.engine.child.llama import Llama
 from lorebook_daemon.engine.child.reader import Reader, Reading
 from lorebook_daemon.engine.child.sampler import Sampler, sampler, scored
@@ -28,12 +27,7 @@ _CLOSE = 0.35
 """Where the best two tokens' logits differ by less, guesses do not count, and the token before is read alone again:
 several tokens at once are multiplied in another order, which changed that difference by up to 0.32 (1.5B, Q4_K_M)."""
 
-_AT_ONCE = 32
-"""Tokens of a text whose likelihood is wanted that are read at once: several prompts then fit one batch."""
-
 Show = Callable[[Token], None]
-
-Logprobs = npt.NDArray[np.float64]
 
 
 @dataclass
@@ -65,6 +59,7 @@ class Tasks:
         """Read with `reader`; guess what the prompt holds already where `speculation` is on."""
         self._llama, self._reader = llama, reader
         self._speculation = speculation and llama.can_shift
+        self._continuing = Continuing(llama, reader)
         self._yes, self._no = self._first_tokens(YES), self._first_tokens(NO)
 
     def _first_tokens(self, words: Sequence[str]) -> list[int]:
@@ -181,67 +176,27 @@ class Tasks:
 
     def likelihood(self, prompt: PromptTokens, adapters: AdapterSet, said: Sequence[int]) -> Work[float]:
         """Return the mean log-probability of the tokens `said` after the prompt; 0.0 where there are none."""
-        while said:
-            try:
-                with self._reader.lane() as taken:
-                    return (yield from self._likelihood(prompt, adapters, said, taken))
-            except NoSlot:
-                yield Wait.room
-        return 0.0
-
-    def _likelihood(
-        self, prompt: PromptTokens, adapters: AdapterSet, said: Sequence[int], taken: list[Lane]
-    ) -> Work[float]:
-        reading = yield from self._reader.read(prompt, adapters, taken)
-        return (yield from self._continued(reading, said, self._logprobs(reading.rows[0]))).logprob / len(said)
+        if not said:
+            return 0.0
+        (continued,) = yield from self.continuations(prompt, adapters, [said])
+        return continued.logprob / len(said)
 
     def continuations(
         self, prompt: PromptTokens, adapters: AdapterSet, texts: Sequence[Sequence[int]]
     ) -> Work[list[Continued]]:
         """Return how likely each of the texts is after the prompt."""
+        together = [texts] if self._llama.can_shift else [[text] for text in texts]
         done: list[Continued] = []
-        while len(done) < len(texts):
+        while together:
             try:
                 with self._reader.lane() as taken:
-                    yield from self._continuations(prompt, adapters, texts, taken, done)
+                    reading = yield from self._reader.read(prompt, adapters, taken)
+                    done += yield from self._continuing.follow(reading, together[0])
             except NoSlot:
                 yield Wait.room
+            else:
+                del together[0]
         return done
-
-    def _continuations(
-        self,
-        prompt: PromptTokens,
-        adapters: AdapterSet,
-        texts: Sequence[Sequence[int]],
-        taken: list[Lane],
-        done: list[Continued],
-    ) -> Work[None]:
-        """Add to `done` what is still missing there; of a model whose state cannot be cut, one text at a time."""
-        reading = yield from self._reader.read(prompt, adapters, taken)
-        first = self._logprobs(reading.rows[0])
-        for said in texts[len(done) :]:
-            done.append((yield from self._continued(reading, said, first)) if said else Continued(0.0, 0, True))
-            if len(said) > 1:
-                if not self._llama.can_shift:
-                    return
-                self._reader.cut(reading, len(said) - 1)
-
-    def _continued(self, reading: Reading, said: Sequence[int], first: Logprobs) -> Work[Continued]:
-        """Read what is said after a prompt, all but its last token; `first` are the log-probabilities of the first."""
-        total, greedy = float(first[said[0]]), int(first.argmax()) == said[0]
-        for start in range(0, len(said) - 1, _AT_ONCE):
-            read = said[start : min(start + _AT_ONCE, len(said) - 1)]
-            rows = yield from self._reader.extend(reading, read)
-            for row, token in zip(rows, said[start + 1 :], strict=False):
-                logprobs = self._logprobs(row)
-                total += float(logprobs[token])
-                greedy = greedy and int(logprobs.argmax()) == token
-        return Continued(total, len(said), greedy)
-
-    def _logprobs(self, row: int) -> Logprobs:
-        logits = self._llama.logits(row).astype(np.float64)
-        most = logits.max()
-        return logits - (most + math.log(np.exp(logits - most).sum()))  # type: ignore[no-any-return]
 
     def score(self, prompt: PromptTokens, adapters: AdapterSet, top: int) -> Work[list[Scored]]:
         """Return each token with its log-probability after those before it."""

@@ -184,13 +184,17 @@ class RemoteEngine:
         return await _each(mean, prompts)
 
     async def continuations(
-        self, prompt: Plain, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+        self, prompt: AnyPrompt, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
     ) -> list[Continued]:
         """Return how likely each text is right after the prompt. Raises EngineFailed where `score` does."""
-        before = len(await self._server.tokens(prompt)) if texts else 0
+        plain = await self._plain(prompt)
+        before = plain.tokens or await self._server.tokens(plain)
 
         async def continued(text: str) -> Continued:
-            said = (await self.score(Plain(prompt.text + text), 1, adapters, turn))[before:]
+            together = Plain(plain.text + text)
+            if plain.tokens:
+                together = Plain(tokens=(*plain.tokens, *await self._server.tokens(Plain(text))))
+            said = (await self.score(together, 1, adapters, turn))[len(before) :]
             greedy = all(one.top and one.top[0].raw == one.raw for one in said)
             return Continued(sum(one.logprob for one in said), len(said), greedy)
 
