@@ -21,7 +21,7 @@ NAMES = (
     "answers",
     "injection",
 )
-ON_REQUEST = ("repair", "lm_eval_scores")
+ON_REQUEST = ("repair", "lm_eval_scores", "rerank")
 """What only helps to choose a constant, or wants an environment of its own."""
 
 

@@ -186,8 +186,8 @@ def _read_by(name: Rerank) -> Way:
 def _written_by(name: Rewrite, *, beside: bool = True) -> Way:
     async def find(bench: Bench, asked: Asked) -> Sequence[RootHit]:
         rewritten = await _rewriter(name).rewrite(asked.question.text, asked.history, bench.engine)
-        retriever = Widened(bench.first, rewritten.queries if beside else ())
-        return (await retriever.retrieve(rewritten.question, DEPTH)).hits
+        retriever = Widened(bench.first, *((rewritten.queries, rewritten.instead) if beside else ((),)))
+        return (await retriever.retrieve(rewritten.question, K)).hits
 
     return find
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 # Measured on the development queries of benchmarks/notebooks/: see benchmarks/README.md, "rerank".
 POOL = 50  # passages of the first search whose questions are looked at
-SHARE = 0.3  # of the best score that a passage gains whose question is the very one that is asked
+SHARE = 0.5  # of the best score that a passage gains whose question is the very one that is asked
 
 _GRAMMAR = 'root ::= line "\\n" line "\\n" line\nline ::= [A-Z] [^\\n?]+ "?"'
 _MOST_TOKENS = 80

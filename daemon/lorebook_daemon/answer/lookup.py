@@ -34,8 +34,8 @@ class Lookup:
         Raises BadRequest and Unusable where there is no cross-encoder, and what the engine raises.
         """
         rewritten = await self._rewritten(question, engine, emit, turn)
-        if rewritten.queries:
-            retriever = Widened(retriever, rewritten.queries)
+        if rewritten.queries or rewritten.instead:
+            retriever = Widened(retriever, rewritten.queries, rewritten.instead)
         if rewritten.question != question:
             retriever = _Telling(retriever, f"Understood as: {rewritten.question}")
         make = RERANKERS[self.rerank]

@@ -73,6 +73,8 @@ class Rewritten:
 
     question: str
     queries: tuple[str, ...] = ()
+    instead: str = ""
+    """What is looked up in the question's place; the question itself where it is empty."""
 
 
 class Rewriter(Protocol):
@@ -87,18 +89,19 @@ class FollowUp:
     """Resolves what a follow-up question leaves out or says by pronouns (conversational query rewriting).
 
     The result is taken only where it keeps every word of the person's own that says something: a small model that
-    changes what is asked does more harm than one that is not asked.
+    changes what is asked does more harm than one that is not asked. It is what the model reads passages for; looked
+    up is the conversation's last question together with this one, which finds more (benchmarks/README.md, "rerank").
     """
 
     async def rewrite(self, question: str, history: Sequence[Said], engine: Engine, turn: Turn = ASKING) -> Rewritten:
-        """Return the question standing by itself; looked up beside it is the conversation's last question."""
+        """Return the question standing by itself, and what to look up for it."""
         if not history or not is_follow_up(question):
             return Rewritten(question)
         turns = "\n".join(f"{said.role}: {said.content[:_TURN_LONGEST]}" for said in history[-FOLLOW_UP_TURNS:])
         text = await _write(_FOLLOW_UP.format(turns=turns, question=question), _ONE_LINE, engine, turn)
-        before = [said.content for said in history if said.role == "user"][-1:]
-        beside = tuple(f"{said[:_TURN_LONGEST]} {question}" for said in before)
-        return Rewritten(text if _keeps(question, text) else question, beside)
+        before = next((said.content for said in reversed(history) if said.role == "user"), "")
+        instead = f"{before[:_TURN_LONGEST]} {question}".strip()
+        return Rewritten(text if _keeps(question, text) else question, instead=instead)
 
 
 class Identifiers:
@@ -140,14 +143,19 @@ REWRITERS: dict[Rewrite, Rewriter | None] = {
 
 @dataclass(frozen=True)
 class Widened:
-    """A Retriever that looks up other queries beside the one it is asked, and makes one list of all."""
+    """A Retriever that looks up other queries beside the one it is asked, and makes one list of all.
+
+    `instead` is looked up in the place of that one, where it is not empty.
+    """
 
     retriever: Retriever
     queries: tuple[str, ...]
+    instead: str = ""
 
     async def retrieve(self, query: str, k: int) -> Retrieved:
         """Return at most `k` passages, best first."""
-        own, *others = await asyncio.gather(*(self.retriever.retrieve(one, k) for one in (query, *self.queries)))
+        queries = (self.instead or query, *self.queries)
+        own, *others = await asyncio.gather(*(self.retriever.retrieve(one, k) for one in queries))
         return replace(own, hits=fused(own.hits, [other.hits for other in others])[:k])
 
 

@@ -37,7 +37,7 @@ def rewritten(name: Any, question: str, said: str, history: tuple[Message, ...] 
 def test_a_follow_up_is_made_to_stand_by_itself_and_asked_beside_the_question_before() -> None:
     result, engine = rewritten("follow-up", "And when does it close?", "And when does the B valve close?", HISTORY)
     assert result.question == "And when does the B valve close?"
-    assert result.queries == ("At how many bar does the B valve open? And when does it close?",)
+    assert result.instead == "At how many bar does the B valve open? And when does it close?"
     (prompt,) = engine.prompts
     assert "user: At how many bar" in fakes.asked(prompt) and "assistant: The B valve" in fakes.asked(prompt)
     (call,) = engine.calls
@@ -48,7 +48,7 @@ def test_a_rewriting_that_loses_what_was_asked_is_not_taken() -> None:
     for said in ("Does the B valve open?", "", "When does it shut?"):
         result, _ = rewritten("follow-up", "And when does it close?", said, HISTORY)
         assert result.question == "And when does it close?"
-        assert result.queries
+        assert result.instead.endswith("open? And when does it close?")
 
 
 def test_a_question_that_stands_by_itself_costs_nothing() -> None:
