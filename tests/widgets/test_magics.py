@@ -218,3 +218,27 @@ def test_the_functions_in_a_script(fake: FakeDaemon, tmp_path: Path) -> None:
     with pytest.raises(AttributeError):
         _ = lorebook.nothing  # type: ignore[attr-defined]
     assert set(dir(lorebook)) == set(lorebook.__all__)
+
+
+def test_what_goes_along_is_what_was_asked_for_and_is_named(shell: InteractiveShell, fake: FakeDaemon) -> None:
+    cell(shell, "fares = {'Amrum': 12.5}; api_key = 'hunter2'")
+    cell(shell, "fares['Sylt']")
+    cell(shell, "%%ask --context error,cell --var fares --var api_key\nwhy?")
+    error, ran, fares, key = asked(fake)["attachments"]
+    assert error["title"] == "the last error" and "KeyError: 'Sylt'" in error["text"]
+    assert ran["text"] == "fares['Sylt']" and fares["text"] == "fares: dict, 1 long, {'Amrum': 12.5}"
+    assert "hunter2" not in str(asked(fake))
+    assert key["text"].startswith("api_key: str, [hidden]")
+    named = "with the last error, cell [In 2], variable fares, variable api_key"
+    assert shell.display_pub.shown[0][2]["text/plain"] == named  # before anything came back
+    assert named in shell.display_pub.shown[-1][2]["text/plain"]
+    cell(shell, "%ask why?")
+    assert asked(fake)["attachments"] == []
+
+
+def test_what_cannot_go_along(shell: InteractiveShell, fake: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    for line in ("%ask --context weather why?", "%ask --var nothing why?"):
+        cell(shell, line)
+    told = capsys.readouterr().err
+    assert "--context weather is not known" in told and "no variable 'nothing'" in told
+    assert fake.of("/api/ask") == []
