@@ -14,6 +14,9 @@ from lorebook_daemon.app.engines import Report
 
 log = logging.getLogger(__name__)
 
+_FEW = 64
+_GRACE_S = 0.3
+
 Events = AsyncGenerator[Progress | IndexReport, None]
 """What an indexer says: progress, the report once words can be searched, then progress until meanings can be too."""
 
@@ -87,8 +90,13 @@ class IndexRun:
             run = await asyncio.shield(run._heir)
 
     async def give_way(self) -> None:
-        """End the run for another one, which is told by `leave_to` and goes on where this one was."""
+        """End the run for another one, which is told by `leave_to` and goes on where this one was.
+
+        The few vectors of a saved file come to their end: to begin anew would take longer.
+        """
         self._heir = asyncio.get_running_loop().create_future()
+        if self._progress.total <= _FEW:
+            await asyncio.wait([self._task], timeout=_GRACE_S)
         await self.cancel()
 
     def leave_to(self, heir: IndexRun) -> None:

@@ -22,6 +22,8 @@ from lorebook_daemon.index.passage import Passage
 
 SOON = 256
 """With at most so many vectors to make, a search waits for them (some seconds, with a bar) rather than do without."""
+FEW = 0.05
+"""Up to this share of all passages nobody waits for: they are found by their words."""
 TRUSTED_FROM = 2000
 """Files of a root: from here on looking at all of them takes longer than a search, and a watch is relied on instead"""
 TRUSTED_S = 60.0
@@ -305,7 +307,8 @@ class Roots:
         with run.heard_by(report):
             notices = [] if run.searchable else _told(await run.report(), first)
             info = (await self._reopened(root)).info()
-            if 0 < info.passages - info.vectors <= SOON and not self._indexes.lacking():
+            missing = info.passages - info.vectors
+            if info.passages * FEW < missing <= SOON and not self._indexes.lacking():
                 # What goes wrong with vectors leaves a search by words, which `open` says.
                 with contextlib.suppress(LorebookError):
                     await run.finished_or_held()

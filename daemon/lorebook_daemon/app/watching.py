@@ -24,6 +24,7 @@ Hear = Callable[[IndexReport | RootNotice], None]
 
 _AGAIN_S = 3.0
 _LONGEST_PAUSE_S = 5.0
+_AT_ONCE_S = 0.2
 
 
 @dataclass
@@ -91,15 +92,20 @@ class Watching:
         while True:
             try:
                 async with contextlib.aclosing(self._watch(root, lambda text: self._say(root, text))) as batches:
-                    async for batch in batches:
-                        begun = time.monotonic()
-                        await self._catch_up(root, batch)
-                        # A root that changes all the time gets half of the machine's attention at most.
-                        await asyncio.sleep(min(_LONGEST_PAUSE_S, time.monotonic() - begun))
+                    await self._follow_all(root, batches)
             except Exception:
                 log.exception("watching %s failed", root)
             self._roots.unfollow(root)
             await asyncio.sleep(_AGAIN_S)
+
+    async def _follow_all(self, root: Path, batches: Batches) -> None:
+        ended = 0.0
+        async for batch in batches:
+            begun = time.monotonic()
+            await self._catch_up(root, batch)
+            before, ended = ended, time.monotonic()
+            if begun - before < _AT_ONCE_S:  # a root that changes all the time gets half of the attention at most
+                await asyncio.sleep(min(_LONGEST_PAUSE_S, ended - begun))
 
     async def _catch_up(self, root: Path, batch: Paths | None) -> None:
         """Follow what happened; what cannot be done now is done a moment later, then by looking everywhere."""

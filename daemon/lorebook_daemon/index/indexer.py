@@ -117,15 +117,17 @@ class Indexer:
 
     async def _put_back(self, worker: _Worker) -> None:
         """Keep a worker for the next job where that is wanted and it is fit for one; else end it."""
-        if self._ready and self._spare is None and worker.fit:
-            self._spare = asyncio.create_task(_same(worker))
+        if self._ready and worker.fit:
+            before, self._spare = self._spare, asyncio.create_task(_same(worker))
+            if before is not None:  # which has read and embedded nothing yet
+                await (await before).end()
             return
         await worker.end()
         self._have_spare()
 
     def _have_spare(self) -> None:
         if self._ready and self._spare is None:
-            self._spare = asyncio.create_task(_Worker.start())
+            self._spare = asyncio.create_task(_Worker.start(rehearsing=str(self.embedder_folder or "")))
 
     def _job(self, root: Path, folder: Path, full: bool, paths: Collection[str] | None) -> Job:
         return Job(
@@ -152,9 +154,12 @@ class _Worker:
         self._logging = asyncio.create_task(_log(process.stderr))
 
     @classmethod
-    async def start(cls) -> _Worker:
-        """Return a new worker, which waits for its first job."""
-        return cls(
+    async def start(cls, rehearsing: str | None = None) -> _Worker:
+        """Return a new worker, which waits for its first job.
+
+        `rehearsing` with the embedder's folder, which may be empty, takes time now and saves it then.
+        """
+        worker = cls(
             await asyncio.create_subprocess_exec(
                 # -P: `lorebook serve` may stand in a folder whose queue.py is not the standard library's.
                 *(sys.executable, "-P", "-m", "lorebook_daemon.index.worker"),
@@ -164,6 +169,9 @@ class _Worker:
                 limit=_LINE_LIMIT,
             )
         )
+        if rehearsing is not None:
+            worker.order(rehearse=rehearsing)
+        return worker
 
     def order(self, **order: Any) -> None:
         """Tell the worker something; one that has ended hears nothing."""

@@ -1,10 +1,10 @@
 """The indexer as a process of its own: `python -m lorebook_daemon.index.worker`.
 
-On stdin it takes one order a line: `{"job": Job}`, and while it works `{"hold": true}` and `{"hold": false}`. It writes
-one JSON object a line on stdout: `{"event": "progress", …Progress}`, `{"event": "indexed", "report": IndexReport}` when
-stage one of a job is done, `{"event": "done", "vectors": n, "spent": false}` at its end or `{"event": "error", "error":
-{…}}`, after which it ends. One that is not spent takes another job. It ends at once when its stdin is closed: then
-nobody is left to read.
+On stdin it takes one order a line: `{"rehearse": embedder_folder}`, `{"job": Job}`, and while it works `{"hold": true}`
+and `{"hold": false}`. It writes one JSON object a line on stdout: `{"event": "progress", …Progress}`, `{"event":
+"indexed", "report": IndexReport}` when stage one of a job is done, `{"event": "done", "vectors": n, "spent": false}` at
+its end or `{"event": "error", "error": {…}}`, after which it ends. One that is not spent takes another job. It ends at
+once when its stdin is closed: then nobody is left to read.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -28,6 +29,7 @@ from lorebook_api.schema import Progress
 from lorebook_daemon.index.embed import EMBEDDERS, Embedder
 from lorebook_daemon.index.embedding import embed_missing
 from lorebook_daemon.index.pace import Pace
+from lorebook_daemon.index.split import read_passages
 from lorebook_daemon.index.update import update
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,11 @@ _NICENESS = 10
 _PAUSE_S = 0.1  # between two reports of the same kind
 MUCH = 64
 """Files to read or passages to embed: from here on a worker gives way to others, and is spent after it."""
+_REHEARSAL = {
+    "note.md": "# Title\n\nText.\n",
+    "module.py": "def function():\n    return 1\n",
+    "notebook.ipynb": '{"cells": [{"cell_type": "code", "source": "x = 1", "outputs": []}], "nbformat": 4}',
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,14 @@ class Worker:
             return False
         return True
 
+    def rehearse(self, embedder_folder: str) -> None:
+        """Read a few lines of the commonest kinds, so that all that is needed for them is there when a job comes."""
+        for name, text in _REHEARSAL.items():
+            read_passages(Path(name), name, text.encode())
+        if embedder_folder:
+            with suppress(LorebookError):  # the job that needs it will say so
+                self._embedder(embedder_folder)
+
     def _work(self, job: Job) -> None:
         root, folder = Path(job.root), Path(job.folder)
         self._pace.limit(job.cpu_percent)
@@ -110,14 +125,13 @@ class Worker:
         self._lines.send("indexed", report=asdict(report))
         vectors = 0
         if job.embedder_folder and report.passages:
-            vectors = embed_missing(root, folder, self._embedder(job), self._progress)
+            vectors = embed_missing(root, folder, self._embedder(job.embedder_folder, job.embedder), self._progress)
         self._lines.send("done", vectors=vectors, spent=self._spent)
 
-    def _embedder(self, job: Job) -> Embedder:
-        key = (job.embedder, job.embedder_folder)
-        if key not in self._embedders:
-            self._embedders[key] = EMBEDDERS[job.embedder](Path(job.embedder_folder))
-        return self._embedders[key]
+    def _embedder(self, folder: str, name: str = Job.embedder) -> Embedder:
+        if (name, folder) not in self._embedders:
+            self._embedders[name, folder] = EMBEDDERS[name](Path(folder))
+        return self._embedders[name, folder]
 
     def _progress(self, progress: Progress) -> None:
         """Tell how far the work is, and go on when it may; much work is done at low priority."""
@@ -132,11 +146,14 @@ def main() -> int:
     """Take jobs until one fails; return the exit status, 1 after an error event."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is the parent's to answer
     worker = Worker(Lines(_take_stdout()), pace := Pace())
-    jobs: SimpleQueue[Job] = SimpleQueue()
+    jobs: SimpleQueue[Job | str] = SimpleQueue()
     threading.Thread(target=_take_orders, args=(jobs, pace), daemon=True).start()
-    while worker.do(jobs.get()):
-        pass
-    return 1
+    while True:
+        job = jobs.get()
+        if isinstance(job, str):
+            worker.rehearse(job)
+        elif not worker.do(job):
+            return 1
 
 
 def _take_stdout() -> TextIO:
@@ -146,12 +163,14 @@ def _take_stdout() -> TextIO:
     return out
 
 
-def _take_orders(jobs: SimpleQueue[Job], pace: Pace) -> None:
+def _take_orders(jobs: SimpleQueue[Job | str], pace: Pace) -> None:
     """Hear the parent until it is gone, and leave; the index is whole at every moment, so nothing needs tidying."""
     for line in os.fdopen(0, "rb", closefd=False):
         order = json.loads(line)
         if "job" in order:
             jobs.put(_job(order["job"]))
+        elif "rehearse" in order:
+            jobs.put(str(order["rehearse"]))
         elif order["hold"]:
             pace.hold()
         else:

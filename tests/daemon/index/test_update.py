@@ -9,20 +9,24 @@ import sqlite3
 import subprocess
 import sys
 import time
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import fakes
 from lorebook_api.errors import BadRequest, Conflict, NotFound, StorageFailed, Unusable
 from lorebook_api.home import find_home
-from lorebook_daemon.index import store
+from lorebook_daemon.index import records, store
+from lorebook_daemon.index.embedding import embed_missing
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.opened import OpenIndex
 from lorebook_daemon.index.storage import DATABASE, index_folder, lock
 from lorebook_daemon.index.store import Store
-from lorebook_daemon.index.update import is_stale, update
+from lorebook_daemon.index.update import empty, is_stale, update
 
 
 def silent(progress):
@@ -71,8 +75,8 @@ def test_a_root_becomes_an_index_and_a_second_run_finds_nothing_to_do(root, fold
 def test_only_what_changed_is_read(root, folder, monkeypatch):
     bring_up(root, folder)
     read = []
-    real = store.passage_key
-    monkeypatch.setattr(store, "passage_key", lambda passage: read.append(passage.path) or real(passage))
+    real = records.passage_key
+    monkeypatch.setattr(records, "passage_key", lambda passage: read.append(passage.path) or real(passage))
     (root / "a.py").write_text("def gamma():\n    return 3\n")
     (root / "c.md").write_text("# New\n\nnewcomer\n")
     assert is_stale(root, folder) == 2
@@ -353,7 +357,7 @@ def test_a_harmed_word_index_is_made_anew(root, folder, harm):
     for file in range(10):
         (root / f"m{file}.md").write_text(f"# Note {file}\n\nword{file}\n")
     bring_up(root, folder)
-    (file,) = folder.glob("lexical-*.npz")
+    (file,) = folder.glob("lexical-*.words")
     content = file.read_bytes()
     if harm == "missing":
         file.unlink()
@@ -465,3 +469,107 @@ def test_killed_at_any_moment_the_index_is_whole(root, folder):
     assert not report.notices
     assert OpenIndex.open(folder, None).search("turn_4", 1)[0].passage.path == "turn.py"
     assert len(list(folder.glob("lexical-*"))) == 1
+
+
+# where something happened
+
+
+def test_an_update_may_be_narrowed_to_where_something_happened(root, folder):
+    bring_up(root, folder)
+    (root / "sub").mkdir()
+    (root / "sub" / "c.md").write_text("# C\n\nseen\n")
+    (root / "a.py").write_text("unseen = 1\n")
+    report = bring_up(root, folder, paths=["sub/c.md"])
+    assert [(each.path, each.how) for each in report.changes] == [("sub/c.md", "added")]
+    assert (report.files, is_stale(root, folder)) == (3, 1)
+    shutil.rmtree(root / "sub")
+    assert counts(bring_up(root, folder, paths=["sub"])) == (0, 1, 1), "what lies beside it is looked at too"
+    assert is_stale(root, folder) == 0
+
+
+def test_a_changed_ignore_file_is_followed_below_its_folder(root, folder):
+    bring_up(root, folder)
+    (root / ".gitignore").write_text("*.md\n")
+    assert counts(bring_up(root, folder, paths=[".gitignore"])) == (1, 0, 1), "it is read like a file as well"
+    (root / ".gitignore").unlink()
+    assert counts(bring_up(root, folder, paths=[".gitignore"])) == (1, 0, 1)
+
+
+def test_what_was_never_finished_is_not_narrowed(root, folder):
+    assert bring_up(root, folder, paths=["a.py"]).files == 2
+
+
+def test_a_moved_file_keeps_its_vectors(root, folder):
+    (root / "c.md").write_text("# Gamma\n\nquite another text\n")
+    bring_up(root, folder)
+    embedder = fakes.HashEmbedder()
+    embed_missing(root, folder, embedder, silent)
+    (root / "sub").mkdir()
+    (root / "b.md").rename(root / "sub" / "renamed.md")
+    report = bring_up(root, folder)
+    assert [(each.was, each.path, each.how) for each in report.changes] == [("b.md", "sub/renamed.md", "moved")]
+    asked = []
+    embedder.embed = lambda texts: asked.append(texts)
+    assert embed_missing(root, folder, embedder, silent) == report.passages
+    assert asked == []
+
+
+def test_a_branch_that_comes_back_is_not_embedded_again(root, folder):
+    texts = {"a.py": "def other():\n    return 2\n", "b.md": "# Other\n\nbranch\n"}
+    before = {name: (root / name).read_text() for name in texts}
+    bring_up(root, folder)
+    embedder = fakes.HashEmbedder()
+    embed_missing(root, folder, embedder, silent)
+    for branch in (texts, before, texts):
+        for name, text in branch.items():
+            (root / name).write_text(text)
+        passages = bring_up(root, folder).passages
+        if branch is texts and embedder.embed.__name__ == "embed":
+            embed_missing(root, folder, embedder, silent)
+            embedder.embed = lambda texts: pytest.fail("known content was embedded again")
+        assert embed_missing(root, folder, embedder, silent) == passages
+
+
+def on_another_disk(folder):
+    with contextlib.closing(Store.open(folder)) as opened, opened.transaction():
+        opened.meta = replace(opened.meta, device=opened.meta.device + 1)
+
+
+def test_an_unmounted_root_keeps_its_index(root, folder):
+    bring_up(root, folder)
+    (root / "b.md").unlink()
+    saved = (root / "a.py").read_text()
+    (root / "a.py").unlink()
+    on_another_disk(folder)
+    for look in (lambda: is_stale(root, folder), lambda: bring_up(root, folder)):
+        with pytest.raises(NotFound, match="unmounted") as caught:
+            look()
+        assert "--full" in caught.value.hint
+    assert set(texts(folder)) == {"a.py", "b.md"}
+    (root / "a.py").write_text(saved)
+    assert counts(bring_up(root, folder)) == (0, 0, 1), "mounted again, it goes on"
+    on_another_disk(folder)
+    (root / "a.py").unlink()
+    assert counts(bring_up(root, folder, full=True)) == (0, 0, 1), "who says so empties it"
+
+
+def test_an_index_can_be_emptied_when_its_root_is_gone(root, folder):
+    bring_up(root, folder)
+    shutil.rmtree(root)
+    assert empty(root, folder) and texts(folder) == {}
+    assert not empty(root, folder.with_name("none"))
+    with pytest.raises(NotFound):
+        OpenIndex.open(folder, None)
+
+
+@pytest.mark.parametrize(("one", "other"), [("Read.md", "read.md"), ("caf\u00e9.md", "cafe\u0301.md")])
+def test_a_file_whose_name_changes_in_case_or_in_accents_alone(root, folder, one, other):
+    """On disks that take both for one, a rename is all that happens; on others it is a file that moved."""
+    (root / one).write_text("# Words\n\nthe very same\n")
+    bring_up(root, folder)
+    (root / one).rename(root / other)
+    bring_up(root, folder, paths=[one, other])
+    assert [path for path in texts(folder) if path.casefold().startswith(("read", "caf"))] == [
+        unicodedata.normalize("NFC", other)
+    ]
+    assert is_stale(root, folder) == 0
