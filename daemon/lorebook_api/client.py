@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from lorebook_api.conversation import Conversation, ConversationInfo
 from lorebook_api.discovery import Daemon, open_http
 from lorebook_api.errors import DaemonUnavailable, LorebookError, from_body
+from lorebook_api.evaluation import JudgeReport, JudgeRequest, McReport, McRequest
 from lorebook_api.schema import (
     AdapterInfo,
     Answer,
@@ -69,6 +70,8 @@ IndexEvent = Progress | IndexReport | RootNotice
 PullEvent = Progress | ModelInfo
 LoadEvent = Progress | AdapterInfo
 JobEvent = Progress | Metrics | Said | JobInfo
+McEvent = Progress | McReport
+JudgeEvent = Progress | JudgeReport
 
 
 def new_request_id() -> str:
@@ -168,6 +171,14 @@ class Client:
     def teach(self, request: TeachRequest) -> JobInfo:
         """Begin to teach; return the job, which goes on by itself."""
         return decode(JobInfo, self._call("POST", "/api/teach", asdict(request), seconds=None))
+
+    def evaluate_choices(self, request: McRequest) -> Generator[McEvent, None, None]:
+        """Yield how far a multiple-choice set is, the report last; closing the iterator ends it."""
+        return self._stream("/api/eval/mc", asdict(request), MC_EVENTS, last="done")
+
+    def judge(self, request: JudgeRequest) -> Generator[JudgeEvent, None, None]:
+        """Yield how many responses are judged, the report last; closing the iterator ends it."""
+        return self._stream("/api/eval/judge", asdict(request), JUDGE_EVENTS, last="done")
 
     def jobs(self) -> tuple[JobInfo, ...]:
         """Return all jobs, the latest first."""
@@ -323,6 +334,14 @@ JOB_EVENTS: dict[str, Callable[[Any], JobEvent]] = {
     "metrics": lambda payload: decode(Metrics, payload),
     "said": lambda payload: decode(Said, payload),
     "done": lambda payload: decode(JobInfo, payload),
+}
+MC_EVENTS: dict[str, Callable[[Any], McEvent]] = {
+    "progress": lambda payload: decode(Progress, payload),
+    "done": lambda payload: decode(McReport, payload),
+}
+JUDGE_EVENTS: dict[str, Callable[[Any], JudgeEvent]] = {
+    "progress": lambda payload: decode(Progress, payload),
+    "done": lambda payload: decode(JudgeReport, payload),
 }
 LOAD_EVENTS: dict[str, Callable[[Any], LoadEvent]] = {
     "progress": lambda payload: decode(Progress, payload),

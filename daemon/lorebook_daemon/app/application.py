@@ -14,6 +14,7 @@ from lorebook_api.version import VERSION
 from lorebook_daemon.app.adapting import adapter_routes, lora_routes
 from lorebook_daemon.app.asking import asking_routes
 from lorebook_daemon.app.conversing import conversation_routes
+from lorebook_daemon.app.evaluating import evaluation_routes
 from lorebook_daemon.app.failures import EXCEPTION_HANDLERS
 from lorebook_daemon.app.guard import BodyLimit, Guard, Journal
 from lorebook_daemon.app.jobbing import job_routes
@@ -58,6 +59,7 @@ def create_app(parts: Parts) -> FastAPI:
         lora_routes,
         teach_routes,
         job_routes,
+        evaluation_routes,
         v1_routes,
     ):
         app.include_router(routes(parts))

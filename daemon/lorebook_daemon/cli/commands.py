@@ -10,6 +10,7 @@ from lorebook_daemon.cli.add import add
 from lorebook_daemon.cli.ask import ask
 from lorebook_daemon.cli.daemon import logs, serve, status, stop
 from lorebook_daemon.cli.doctor import doctor
+from lorebook_daemon.cli.evaluate import evaluate
 from lorebook_daemon.cli.index import index
 from lorebook_daemon.cli.jobs import jobs
 from lorebook_daemon.cli.models import models
@@ -35,5 +36,5 @@ def lorebook() -> None:
     """
 
 
-for command in (ask, search, index, add, serve, status, stop, logs, models, adapters, teach, jobs, doctor):
+for command in (ask, search, index, add, serve, status, stop, logs, models, adapters, teach, jobs, evaluate, doctor):
     lorebook.add_command(command)

@@ -25,7 +25,7 @@ def test_every_command_has_help_with_an_example(run: Run) -> None:
     for name in names:
         result = run(*name, "--help")
         assert result.exit_code == 0
-        assert f"  lorebook {' '.join(name)}" in result.stdout.split("Example")[1]
+        assert f"  lorebook {' '.join(name)}" in result.stdout.rsplit("Example", 1)[1]
 
 
 def test_the_version(run: Run) -> None:

@@ -1,0 +1,145 @@
+"""Tests of the readers of multiple-choice sets: what the model is asked is what lm-eval asks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lorebook_api.errors import BadRequest, NotFound
+from lorebook_daemon.evaluate.formats import FORMATS, read_items
+
+ROWS: dict[str, dict[str, object]] = {
+    "mmlu": {"question": " 2 + 2? ", "choices": ["3", "4", "5", "6"], "answer": 1, "subject": "abstract_algebra"},
+    "hellaswag": {
+        "ind": 7,
+        "activity_label": "Baking",
+        "ctx_a": "A man stands. [header] He",
+        "ctx_b": "then",
+        "endings": ["runs.", "bakes [title] well."],
+        "label": "1",
+    },
+    "winogrande": {
+        "sentence": "The cup fits the box as _ is big.",
+        "option1": "the cup",
+        "option2": "the box",
+        "answer": "2",
+    },
+    "arc": {"question": "Which?", "choices": {"text": ["ice", "fire"], "label": ["A", "B"]}, "answerKey": "B"},
+    "truthfulqa": {"question": "Why?", "mc1_targets": {"choices": ["So.", "Not so."], "labels": [1, 0]}},
+    "truthfulqa-mc2": {"question": "Why?", "mc2_targets": {"So.": 1, "Also so.": 1, "Not so.": 0}},
+    "csv": {"question": "Which?", "a": "ice", "b": "fire", "answer": "b"},
+}
+
+
+def written(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_reads_its_row_and_leaves_out_a_broken_one(name: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.jsonl", [ROWS[name], {"x": 1}])
+    items = read_items(path, name)
+    (item,) = items.items
+    assert len(item.choices) == len(item.lengths) >= 2
+    assert all(choice.text.startswith(" ") and not choice.context.endswith(" ") for choice in item.choices)
+    (skipped,) = items.skipped
+    assert skipped.row == 2
+    assert "missing" in skipped.why or "no list" in skipped.why
+
+
+def asked(name: str, tmp_path: Path) -> tuple[list[str], list[str], tuple[int, ...]]:
+    (item,) = read_items(written(tmp_path / "rows.jsonl", [ROWS[name]]), name).items
+    return [choice.context for choice in item.choices], [choice.text for choice in item.choices], item.right
+
+
+def test_mmlu_is_asked_by_letters(tmp_path: Path) -> None:
+    contexts, texts, right = asked("mmlu", tmp_path)
+    head = "The following are multiple choice questions (with answers) about abstract algebra.\n\n"
+    assert set(contexts) == {f"{head}2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer:"}
+    assert (texts, right) == ([" A", " B", " C", " D"], (1,))
+
+
+def test_hellaswag_loses_its_marks(tmp_path: Path) -> None:
+    contexts, texts, right = asked("hellaswag", tmp_path)
+    assert contexts[0] == "Baking: A man stands. He Then"
+    assert (texts, right) == ([" runs.", " bakes. well."], (1,))
+
+
+def test_winogrande_asks_the_rest_of_the_sentence_after_each_option(tmp_path: Path) -> None:
+    contexts, texts, right = asked("winogrande", tmp_path)
+    assert contexts == ["The cup fits the box as the cup", "The cup fits the box as the box"]
+    assert (texts, right) == ([" is big.", " is big."], (1,))
+
+
+def test_mc2_counts_by_mass(tmp_path: Path) -> None:
+    items = read_items(written(tmp_path / "rows.jsonl", [ROWS["truthfulqa-mc2"]]), "truthfulqa-mc2")
+    assert items.by_mass
+    assert items.items[0].right == (0, 1)
+    assert items.items[0].choices[0].context.endswith("\n\nQ: Why?\nA:")
+
+
+def test_examples_stand_before_each_question_and_are_not_asked(tmp_path: Path) -> None:
+    rows = [{"question": f"Q{n}?", "a": "ice", "b": "fire", "answer": "ab"[n % 2]} for n in range(4)]
+    items = read_items(written(tmp_path / "rows.jsonl", rows), "csv", shots=2)
+    assert items.shots == len(items.items) == 2
+    before = "Question: Q0?\nAnswer: ice\n\nQuestion: Q1?\nAnswer: fire\n\n"
+    assert items.items[0].choices[0].context == f"{before}Question: Q2?\nAnswer:"
+    with pytest.raises(BadRequest, match="not 4 rows"):
+        read_items(tmp_path / "rows.jsonl", "csv", shots=4)
+
+
+def test_mmlu_s_own_files_have_their_examples_apart(tmp_path: Path) -> None:
+    for part, question in (("test", "Asked?"), ("dev", "Shown?")):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / f"anatomy_{part}.csv").write_text(f'"{question}",1,2,3,4,C\n', encoding="utf-8")
+    items = read_items(tmp_path / "test" / "anatomy_test.csv", "mmlu", shots=1)
+    (item,) = items.items
+    context = item.choices[0].context
+    assert context.startswith("The following are multiple choice questions (with answers) about anatomy.\n\nShown?")
+    assert context.count("The following") == 1
+    assert "Answer: C\n\nAsked?" in context
+    assert item.right == (2,)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"question": "Q?", "a": "ice", "b": "fire", "answer": "7"}, "none of the choices"),
+        ({"question": "Q?", "a": "ice", "b": "fire", "answer": "snow"}, "none of the choices"),
+        ({"question": "Q?", "a": "ice", "answer": "a"}, "fewer than two"),
+        ({"question": None, "a": "ice", "b": "fire", "answer": "a"}, "missing"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_listed_with_its_reason(row: dict[str, object], why: str, tmp_path: Path) -> None:
+    items = read_items(
+        written(tmp_path / "rows.jsonl", [ROWS["csv"], row, {**ROWS["csv"], "question": "More?"}]), "csv"
+    )
+    assert len(items.items) == 2
+    assert items.skipped[0].row == 2
+    assert why in items.skipped[0].why
+
+
+def test_two_rows_with_one_id(tmp_path: Path) -> None:
+    items = read_items(written(tmp_path / "rows.jsonl", [{**ROWS["csv"], "id": "x"}] * 2), "csv")
+    assert [skipped.why for skipped in items.skipped] == ["has the id x of row 1"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[1]", '{"a": ', "\xff\xfe"])
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl", "x.csv"])
+def test_a_file_without_a_usable_row_is_refused(text: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(BadRequest):
+        read_items(path, "csv")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        read_items(tmp_path / "none.csv", "csv")
+    with pytest.raises(BadRequest, match="folder"):
+        read_items(tmp_path, "csv")
+    with pytest.raises(BadRequest, match="no format"):
+        read_items(tmp_path, "quiz")
