@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import AdapterUse, AskRequest, Sampling, SearchRequest
+from lorebook_api.schema import AdapterUse, AskRequest, Filters, Sampling, SearchRequest
 
 K_MOST = 100
 """Passages of one answer at the most."""
@@ -40,6 +40,7 @@ _SAMPLING_RANGES: dict[str, tuple[float, float]] = {
 def check_ask(request: AskRequest) -> None:
     """Raise BadRequest where the question is blank or a number is out of its range."""
     check_text("question", request.question)
+    _check_filters(request.filters)
     _check_k(request.k)
     if request.max_tokens < 1:
         raise BadRequest(f"max_tokens is {request.max_tokens}; it takes 1 or more.")
@@ -54,7 +55,16 @@ def check_ask(request: AskRequest) -> None:
 def check_search(request: SearchRequest) -> None:
     """Raise BadRequest where the query is blank or k is out of its range."""
     check_text("query", request.query)
+    _check_filters(request.filters)
+    if request.explain:
+        raise BadRequest("This version does not explain a ranking.", "Leave `explain` out.")
     _check_k(request.k)
+
+
+def _check_filters(filters: Filters) -> None:
+    """Raise BadRequest for filters: the search does not apply them yet, and must not pass over them in silence."""
+    if filters != Filters():
+        raise BadRequest("filters are not applied by this version.", "Leave them out; `kind` narrows a search.")
 
 
 def check_sampling(sampling: Sampling) -> None:

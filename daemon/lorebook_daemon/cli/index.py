@@ -11,16 +11,14 @@ from typing import Literal
 import click
 
 from lorebook_api.client import Client
-from lorebook_api.schema import FileChange, IndexReport, IndexRequest, Progress, RootNotice, SearchRequest
+from lorebook_api.schema import FileChange, IndexReport, IndexRequest, Progress, RootNotice
 from lorebook_api.typed import find_roots
-from lorebook_daemon.cli.explain import show_explained
 from lorebook_daemon.cli.options import daemon_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Bars, Screen, printable
 
 SKIPPED_SHOWN = 20
 CHANGES_SHOWN = 10
-EXPLAINED = 10
 
 Instead = Literal["pause", "resume", "forget"]
 
@@ -32,7 +30,6 @@ Instead = Literal["pause", "resume", "forget"]
         "lorebook index ~/taxi ~/notes",
         "lorebook index --watch",
         "lorebook index --pause",
-        'lorebook index --explain "drop null rows"',
     ),
 )
 @click.argument("roots", nargs=-1, metavar="[DIR]...")
@@ -41,7 +38,6 @@ Instead = Literal["pause", "resume", "forget"]
 @click.option("--pause", "instead", flag_value="pause", help="Hold all indexing, until --resume or the daemon's end.")
 @click.option("--resume", "instead", flag_value="resume", help="Let it go on.")
 @click.option("--forget", "instead", flag_value="forget", help="Drop the index of each DIR; the files stay.")
-@click.option("--explain", metavar="QUERY", help="Show why each passage stands where it does, signal by signal.")
 @json_option
 @daemon_option
 def index(
@@ -49,7 +45,6 @@ def index(
     watch: bool,
     full: bool,
     instead: Instead | None,
-    explain: str | None,
     as_json: bool,
     start: bool,
 ) -> None:
@@ -58,15 +53,13 @@ def index(
     Only what changed is read again. .gitignore and .lorebookignore hold. Asking does this by itself;
     use it to have it done before the first question.
     """
-    if sum((watch, full, instead is not None, explain is not None)) > 1:
-        raise click.UsageError("--watch, --full, --pause, --resume, --forget and --explain go one at a time.")
+    if sum((watch, full, instead is not None)) > 1:
+        raise click.UsageError("--watch, --full, --pause, --resume and --forget go one at a time.")
     if watch and as_json:
         raise click.UsageError("--json prints one document, --watch never ends: leave one out.")
     screen = Screen()
     if instead is not None:
         _do_instead(instead, screen, roots, as_json, start)
-    elif explain is not None:
-        _explain(screen, explain, roots, as_json, start)
     elif watch:
         _watch(screen, reach(screen, start), IndexRequest(find_roots(roots), watch=True))
     else:
@@ -103,17 +96,6 @@ def _do_instead(instead: Instead, screen: Screen, roots: tuple[str, ...], as_jso
         told["paused"] = False
     if as_json:
         click.echo(json.dumps(told))
-
-
-def _explain(screen: Screen, query: str, roots: tuple[str, ...], as_json: bool, start: bool) -> None:
-    if not query.strip():
-        raise click.BadParameter("the query is empty.", param_hint="--explain")
-    request = SearchRequest(query, find_roots(roots), EXPLAINED, explain=True)
-    response = reach(screen, start).search(request)
-    if as_json:
-        click.echo(json.dumps(asdict(response), indent=2))
-    else:
-        show_explained(screen, response, request.roots)
 
 
 def _run(screen: Screen, client: Client, request: IndexRequest) -> list[IndexReport]:

@@ -107,19 +107,10 @@ def test_the_index_of_a_folder_that_is_gone_can_be_dropped(run: Run, fake: FakeD
     assert run("index", "--forget").exit_code == 2
 
 
-@pytest.mark.parametrize("words", [("--watch", "--full"), ("--pause", "--explain", "x"), ("--explain", " ")])
+@pytest.mark.parametrize("words", [("--watch", "--full"), ("--pause", "--watch")])
 def test_what_excludes_each_other_is_wrong_usage(run: Run, fake: FakeDaemon, words: tuple[str, ...]) -> None:
     assert run("index", *words).exit_code == 2
     assert not fake.of("/api/index")
-
-
-def test_explain_is_a_table_and_one_document(run: Run, fake: FakeDaemon) -> None:
-    table = run("index", "--explain", "fare per km").stdout.splitlines()
-    assert table[0].split() == ["#", "passage", "words", "fused", "definition", "score"]
-    assert table[1].split() == ["1", "src/fare.py:10-12", "0.800", "(2)", "0.400", "(1)", "0.500"]
-    (result,) = json.loads(run("index", "--explain", "fare per km", "--json").stdout)["results"]
-    assert [step["name"] for step in result["steps"]] == ["words", "fused", "definition"]
-    assert fake.of("/api/search")[0].body["explain"] is True
 
 
 def test_status(run: Run, fake: FakeDaemon) -> None:
