@@ -178,7 +178,9 @@ def _unpack(archive: Path, folder: Path) -> Path:
     if not folder.is_dir():
         drafts = _fresh(folder.with_name("source-draft"))
         with tarfile.open(archive) as file:
-            file.extractall(drafts, filter="data")
+            # Python 3.11.0 to 3.11.3 know no filters, and take what is in the file as it is.
+            file.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+            file.extractall(drafts)
         drafts.replace(folder)
     found = [path for path in folder.iterdir() if path.is_dir()]
     if len(found) != 1:
