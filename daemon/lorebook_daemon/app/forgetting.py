@@ -16,8 +16,8 @@ from lorebook_daemon.engine.diskblocks import drop_all_files, drop_files, passag
 from lorebook_daemon.engine.kvplace import kv_root
 from lorebook_daemon.index.lately import gone_passages, index_folders, settle
 from lorebook_daemon.index.passage import Passage
+from lorebook_daemon.index.records import Gone
 from lorebook_daemon.index.storage import index_folder
-from lorebook_daemon.index.store import Gone
 
 log = logging.getLogger(__name__)
 

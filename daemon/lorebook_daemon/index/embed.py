@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
@@ -54,6 +53,8 @@ class MiniLM:
     dimensions = 384
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
+        import onnxruntime  # heavy, and not needed by who only names passages
+
         model, tokenizer = folder / "model.onnx", folder / "tokenizer.json"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

@@ -11,7 +11,7 @@ from pathspec import GitIgnoreSpec
 from lorebook_api.errors import BadRequest
 from lorebook_api.schema import Filters, Kind
 from lorebook_daemon.index.grammars import LANGUAGES
-from lorebook_daemon.index.store import FileRow
+from lorebook_daemon.index.records import FileRow
 
 FileTest = Callable[[str, FileRow], bool]
 """Takes a file's path and what is known of it; tells whether its passages may be found."""

@@ -160,12 +160,14 @@ class Grammar:
     names: Query | None
     """Captures, as `name`, the names that a file defines."""
 
-    def defined(self, tree: Tree) -> list[tuple[int, str]]:
-        """Return `(row, name)` for each name that the file defines, in the file's order; rows are 0-based."""
+    def defined(self, tree: Tree, source: bytes) -> list[tuple[int, str]]:
+        """Return `(row, name)` for each name that the source of the tree defines, in its order; rows are 0-based."""
         if self.names is None:
             return []
         nodes = QueryCursor(self.names).captures(tree.root_node).get("name", [])
-        return sorted((node.start_point.row, (node.text or b"").decode("utf-8", "replace")) for node in nodes)
+        # Not node.text: a tree that was parsed chunk by chunk copies a chunk for each.
+        spans = ((node.start_point.row, source[node.start_byte : node.end_byte]) for node in nodes)
+        return sorted((row, name.decode("utf-8", "replace")) for row, name in spans)
 
     def opens(self, node: Node) -> bool:
         """Whether a passage should rather begin at this node than hold it in its middle."""

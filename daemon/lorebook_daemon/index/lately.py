@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from lorebook_api.errors import Conflict, NotFound, StorageFailed
 from lorebook_daemon.index.passage import Passage
+from lorebook_daemon.index.records import FORMAT, Gone
 from lorebook_daemon.index.storage import DATABASE, Damaged, storage
-from lorebook_daemon.index.store import FORMAT, Gone, Store
+from lorebook_daemon.index.store import Store
 
 T = TypeVar("T")
 

@@ -1,159 +1,259 @@
-"""BM25 over passages: rank-bm25's BM25Plus, kept as a sparse matrix of terms by passages.
+"""BM25 over passages: rank-bm25's BM25Plus, kept as lists of passages by term.
 
-The matrix holds how often a term stands in a passage; idf and the norm of each passage follow from it in
-milliseconds. So a change of some passages leaves all other rows as they are, and every score is exact.
+The lists hold how often a term stands in a passage; idf and the norm of each passage follow from it in
+milliseconds. So a change of some passages leaves all other entries as they are, and every score is exact.
 BM25Plus adds a constant to every passage, `delta * idf` for each term; it cannot change an order and is left
 out, so that a passage with none of the terms scores zero.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
-from zipfile import BadZipFile
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from lorebook_api.errors import Unusable
 from lorebook_api.schema import Kind
+from lorebook_daemon.index.arrays import read_arrays, write_arrays
+from lorebook_daemon.index.bags import KINDS, Bags, Hashes, term_hash
 from lorebook_daemon.index.passage import Passage
-from lorebook_daemon.index.tokens import passage_terms
 
 K1 = 1.5
 B = 0.75
 
-_KINDS: tuple[Kind, ...] = get_args(Kind)
+_LONG = 4096  # entries; shorter lists are added up quicker than it is found out that they need not be
 
 Ids = NDArray[np.int64]
+Places = NDArray[np.int32]
 Scores = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+Item = TypeVar("Item", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
 class Lexical:
-    """An index of passages by their terms; it never changes, `updated` returns another.
+    """An index of passages by their terms; it never changes, `joined` and `without` return others.
 
-    `counts` is a CSR matrix, row = term, column = passage; `ids[column]` is the passage's id.
+    `hashes` are the terms' (see `bags.term_hash`) and rise. From `starts[row]` to `starts[row + 1]`, `places` says in
+    which passages the term stands, rising, and `counts` how often; no list is empty. `ids`, `kinds` and
+    `lengths` (terms in all) tell of each passage by its place. The order of the fields is that of the file.
     """
 
-    terms: dict[str, int]
-    counts: Any
+    hashes: Hashes
+    starts: Ids
     ids: Ids
+    places: Places
+    lengths: NDArray[np.uint32]
+    counts: NDArray[np.uint16]
     kinds: NDArray[np.uint8]
 
     @classmethod
     def build(cls, rows: Iterable[tuple[int, Passage]]) -> Lexical:
         """Return the index of `rows`, pairs of a passage's id and the passage."""
-        terms: dict[str, int] = {}
-        pointers, columns, times = array("q", [0]), array("i"), array("i")
-        ids, kinds = array("q"), array("B")
-        for key, passage in rows:
-            counts = passage_terms(passage)
-            columns.extend(terms.setdefault(term, len(terms)) for term in counts)
-            times.extend(counts.values())
-            pointers.append(len(columns))
-            ids.append(key)
-            kinds.append(_KINDS.index(passage.kind))
-        by_passage = sparse.csr_array(
-            (np.array(times, np.int32), np.array(columns, np.int32), pointers), shape=(len(ids), len(terms))
-        )
-        return cls(terms, by_passage.T.tocsr(), np.array(ids, np.int64), np.array(kinds, np.uint8))
+        ids: list[int] = []
 
-    def updated(self, removed: Collection[int], added: Iterable[tuple[int, Passage]]) -> Lexical:
-        """Return the index without the ids in `removed` and with `added`; an id in both is replaced."""
-        kept = ~np.isin(self.ids, np.fromiter(removed, np.int64, len(removed)))
-        new = Lexical.build(added)
-        terms = dict(self.terms)
-        rows = np.array([terms.setdefault(term, len(terms)) for term in new.terms], np.int64)
-        old_counts = self.counts[:, kept]
-        old_counts.resize((len(terms), old_counts.shape[1]))
-        new_counts = new.counts.tocoo()
-        new_counts = sparse.csr_array(
-            (new_counts.data, (rows[new_counts.row], new_counts.col)), shape=(len(terms), len(new.ids))
+        def passages() -> Iterable[Passage]:
+            for key, passage in rows:
+                ids.append(key)
+                yield passage
+
+        bags = Bags.of(passages())
+        return cls.of(ids, bags)
+
+    @classmethod
+    def of(cls, ids: Sequence[int], bags: Bags) -> Lexical:
+        """Return the index of passages with these ids and bags."""
+        by_term = bags.counts.tocsc()
+        return cls(
+            hashes=bags.hashes,
+            starts=by_term.indptr.astype(np.int64),
+            ids=np.array(ids, np.int64),
+            places=by_term.indices.astype(np.int32, copy=False),
+            lengths=np.asarray(bags.counts.sum(axis=1, dtype=np.uint32)),
+            counts=by_term.data,
+            kinds=bags.kinds,
         )
-        joined = sparse.hstack([old_counts, new_counts], format="csr", dtype=np.int32)
-        living = np.diff(joined.indptr) > 0
-        names = [term for term, lives in zip(terms, living, strict=True) if lives]
+
+    def without(self, ids: Collection[int]) -> Lexical:
+        """Return the index without these passages; ids that are not there are passed over."""
+        kept = ~np.isin(self.ids, np.fromiter(ids, np.int64, len(ids)))
+        if kept.all():
+            return self
+        entries = kept[self.places]
+        sizes = np.add.reduceat(entries, self.starts[:-1], dtype=np.int64)
+        new_place = (np.cumsum(kept) - 1).astype(np.int32)
+        living = sizes > 0
         return Lexical(
-            {term: row for row, term in enumerate(names)},
-            joined[living],
-            np.concatenate([self.ids[kept], new.ids]),
-            np.concatenate([self.kinds[kept], new.kinds]),
+            hashes=self.hashes[living],
+            starts=_starts(sizes[living]),
+            ids=self.ids[kept],
+            places=new_place[self.places[entries]],
+            lengths=self.lengths[kept],
+            counts=self.counts[entries],
+            kinds=self.kinds[kept],
+        )
+
+    def joined(self, other: Lexical) -> Lexical:
+        """Return the index of these passages and, behind them, those of `other`, which are none of these."""
+        if not len(other.ids) or not len(self.ids):
+            return self if len(self.ids) else other
+        hashes = np.union1d(self.hashes, other.hashes)
+        own, others = np.zeros(len(hashes), np.int64), np.zeros(len(hashes), np.int64)
+        own[np.searchsorted(hashes, self.hashes)] = np.diff(self.starts)
+        at = np.searchsorted(hashes, other.hashes)
+        others[at] = np.diff(other.starts)
+        starts = _starts(own + others)
+        # Where the entries of `other` come to lie: behind those that its term has here.
+        shift = (starts[:-1] + own)[at] - other.starts[:-1]
+        behind = np.repeat(shift, np.diff(other.starts)) + np.arange(len(other.places))
+        return Lexical(
+            hashes=hashes,
+            starts=starts,
+            ids=np.concatenate([self.ids, other.ids]),
+            places=_woven(self.places, other.places + np.int32(len(self.ids)), behind),
+            lengths=np.concatenate([self.lengths, other.lengths]),
+            counts=_woven(self.counts, other.counts, behind),
+            kinds=np.concatenate([self.kinds, other.kinds]),
         )
 
     def save(self, file: Path) -> None:
         """Write the index to `file` as it stands; who calls sees to it that a half-written one is never read."""
-        text = np.frombuffer("\n".join(self.terms).encode(), np.uint8)
-        parts = {"data": self.counts.data, "indices": self.counts.indices, "indptr": self.counts.indptr}
-        with file.open("wb") as out:
-            np.savez(out, terms=text, ids=self.ids, kinds=self.kinds, **parts)
+        write_arrays(file, {name: getattr(self, name) for name in _FIELDS})
 
     @classmethod
     def load(cls, file: Path) -> Lexical:
-        """Return the index that `save` wrote; raises Unusable where the file is missing, cut or something else."""
+        """Return the index that `save` wrote, mapped; raises Unusable where the file is missing, cut or another."""
         try:
-            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as parts:
-                names = parts["terms"].tobytes().decode()
-                terms = {term: row for row, term in enumerate(names.split("\n") if names else [])}
-                arrays = (parts["data"], parts["indices"], parts["indptr"])
-                counts = sparse.csr_array(arrays, shape=(len(terms), len(parts["ids"])))
-                return cls(terms, counts, parts["ids"], parts["kinds"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise Unusable(f"{file} is no word index ({error}).", "Make it anew: lorebook index --full") from error
+            return cls(**read_arrays(file, _FIELDS))
+        except Unusable as error:
+            raise Unusable(f"There is no word index: {error}", error.hint) from error
 
     def of_kind(self, kind: Kind) -> Mask:
-        """Return which passages, by position, are of this kind."""
-        return np.equal(self.kinds, _KINDS.index(kind))
+        """Return which passages, by place, are of this kind."""
+        return np.equal(self.kinds, KINDS.index(kind))
+
+    def held_by(self, term: str) -> int:
+        """Return how many passages hold the term."""
+        row = self._row(term)
+        return 0 if row is None else int(self.starts[row + 1] - self.starts[row])
 
     def scores(self, terms: Sequence[str]) -> Scores:
-        """Return the score of every passage, by position; a term that stands in `terms` twice counts twice."""
+        """Return the score of every passage, by place; a term that stands in `terms` twice counts twice."""
         scores = np.zeros(len(self.ids))
-        for term, times in Counter(terms).items():
-            row = self.terms.get(term)
-            if row is None:
-                continue
-            span = slice(self.counts.indptr[row], self.counts.indptr[row + 1])
-            columns, counts = self.counts.indices[span], self.counts.data[span]
-            scores[columns] += times * self._idf(len(columns)) * counts * (K1 + 1) / (self._norms[columns] + counts)
+        for part in self._lists(terms):
+            scores[part.places] += self._worth(part, slice(None))
         return scores
 
     def top(self, terms: Sequence[str], n: int, among: Mask | None = None) -> tuple[Ids, Scores]:
         """Return ids and scores of the best `n` passages that hold any of the terms; equals in index order.
 
-        `among` says, by position, which passages may come (see `of_kind`); without it all may.
+        `among` says, by place, which passages may come (see `of_kind`); without it all may.
         """
-        scores = self.scores(terms)
-        if among is not None:
-            scores[~among] = 0.0
-        found = np.flatnonzero(scores)
+        found, scores = self._found(terms, n, among)
         if len(found) > n:
-            found = found[scores[found] >= np.partition(scores[found], -n)[-n]]
-        best = found[np.argsort(-scores[found], kind="stable")][:n]
-        return self.ids[best], scores[best]
+            best = scores >= np.partition(scores, -n)[-n]
+            found, scores = found[best], scores[best]
+        order = np.lexsort((found, -scores))[:n]
+        return self.ids[found[order]], scores[order]
 
     def full_score(self, terms: Sequence[str]) -> float:
         """Return what a passage of average length scores that holds each of the terms once.
 
         A term that no passage holds counts as the rarest: a question whose words are unknown here finds little.
         """
-        rows = (self.terms.get(term) for term in terms)
-        return sum(self._idf(1 if row is None else self._held_by(row)) for row in rows)
+        return sum(self._idf(self.held_by(term) or 1) for term in terms)
 
-    def _held_by(self, row: int) -> int:
-        return int(self.counts.indptr[row + 1] - self.counts.indptr[row])
+    def _found(self, terms: Sequence[str], n: int, among: Mask | None) -> tuple[Places, Scores]:
+        """Return places, each once, and scores of passages among which the best `n` are.
+
+        MaxScore (Turtle and Flood 1995): rare terms come first, and once all that the common ones can add would not
+        lift a new passage among the best `n`, they are looked up for the passages that are there, and not walked.
+        """
+        lists = self._lists(terms)
+        scores = np.zeros(len(self.ids))
+        found = np.empty(0, np.int32)
+        rest = sum(part.weight for part in lists) * (K1 + 1)  # no entry is worth more than its weight times that
+        for nth, part in enumerate(lists):
+            if len(part.places) > _LONG and len(found) >= n:
+                best = np.partition(scores[found], -n)[-n]
+                if rest < best:
+                    found = np.sort(found[scores[found] + rest >= best])
+                    return found, self._completed(found, scores[found], lists[nth:])
+            new = part.places[scores[part.places] == 0.0]
+            found = np.concatenate([found, new if among is None else new[among[new]]])
+            scores[part.places] += self._worth(part, slice(None))
+            rest -= part.weight * (K1 + 1)
+        return found, scores[found]
+
+    def _completed(self, found: Places, scores: Scores, lists: Sequence[_List]) -> Scores:
+        """Return the scores of `found`, which rise, with what the `lists` add to them."""
+        for part in lists:
+            at = np.searchsorted(part.places, found)
+            at[at == len(part.places)] = 0
+            held = np.flatnonzero(part.places[at] == found)
+            scores[held] += self._worth(part, at[held])
+        return scores
+
+    def _lists(self, terms: Sequence[str]) -> list[_List]:
+        """Return the lists of those terms that any passage holds, the rarest first."""
+        lists = []
+        for term, times in Counter(terms).items():
+            row = self._row(term)
+            if row is not None:
+                span = slice(int(self.starts[row]), int(self.starts[row + 1]))
+                weight = times * self._idf(span.stop - span.start)
+                lists.append(_List(self.places[span], self.counts[span], weight))
+        return sorted(lists, key=lambda part: len(part.places))
+
+    def _worth(self, part: _List, entries: slice | NDArray[np.int64]) -> Scores:
+        counts = part.counts[entries].astype(np.float64)
+        worth: Scores = counts / (self._norms[part.places[entries]] + counts)
+        worth *= part.weight * (K1 + 1)
+        return worth
+
+    def _row(self, term: str) -> int | None:
+        wanted = np.uint64(term_hash(term))
+        row = int(np.searchsorted(self.hashes, wanted))
+        return row if row < len(self.hashes) and self.hashes[row] == wanted else None
 
     def _idf(self, held_by: int) -> float:
         return float(np.log((len(self.ids) + 1) / held_by))
 
     @cached_property
     def _norms(self) -> Scores:
-        lengths = np.asarray(self.counts.sum(axis=0), np.float64).ravel()
-        norms: Scores = K1 * (1 - B + B * lengths / lengths.mean())
+        norms: Scores = K1 * (1 - B + B * self.lengths / self.lengths.mean())
         return norms
+
+
+@dataclass(frozen=True, eq=False)
+class _List:
+    """The passages that hold one term of a question, how often, and what the term weighs."""
+
+    places: Places
+    counts: NDArray[np.uint16]
+    weight: float
+
+
+_FIELDS = tuple(field.name for field in fields(Lexical))
+
+
+def _starts(sizes: Ids) -> Ids:
+    """Return where lists of these sizes begin that lie one behind the other, and where the last one ends."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+
+
+def _woven(own: NDArray[Item], others: NDArray[Item], behind: Ids) -> NDArray[Item]:
+    """Return `others` at the positions `behind`, and `own` in order at all other positions."""
+    whole = np.empty(len(own) + len(others), own.dtype)
+    is_own = np.ones(len(whole), np.bool_)
+    is_own[behind] = False
+    whole[behind] = others
+    whole[is_own] = own
+    return whole

@@ -13,9 +13,10 @@ from lorebook_api.schema import Kind, RootInfo
 from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
+from lorebook_daemon.index.records import FORMAT, Meta
 from lorebook_daemon.index.search import Hit, Searcher
 from lorebook_daemon.index.storage import DATABASE, Damaged, storage
-from lorebook_daemon.index.store import FORMAT, Meta, Store
+from lorebook_daemon.index.store import Store
 from lorebook_daemon.index.vectors import Vectors
 
 T = TypeVar("T")

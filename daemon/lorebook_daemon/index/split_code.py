@@ -24,7 +24,8 @@ def split_code(unit: Unit, path: str) -> list[Passage]:
     enclosing classes, functions or keys are added to the context, outermost first.
     """
     known = grammar(unit.language)
-    tree = parse(known, unit.text.encode("utf-8", "replace")) if known else None
+    source = unit.text.encode("utf-8", "replace")
+    tree = parse(known, source) if known else None
     if known is None or tree is None:
         return split_lines(unit, path)
     sheet = Sheet(unit.text)
@@ -36,7 +37,7 @@ def split_code(unit: Unit, path: str) -> list[Passage]:
             starts[0] = start
     ends = [*(piece.first for piece in starts[1:]), len(sheet.rows)]
     pieces = [piece.until(stop) for piece, stop in zip(starts, ends, strict=True)]
-    return passages(unit, path, sheet, fit(sheet, pack(sheet, pieces)), known.defined(tree))
+    return passages(unit, path, sheet, fit(sheet, pack(sheet, pieces)), known.defined(tree, source))
 
 
 def _starts(

@@ -43,7 +43,7 @@ class Sheet:
 
     def __init__(self, text: str) -> None:
         self.rows = text.split("\n")
-        self._ends = [0, *accumulate(len(row) + 1 for row in self.rows)]
+        self._ends = [0, *accumulate([len(row) + 1 for row in self.rows])]
 
     def size(self, first: int, stop: int) -> int:
         """Return the characters of rows `first` to `stop - 1`, line ends included."""

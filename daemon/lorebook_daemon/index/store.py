@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,13 +14,11 @@ import numpy as np
 
 from lorebook_api.errors import NotFound
 from lorebook_api.schema import Kind
-from lorebook_daemon.index.embed import Matrix, passage_text
-from lorebook_daemon.index.passage import Cell, Passage
+from lorebook_daemon.index.embed import Matrix
+from lorebook_daemon.index.passage import Passage
+from lorebook_daemon.index.records import FORMAT, FileRow, Gone, Meta, Row, unpacked
 from lorebook_daemon.index.storage import DATABASE, Damaged, Derived, storage
 from lorebook_daemon.index.walk import FileStat
-
-FORMAT = 4
-"""Raise it whenever the tables, or what loaders and splitters make of a file, change: indexes are then made anew."""
 
 _META = "CREATE TABLE IF NOT EXISTS meta (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL);"
 _TABLES = """
@@ -64,50 +61,12 @@ _IN_FILES = "file IN (SELECT value FROM json_each(?))"
 _OF_KIND = "kind IN (SELECT value FROM json_each(?))"
 _IN_LANGUAGE = "language IN (SELECT value FROM json_each(?))"
 _WITH_TAG = "EXISTS (SELECT 1 FROM json_each(cell, '$[5]') own JOIN json_each(?) asked ON own.value = asked.value)"
+_PUT = "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _VECTOR = "SELECT p.id, v.vector FROM passages p JOIN vectors v ON v.key = p.key"
 _MANY = 500
 _SPARE_KEYS = 1000
 _MOST_GONE = 20_000
 """Passages that went are listed up to so many; from there on everything counts as gone."""
-
-
-@dataclass(frozen=True)
-class Meta:
-    """What the index is: `generation` moves with every change that a reader must follow; 0 means never finished."""
-
-    format: int = FORMAT
-    root: str = ""
-    max_file_mb: int = 0
-    generation: int = 0
-    files: int = 0
-    passages: int = 0
-    lexical: Derived | None = None
-    embedder: str = ""
-    vectors: int = 0
-    nearest: Derived | None = None
-    updated: str = ""
-    device: int = 0
-    """Where the root lay when it was last looked at (`st_dev`); 0 is not known."""
-
-
-@dataclass(frozen=True)
-class Gone:
-    """Passages that went: the first of a list that `Store.settle` takes them from; `last` is how far they go in it."""
-
-    last: int
-    passages: tuple[Passage, ...]
-    everything: bool = False
-    """It is not known which ones went: all that were ever there may have."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileRow:
-    """A file as it was when it was read; `why` says why it has no passages."""
-
-    id: int
-    stamp: tuple[int, int, int]
-    sha256: bytes
-    why: str | None
 
 
 class Store:
@@ -213,19 +172,18 @@ class Store:
         rows = self._db.execute("SELECT path, id, mtime_ns, ctime_ns, size, sha256, why FROM files")
         return {path: FileRow(key, (mtime, ctime, size), sha, why) for path, key, mtime, ctime, size, sha, why in rows}
 
-    def put_file(self, stat: FileStat, sha256: bytes, why: str | None, passages: Iterable[Passage]) -> None:
-        """Write a file and its passages in place of what was there for its path."""
+    def put_file(self, stat: FileStat, sha256: bytes, why: str | None, rows: Sequence[Row]) -> range:
+        """Write a file and its passages in place of what was there for its path; return the ids of the passages."""
         self.remove_file(stat.path)
-        row = (stat.path, *stat.stamp, sha256, why)
-        cursor = self._db.execute(
-            "INSERT INTO files (path, mtime_ns, ctime_ns, size, sha256, why) VALUES (?, ?, ?, ?, ?, ?)", row
-        )
-        self._db.executemany(
-            "INSERT INTO passages (file, key, start_line, end_line, text, kind, language, context, defines, uses, "
-            "cell) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(cursor.lastrowid, *_packed(passage)) for passage in passages],
-        )
-        self._db.execute(_COME_BACK, (stat.path, cursor.lastrowid))
+        file = self._db.execute(
+            "INSERT INTO files (path, mtime_ns, ctime_ns, size, sha256, why) VALUES (?, ?, ?, ?, ?, ?)",
+            (stat.path, *stat.stamp, sha256, why),
+        ).lastrowid
+        first = self.last_id() + 1
+        ids = range(first, first + len(rows))
+        self._db.executemany(_PUT, [(key, file, *row) for key, row in zip(ids, rows, strict=True)])
+        self._db.execute(_COME_BACK, (stat.path, file))
+        return ids
 
     def touch(self, stat: FileStat) -> None:
         """Note a new stamp for a file whose content is the same."""
@@ -235,6 +193,8 @@ class Store:
 
     def remove_file(self, path: str) -> None:
         """Delete a file and its passages, which are then `gone`; nothing happens where it is not there."""
+        if self._db.execute("SELECT 1 FROM files WHERE path = ?", (path,)).fetchone() is None:
+            return
         self._db.execute(_GO, (path,))
         self._db.execute("DELETE FROM passages WHERE file = (SELECT id FROM files WHERE path = ?)", (path,))
         self._db.execute("DELETE FROM files WHERE path = ?", (path,))
@@ -250,13 +210,13 @@ class Store:
 
     def passages_after(self, last_id: int) -> Iterator[tuple[int, Passage]]:
         """Yield the passages with an id above `last_id`, by id; above 0 is all."""
-        return map(_unpacked, self._db.execute(f"{_PASSAGE} WHERE p.id > ? ORDER BY p.id", (last_id,)))
+        return map(unpacked, self._db.execute(f"{_PASSAGE} WHERE p.id > ? ORDER BY p.id", (last_id,)))
 
     def passages(self, ids: Sequence[int]) -> Mapping[int, Passage]:
         """Return passages by id, in the order asked for; an id that is gone is left out."""
         found: dict[int, Passage] = {}
         for part in _parts(ids):
-            found.update(map(_unpacked, self._db.execute(f"{_PASSAGE} WHERE p.id IN ({_marks(part)})", part)))
+            found.update(map(unpacked, self._db.execute(f"{_PASSAGE} WHERE p.id IN ({_marks(part)})", part)))
         return {key: found[key] for key in ids if key in found}
 
     def recent(self, since_ns: int, most: int) -> list[tuple[int, Passage]]:
@@ -265,7 +225,7 @@ class Store:
             f"{_PASSAGE.replace('p.id', 'f.mtime_ns', 1)} WHERE f.mtime_ns >= ? ORDER BY f.mtime_ns DESC, p.id LIMIT ?",
             (since_ns, most),
         )
-        return list(map(_unpacked, rows))
+        return list(map(unpacked, rows))
 
     def ids_where(
         self,
@@ -290,7 +250,7 @@ class Store:
 
     def passages_of(self, path: str) -> list[Passage]:
         """Return a file's passages in order, none where it is not there."""
-        return [passage for _, passage in map(_unpacked, self._db.execute(f"{_PASSAGE} WHERE f.path = ?", (path,)))]
+        return [passage for _, passage in map(unpacked, self._db.execute(f"{_PASSAGE} WHERE f.path = ?", (path,)))]
 
     # passages that went, until what was made of them elsewhere is gone too
 
@@ -302,7 +262,7 @@ class Store:
             return None
         return Gone(
             last=rows[-1][0],
-            passages=tuple(_unpacked(row)[1] for row in rows if row[1] is not None),
+            passages=tuple(unpacked(row)[1] for row in rows if row[1] is not None),
             everything=any(row[1] is None for row in rows),
         )
 
@@ -393,42 +353,6 @@ def _connect(folder: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
     connection.execute("PRAGMA secure_delete = ON")  # what a person deleted does not stay in free pages
     connection.execute("PRAGMA synchronous = FULL")  # derived files are deleted only after their successor is safe
     return connection
-
-
-def passage_key(passage: Passage) -> bytes:
-    """Return what a vector is kept under: passages that embed the same text share it."""
-    return hashlib.sha256(passage_text(passage).encode("utf-8", "replace")).digest()[:16]
-
-
-def _packed(passage: Passage) -> tuple[Any, ...]:
-    cell = passage.cell
-    place = _json((cell.id, cell.index, cell.type, cell.execution_count, cell.shows, cell.tags)) if cell else None
-    lists = map(_json, (passage.context, passage.defines, passage.uses))
-    lines = (passage.start_line, passage.end_line, _storable(passage.text))
-    return (passage_key(passage), *lines, passage.kind, passage.language, *lists, place)
-
-
-def _json(values: tuple[Any, ...]) -> str:
-    return _storable(json.dumps(values, ensure_ascii=False)) if values else "[]"
-
-
-def _unpacked(row: tuple[Any, ...]) -> tuple[int, Passage]:
-    key, path, start, end, text, kind, language, context, defines, uses, cell = row
-    place = _cell(*json.loads(cell)) if cell else None
-    return key, Passage(path, start, end, text, kind, language, _names(context), _names(defines), _names(uses), place)
-
-
-def _cell(id: str, index: int, type: str, execution_count: int | None, shows: str, tags: list[str]) -> Cell:
-    return Cell(id, index, type, execution_count, shows, tuple(tags))
-
-
-def _names(packed: str) -> tuple[str, ...]:
-    return tuple(json.loads(packed)) if packed != "[]" else ()
-
-
-def _storable(text: str) -> str:
-    """Return the text with half characters, which JSON can spell but UTF-8 cannot, as question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _parts(ids: Sequence[int]) -> Iterator[list[int]]:

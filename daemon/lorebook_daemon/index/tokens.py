@@ -50,7 +50,12 @@ def parts(word: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1 << 17)
 def terms_of(word: str) -> tuple[str, ...]:
-    """Return the search terms of one word: its stemmed parts and, where there are several, the word as a whole."""
+    """Return the search terms of one word: its stemmed parts and, where there are several, the word as a whole.
+
+    A mark (see `definition_term`) is a term as it is.
+    """
+    if word.startswith(_DEFINES):
+        return (word,)
     if _UNSPACED.search(word):
         return tuple(word[at : at + 2] for at in range(max(1, len(word) - 1)))
     pieces = parts(word)
@@ -66,19 +71,22 @@ def question_terms(question: str) -> list[str]:
     return [term for word in kept or every for term in terms_of(word)]
 
 
-def passage_terms(passage: Passage) -> Counter[str]:
-    """Return how often each term stands in a passage: its text, its file's stem twice, its folders, its context.
+def passage_words(passage: Passage) -> list[str]:
+    """Return the words of a passage: its text's, its file's stem twice, its folders', its context's.
 
-    The names that it defines count once more each, under a mark of their own (see `definition_term`).
+    The names that it defines come once more each, under a mark of their own (see `definition_term`).
     """
-    path = PurePosixPath(passage.path)
-    place = " ".join((path.stem, path.name, *path.parent.parts[-_FOLDERS:], *passage.context))
-    counts: Counter[str] = Counter()
-    for word, times in Counter(words(f"{passage.text}\n{place}")).items():
-        for term in terms_of(word):
-            counts[term] += times
-    counts.update(definition_term(name) for name in passage.defines)
-    return counts
+    found = words(passage.text)
+    found += _place_words(passage.path)
+    for line in passage.context:
+        found += words(line)
+    found += map(definition_term, passage.defines)
+    return found
+
+
+def passage_terms(passage: Passage) -> Counter[str]:
+    """Return how often each term stands in a passage: each of `passage_words` counts for all its terms."""
+    return Counter(term for word in passage_words(passage) for term in terms_of(word))
 
 
 def definition_term(name: str) -> str:
@@ -100,6 +108,12 @@ def inner_identifiers(question: str) -> list[str]:
 
 def _is_name(word: str) -> bool:
     return ("_" in word.strip("_") or (len(parts(word)) > 1 and not word.isupper())) and not word[0].isdigit()
+
+
+@lru_cache(maxsize=64)
+def _place_words(path: str) -> tuple[str, ...]:
+    place = PurePosixPath(path)
+    return tuple(words(" ".join((place.stem, place.name, *place.parent.parts[-_FOLDERS:]))))
 
 
 def file_words(paths: Iterable[str]) -> set[str]:

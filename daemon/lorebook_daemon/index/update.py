@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
 from lorebook_api.errors import NotFound, Unusable
 from lorebook_api.schema import FileChange, IndexReport, Progress, Skipped
 from lorebook_daemon.index.area import Area
-from lorebook_daemon.index.intake import Taken, take
+from lorebook_daemon.index.bags import Bags
+from lorebook_daemon.index.batch import Ready, Wanted
 from lorebook_daemon.index.lexical import Lexical
+from lorebook_daemon.index.readers import ready
+from lorebook_daemon.index.records import FORMAT, FileRow, Meta, passage_key
 from lorebook_daemon.index.storage import Damaged, erase, is_whole, lock, storage, sweep, write_derived
-from lorebook_daemon.index.store import FORMAT, FileRow, Meta, Store, passage_key
+from lorebook_daemon.index.store import Store
 from lorebook_daemon.index.unsaved import Unsaved, drop_all_unsaved, unsaved_in
 from lorebook_daemon.index.walk import FileStat, check_root, walk
 
@@ -25,7 +30,6 @@ log = logging.getLogger(__name__)
 Report = Callable[[Progress], None]
 
 _MANY = 20_000  # files; a home folder or a whole disk has more, a project seldom
-_REBUILD_SHARE = 0.5  # from here on, building the word index anew costs less than mending it
 _TOLD = 50
 """Files that a report names one by one; its counts are of all."""
 
@@ -61,6 +65,7 @@ def update(
     max_file_mb: int,
     full: bool = False,
     paths: Collection[str] | None = None,
+    alone: bool = False,
     report: Report,
 ) -> IndexReport:
     """Bring files, passages and the word index of `root` up to date in `folder`; vectors are left to `embed_missing`.
@@ -68,18 +73,18 @@ def update(
     Only new and changed files are read; `full` reads all. With `paths` (see `Area.of`) it is looked only where
     something happened to these; what is skipped elsewhere is then not told. Nothing is visible to readers before all
     is done, so that an end at any moment leaves the state before. An exception from `report` ends the work so.
-    Raises NotFound or BadRequest for `root`, Conflict while another process is at it, StorageFailed where `folder`
-    cannot be written.
+    Many files are read by several processes, but by this one where `alone` is set. Raises NotFound or BadRequest for
+    `root`, Conflict while another process is at it, StorageFailed where `folder` cannot be written.
     """
     top = check_root(root)
     with lock(folder, top):
         try:
             area = None if full or paths is None else Area.of(paths)
-            return _Update(top, folder, max_file_mb, full, report, area=area).run()
+            return _Update(top, folder, max_file_mb, full, report, area=area, alone=alone).run()
         except Damaged as error:
             log.warning("index of %s was damaged: %s", top, error)
             erase(folder)
-        renewal = _Update(top, folder, max_file_mb, full, report, after_damage=True)
+        renewal = _Update(top, folder, max_file_mb, full, report, after_damage=True, alone=alone)
         renewal.tally.notices.append("The index was damaged and has been made anew.")
         try:
             return renewal.run()
@@ -199,10 +204,12 @@ class _Update:
         report: Report,
         after_damage: bool = False,
         area: Area | None = None,
+        alone: bool = False,
     ) -> None:
         self.top, self.folder, self.max_file_mb, self.full, self.report = top, folder, max_file_mb, full, report
         self.after_damage = after_damage
         self.area = area
+        self.alone = alone
         self.unsaved = unsaved_in(folder)
         self.tally = _Tally()
         self.began = time.perf_counter()
@@ -234,11 +241,10 @@ class _Update:
             check_mounted(self.top, meta, changes, len(known))
         before, last_id = store.passage_ids(), store.last_id()
         self._remove(store, changes.gone)
-        self._read(
-            store, changes.fresh, known, {known[path].sha256: path for path in changes.gone if known[path].sha256}
-        )
+        moved = {known[path].sha256: path for path in changes.gone if known[path].sha256}
+        new = self._read(store, changes.fresh, known, moved)
         store.bound_gone()
-        self._index_words(store, before, last_id)
+        self._index_words(store, before, last_id, new)
         return self._report(store, changes.skipped)
 
     def _remove(self, store: Store, gone: tuple[str, ...]) -> None:
@@ -254,52 +260,64 @@ class _Update:
         fresh: tuple[FileStat, ...],
         known: Mapping[str, FileRow],
         gone: Mapping[bytes, str],
-    ) -> None:
-        """Read what is new or changed; `gone` are the paths of files that went, by their hashes."""
+    ) -> Lexical:
+        """Read what is new or changed, and return its words; `gone` are files that went, by their hashes."""
         what = _reading(len(fresh))
-        for done, stat in enumerate(fresh):
+        seen = {} if self.full else {path: row.sha256 for path, row in known.items()}
+        wanted = [Wanted(stat, seen.get(stat.path, b""), self._typed(stat)) for stat in fresh]
+        ids: list[int] = []
+        bags: list[Bags] = []
+        done = 0
+        with closing(ready(wanted, self.alone)) as batches:
             self.report(Progress(what, done, len(fresh)))
-            row = known.get(stat.path)
-            try:
-                taken = take(stat, b"" if row is None or self.full else row.sha256, self._typed(stat))
-            except FileNotFoundError:  # it went since it was found
-                self._remove(store, (stat.path,) if row else ())
-                continue
-            if row is not None and row.sha256 == taken.sha256 and not self.full:
-                store.touch(taken.stat)
-                continue
-            self._put(store, taken, row, gone.get(taken.sha256))
-        self.report(Progress(what, len(fresh), len(fresh)))
+            for batch in batches:
+                for file in batch.files:
+                    ids += self._take(store, file, known.get(file.stat.path), gone)
+                bags.append(batch.bags)
+                done += len(batch.files)
+                self.report(Progress(what, done, len(fresh)))
+        return Lexical.of(ids, Bags.join(bags))
+
+    def _take(self, store: Store, file: Ready, row: FileRow | None, gone: Mapping[bytes, str]) -> Sequence[int]:
+        """Let the database follow a file, and return the ids of its new passages."""
+        if file.went:  # since it was found
+            self._remove(store, (file.stat.path,) if row else ())
+            return ()
+        if row is not None and row.sha256 == file.sha256 and not self.full:
+            store.touch(file.stat)
+            return ()
+        return self._put(store, file, row, gone.get(file.sha256))
 
     def _typed(self, stat: FileStat) -> Unsaved | None:
         """Return what stands for the file, where its stamp says so."""
         typed = self.unsaved.get(stat.path)
         return typed if typed is not None and stat.ctime_ns < 0 else None
 
-    def _put(self, store: Store, taken: Taken, row: FileRow | None, was: str | None) -> None:
+    def _put(self, store: Store, file: Ready, row: FileRow | None, was: str | None) -> Sequence[int]:
         """Write a file; where it has another one's content, which is no longer there, it takes over its vectors."""
-        path = taken.stat.path
-        store.put_file(taken.stat, taken.sha256, taken.why, taken.passages)
+        path = file.stat.path
+        ids = store.put_file(file.stat, file.sha256, file.why, file.rows)
         self.tally.stirred = True
         # A new file that cannot be read is told of as skipped, and is not among the files either.
-        self.tally.added += row is None and taken.why is None
-        self.tally.changed += row is not None and row.sha256 != taken.sha256
+        self.tally.added += row is None and file.why is None
+        self.tally.changed += row is not None and row.sha256 != file.sha256
         if row is None and was is not None:
-            pairs = [(passage_key(replace(each, path=was)), passage_key(each)) for each in taken.passages]
-            store.share_vectors(pairs)
+            passages = store.passages_of(path)
+            store.share_vectors((passage_key(replace(each, path=was)), passage_key(each)) for each in passages)
             self.tally.files.pop(was, None)
             self._tell(path, "moved", was)
-        elif row is None and taken.why is None:
+        elif row is None and file.why is None:
             self._tell(path, "added")
-        elif row is not None and row.sha256 != taken.sha256:
+        elif row is not None and row.sha256 != file.sha256:
             self._tell(path, "changed")
+        return ids
 
     def _tell(self, path: str, how: Literal["added", "changed", "removed", "moved"], was: str = "") -> None:
         if len(self.tally.files) < _TOLD:
             self.tally.files[path] = FileChange(path, how, was)
 
-    def _index_words(self, store: Store, before: set[int], last_id: int) -> None:
-        """Write the word index anew where passages changed or the file cannot be read."""
+    def _index_words(self, store: Store, before: set[int], last_id: int, new: Lexical) -> None:
+        """Write the word index where passages changed or it cannot be read; `new` holds those above `last_id`."""
         device = self.top.stat().st_dev
         meta = replace(store.meta, root=str(self.top), max_file_mb=self.max_file_mb, device=device)
         old = self._load_words(meta)
@@ -308,12 +326,11 @@ class _Update:
             return
         self.report(Progress("indexing words"))
         now = store.passage_ids()
-        if old is not None and len(before ^ now) <= _REBUILD_SHARE * len(now):
-            lexical = old.updated(before - now, store.passages_after(last_id))
-        else:
-            lexical = Lexical.build(store.passages_after(0))
+        if old is None:
+            old = Lexical.build(takewhile(lambda row: row[0] <= last_id, store.passages_after(0)))
+        lexical = old.without(before - now).joined(new)
         generation = meta.generation + 1
-        derived = write_derived(self.folder, f"lexical-{generation}.npz", lexical.save)
+        derived = write_derived(self.folder, f"lexical-{generation}.words", lexical.save)
         store.meta = replace(
             meta,
             generation=generation,

@@ -120,7 +120,13 @@ class Worker:
         root, folder = Path(job.root), Path(job.folder)
         self._pace.limit(job.cpu_percent)
         report = update(
-            root, folder, max_file_mb=job.max_file_mb, full=job.full, paths=job.paths, report=self._progress
+            root,
+            folder,
+            max_file_mb=job.max_file_mb,
+            full=job.full,
+            paths=job.paths,
+            alone=job.cpu_percent < 100,  # of what this process takes
+            report=self._progress,
         )
         self._lines.send("indexed", report=asdict(report))
         vectors = 0

@@ -24,7 +24,7 @@ from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.app.writing_ahead import Ahead
 from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.passage import Passage
-from lorebook_daemon.index.store import Gone
+from lorebook_daemon.index.records import Gone
 from lorebook_daemon.models.shelf import LocalModel
 from lorebook_daemon.settings import Settings
 from tiny_models import tiny_llama

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from rank_bm25 import BM25Plus
 
 from lorebook_api.errors import Unusable
+from lorebook_daemon.index import lexical
 from lorebook_daemon.index.lexical import K1, B, Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.tokens import passage_terms, question_terms
@@ -47,31 +50,46 @@ def test_top_ten_is_that_of_rank_bm25(corpus, question):
 
 @given(corpora, corpora, st.data(), questions)
 @settings(max_examples=60)
-def test_updated_equals_built_anew(corpus, extra, data, question):
+def test_changed_equals_built_anew(corpus, extra, data, question):
     old, new = rows(corpus), rows(extra, first=100)
     removed = data.draw(st.sets(st.sampled_from([key for key, _ in old])))
-    updated = Lexical.build(old).updated(removed, new)
+    changed = Lexical.build(old).without(removed).joined(Lexical.build(new))
     anew = Lexical.build([row for row in old if row[0] not in removed] + new)
-    assert updated.terms.keys() == anew.terms.keys()
-    assert updated.ids.tolist() == anew.ids.tolist()
+    for name in ("hashes", "starts", "places", "counts", "ids", "kinds", "lengths"):
+        ours, theirs = getattr(changed, name), getattr(anew, name)
+        assert ours.dtype == theirs.dtype
+        assert ours.tolist() == theirs.tolist()
     terms = question_terms(question)
-    np.testing.assert_array_equal(updated.scores(terms), anew.scores(terms))
+    np.testing.assert_array_equal(changed.scores(terms), anew.scores(terms))
 
 
 def test_an_id_removed_and_added_is_replaced():
-    index = Lexical.build(rows(["alpha"])).updated([0], rows(["beta"]))
+    index = Lexical.build(rows(["alpha"])).without([0]).joined(Lexical.build(rows(["beta"])))
     assert index.top(["alpha"], 5)[0].tolist() == []
     assert index.top(["beta"], 5)[0].tolist() == [0]
+
+
+@given(corpora, questions, st.integers(1, 8), st.data())
+def test_long_lists_that_are_only_looked_up_give_the_same_top(corpus, question, n, data):
+    index, terms = Lexical.build(rows(corpus * 3)), question_terms(question)
+    among = np.array(data.draw(st.lists(st.booleans(), min_size=len(index.ids), max_size=len(index.ids))), bool)
+    scores = np.where(among, index.scores(terms), 0.0)
+    ids, best = index.top(terms, n, among)
+    with patch.object(lexical, "_LONG", 0):
+        looked_up, as_good = index.top(terms, n, among)
+    order = np.lexsort((np.arange(len(scores)), -scores.round(9)))[: min(n, np.count_nonzero(scores))]
+    assert looked_up.tolist() == ids.tolist() == index.ids[order].tolist()
+    np.testing.assert_allclose(as_good, best, atol=1e-12)
 
 
 @given(corpora)
 @settings(max_examples=20)
 def test_saved_and_loaded_is_the_same(tmp_path_factory, corpus):
-    file = tmp_path_factory.mktemp("lexical") / "words.npz"
+    file = tmp_path_factory.mktemp("lexical") / "words"
     index = Lexical.build(rows(corpus, kind="doc"))
     index.save(file)
     loaded = Lexical.load(file)
-    assert loaded.terms == index.terms
+    assert [loaded.held_by(term) for term in ("alpha", "row")] == [index.held_by(term) for term in ("alpha", "row")]
     assert loaded.of_kind("doc").all()
     np.testing.assert_array_equal(loaded.scores(["alpha", "row"]), index.scores(["alpha", "row"]))
 
@@ -79,12 +97,14 @@ def test_saved_and_loaded_is_the_same(tmp_path_factory, corpus):
 def test_nothing_indexed(tmp_path):
     index = Lexical.build([])
     assert index.top(["alpha"], 5)[0].tolist() == []
-    index.save(tmp_path / "words.npz")
-    assert Lexical.load(tmp_path / "words.npz").updated([], rows(["alpha"])).top(["alpha"], 5)[0].tolist() == [0]
+    index.save(tmp_path / "words")
+    assert Lexical.load(tmp_path / "words").joined(Lexical.build(rows(["alpha"]))).held_by("alpha") == 1
 
 
 def test_all_removed():
-    assert Lexical.build(rows(["alpha", "beta"])).updated([0, 1], []).terms == {}
+    emptied = Lexical.build(rows(["alpha", "beta"])).without([0, 1])
+    assert (len(emptied.ids), len(emptied.hashes), emptied.starts.tolist()) == (0, 0, [0])
+    assert emptied.top(["alpha"], 5)[0].tolist() == []
 
 
 def test_only_passages_with_a_term_are_found_and_equals_come_in_order():
@@ -107,7 +127,7 @@ def test_full_score_is_reached_by_a_passage_that_holds_all():
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:100], lambda data: b"not an archive" * 9])
 def test_damaged_file_is_unusable(tmp_path, damage):
-    file = tmp_path / "words.npz"
+    file = tmp_path / "words"
     Lexical.build(rows(["alpha"])).save(file)
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(Unusable, match="word index"):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import fakes
 from lorebook_api.errors import BadRequest, Conflict, NotFound, StorageFailed, Unusable
 from lorebook_api.home import find_home
-from lorebook_daemon.index import store
+from lorebook_daemon.index import records, store
 from lorebook_daemon.index.embedding import embed_missing
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.opened import OpenIndex
@@ -75,8 +75,8 @@ def test_a_root_becomes_an_index_and_a_second_run_finds_nothing_to_do(root, fold
 def test_only_what_changed_is_read(root, folder, monkeypatch):
     bring_up(root, folder)
     read = []
-    real = store.passage_key
-    monkeypatch.setattr(store, "passage_key", lambda passage: read.append(passage.path) or real(passage))
+    real = records.passage_key
+    monkeypatch.setattr(records, "passage_key", lambda passage: read.append(passage.path) or real(passage))
     (root / "a.py").write_text("def gamma():\n    return 3\n")
     (root / "c.md").write_text("# New\n\nnewcomer\n")
     assert is_stale(root, folder) == 2

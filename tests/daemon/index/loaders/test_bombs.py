@@ -97,7 +97,7 @@ def test_a_file_that_is_let_through_and_takes_too_much_is_skipped_and_the_rest_g
     tight = Child(Bounds(seconds=60, megabytes=200, look_s=0.02))
     monkeypatch.setattr(running_apart, "kept_child", lambda: tight)
     try:
-        report = update(root, tmp_path / "index", max_file_mb=20, report=lambda progress: None)
+        report = update(root, tmp_path / "index", max_file_mb=20, alone=True, report=lambda progress: None)
     finally:
         tight.close()
     assert [(one.path, one.why) for one in report.skipped] == [

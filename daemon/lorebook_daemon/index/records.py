@@ -1,0 +1,104 @@
+"""What an index keeps: what it is, its files, its passages as rows and back, and the passages that went."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lorebook_daemon.index.embed import passage_text
+from lorebook_daemon.index.passage import Cell, Passage
+from lorebook_daemon.index.storage import Derived
+
+FORMAT = 5
+"""Raise it whenever the tables, or what loaders and splitters make of a file, change: indexes are then made anew."""
+
+Row = tuple[bytes, int, int, str, str, str, str, str, str, str | None]
+"""A passage without id and file: key, lines, text, kind, language, context, defined and used names, cell."""
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What the index is: `generation` moves with every change that a reader must follow; 0 means never finished."""
+
+    format: int = FORMAT
+    root: str = ""
+    max_file_mb: int = 0
+    generation: int = 0
+    files: int = 0
+    passages: int = 0
+    lexical: Derived | None = None
+    embedder: str = ""
+    vectors: int = 0
+    nearest: Derived | None = None
+    updated: str = ""
+    device: int = 0
+    """Where the root lay when it was last looked at (`st_dev`); 0 is not known."""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """Passages that went: the first of a list that `Store.settle` takes them from; `last` is how far they go in it."""
+
+    last: int
+    passages: tuple[Passage, ...]
+    everything: bool = False
+    """It is not known which ones went: all that were ever there may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file as it was when it was read; `why` says why it has no passages."""
+
+    id: int
+    stamp: tuple[int, int, int]
+    sha256: bytes
+    why: str | None
+
+
+def passage_key(passage: Passage) -> bytes:
+    """Return what a vector is kept under: passages that embed the same text share it."""
+    return hashlib.sha256(passage_text(passage).encode("utf-8", "replace")).digest()[:16]
+
+
+def packed(passage: Passage) -> Row:
+    """Return the row of a passage."""
+    cell = passage.cell
+    place = _json((cell.id, cell.index, cell.type, cell.execution_count, cell.shows, cell.tags)) if cell else None
+    return (
+        passage_key(passage),
+        passage.start_line,
+        passage.end_line,
+        _storable(passage.text),
+        passage.kind,
+        passage.language,
+        _json(passage.context),
+        _json(passage.defines),
+        _json(passage.uses),
+        place,
+    )
+
+
+def _json(values: tuple[Any, ...]) -> str:
+    return _storable(json.dumps(values, ensure_ascii=False)) if values else "[]"
+
+
+def unpacked(row: tuple[Any, ...]) -> tuple[int, Passage]:
+    """Return the id and the passage of a row that holds them, without its key: id, path, lines, text and so on."""
+    key, path, start, end, text, kind, language, context, defines, uses, cell = row
+    place = _cell(*json.loads(cell)) if cell else None
+    return key, Passage(path, start, end, text, kind, language, _names(context), _names(defines), _names(uses), place)
+
+
+def _cell(id: str, index: int, type: str, execution_count: int | None, shows: str, tags: list[str]) -> Cell:
+    return Cell(id, index, type, execution_count, shows, tuple(tags))
+
+
+def _names(packed: str) -> tuple[str, ...]:
+    return tuple(json.loads(packed)) if packed != "[]" else ()
+
+
+def _storable(text: str) -> str:
+    """Return the text with half characters, which JSON can spell but UTF-8 cannot, as question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
