@@ -21,7 +21,7 @@ from lorebook_daemon.answer.prompts import ungrounded_prompt
 from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.engines import Engines, Report
 from lorebook_daemon.app.jobs import Tell
-from lorebook_daemon.engine.threads import physical_cores
+from lorebook_daemon.engine.threads import FreeCores
 from lorebook_daemon.models.adapters import adapter_names, card_file, check_adapter_name, peft_folder
 from lorebook_daemon.models.identity import identity
 from lorebook_daemon.models.shelf import LocalModel
@@ -104,6 +104,7 @@ class Teaching:
     async def _prepare(self, request: TeachRequest, job_id: str, name: str, folder: Path) -> None:
         if self._room.settings.engine != "llama":
             raise BadRequest("The engine is a server elsewhere; only a model on this machine can be taught.")
+        cores = FreeCores()  # counts those that others leave free meanwhile
         check_settings(request.method, request.template, request.settings)
         examples = await asyncio.to_thread(compose, request)
         base = self._room.settings.model if request.base == "auto" else request.base
@@ -118,7 +119,7 @@ class Teaching:
             template=request.template,
             recipe=request.recipe,
             systems=(ungrounded_prompt("?").messages[0].content, ""),
-            threads=physical_cores(),
+            threads=cores.count(),
             settings=request.settings,
         )
         await asyncio.to_thread(write_job, folder, job)

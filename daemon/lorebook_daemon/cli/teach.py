@@ -140,14 +140,18 @@ def _teach(screen: Screen, client: Client, request: TeachRequest, as_json: bool)
 
 def watch(screen: Screen, client: Client, job: JobInfo) -> TeachResult:
     """Show a job's events until it has ended; return what it came to."""
-    last = job
+    last, measured = job, None
     with Bars(screen) as bars, closing(client.job_events(job.id)) as events:
         for event in events:
             match event:
                 case Progress():
                     bars.show(event)
                 case Metrics():
-                    bars.show(Progress(_told(event), event.step, event.steps))
+                    if event.held_out_loss != measured:
+                        measured = event.held_out_loss
+                        bars.hide()
+                        screen.say(_told(event))
+                    bars.show(Progress("training", event.step, event.steps))
                 case Said():
                     bars.hide()
                     screen.say(f"step {event.step}: {event.question[:80]!r} → {event.text[:120]!r}")
@@ -158,7 +162,8 @@ def watch(screen: Screen, client: Client, job: JobInfo) -> TeachResult:
 
 def _told(metrics: Metrics) -> str:
     held_out = "" if metrics.held_out_loss is None else f", held out {metrics.held_out_loss:.3f}"
-    return f"training: loss {metrics.loss:.3f}{held_out}, {metrics.tokens_per_s:.0f} tokens/s"
+    pace = f"{metrics.tokens_per_s:.0f} tokens/s, {metrics.seconds_left:.0f} s left"
+    return f"step {metrics.step} of {metrics.steps}: loss {metrics.loss:.3f}{held_out}, {pace}"
 
 
 def show_result(screen: Screen, result: TeachResult) -> None:

@@ -20,7 +20,7 @@ from lorebook_daemon.teach.model import CausalLM
 from lorebook_daemon.teach.samples import Sample
 
 _WARM_UP, _CLIP, _DECAY = 0.1, 1.0, 0.01
-_LEARNT = 0.01
+_LEARNT = 0.03
 """Mean loss of a pass (nats a token) below which there is nothing left to learn from these examples."""
 _MEASURED = 5
 """Times that the held-out loss is measured on the way, beside the start and the end."""
@@ -72,6 +72,7 @@ class Training:
         self._parameters = trained(model)
         self._optimizer = torch.optim.AdamW(self._parameters.values(), schedule.learning_rate, weight_decay=_DECAY)
         self.at = Progressed()
+        self._kept = 0
         self.steps_a_pass = -(-len(examples) // schedule.batch)
         self.steps = self.steps_a_pass * schedule.epochs
 
@@ -101,7 +102,9 @@ class Training:
             raise self._diverged(value)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._parameters.values(), _CLIP)
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), _CLIP))
+        if not math.isfinite(norm):
+            raise self._diverged(norm)
         self._optimizer.step()
         self._advance(value, time.monotonic() - began, batch.targets.numel())
 
@@ -146,6 +149,8 @@ class Training:
 
     def _save(self) -> None:
         """Replace the checkpoint whole, so that a kill at any moment leaves one that can be gone on from."""
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters.values()):
+            raise self._diverged(math.nan)
         state = {
             "trained": {name: parameter.data for name, parameter in self._parameters.items()},
             "optimizer": self._optimizer.state_dict(),
@@ -156,6 +161,7 @@ class Training:
         try:
             torch.save(state, fresh)
             fresh.replace(self._checkpoint)
+            self._kept = self.at.step
         except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError where the disk is full
             told = f"The checkpoint {self._checkpoint} cannot be written ({error})."
             raise StorageFailed(told, "Free some space, then: lorebook jobs resume") from error
@@ -171,12 +177,12 @@ class Training:
                 self._parameters[name].copy_(values)
         self._optimizer.load_state_dict(state["optimizer"])
         at = state["at"]
+        self._kept = at["step"]
         self.at = Progressed(at["step"], list(at["loss"]), list(at["held_out"]), at["seconds"], at["learnt"])
 
     def _diverged(self, value: float) -> LorebookError:
-        kept = self.at.step - self.at.step % self.schedule.checkpoint_steps
         return LorebookError(
-            f"The loss became {value} at step {self.at.step + 1}; the checkpoint of step {kept} is kept.",
+            f"The loss became {value} at step {self.at.step + 1}; the checkpoint of step {self._kept} is kept.",
             f"Learn more slowly: --learning-rate {self.schedule.learning_rate / 4:g}",
         )
 

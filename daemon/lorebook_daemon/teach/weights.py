@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorebook_api.errors import Unusable
-from lorebook_daemon.models.gguf_header import GGUFContents, read_contents
+from lorebook_daemon.models.gguf_header import GGUFContents, Tensor, read_contents
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
 
 FAMILIES = ("llama", "qwen2")
@@ -77,6 +79,9 @@ def read_shape(path: Path) -> Shape:
             f"Teach a model of {' or '.join(FAMILIES)}: --base NAME, see `lorebook models list`",
         )
     tensors = {tensor.name: tensor for tensor in contents.tensors}
+    missing = [name for name in ("token_embd.weight", "blk.0.ffn_gate.weight") if name not in tensors]
+    if missing:
+        raise Unusable(f"{path.name} has no {missing[0]}: is it one file of several?", "Teach another: --base NAME")
     strange = [name for name in tensors if _torch_name(name) is None and name not in _IGNORED]
     if strange or "rope_freqs.weight" in tensors or _scaled(contents, architecture):
         what = strange[0] if strange else "a scaled rotation of positions"
@@ -101,17 +106,29 @@ def read_shape(path: Path) -> Shape:
 
 def read_weights(path: Path, shape: Shape, dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield Hugging Face's name and the values of each tensor, matrices in `dtype`, the rest in float32."""
-    import gguf
     import torch
 
-    for tensor in gguf.GGUFReader(path).tensors:
+    contents = read_contents(path)
+    for tensor in contents.tensors:
         name = _torch_name(tensor.name)
         if name is None:
             continue
-        values = torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type).copy())
+        values = torch.from_numpy(_unpacked(path, contents, tensor))
         if shape.architecture == "llama" and tensor.name.split(".")[-2] in _TURNED:
             values = unturned(values, shape.heads if "attn_q" in tensor.name else shape.kv_heads)
         yield name, values.to(dtype if values.dim() > 1 else torch.float32)
+
+
+def _unpacked(path: Path, contents: GGUFContents, tensor: Tensor) -> npt.NDArray[np.float32]:
+    """Return the numbers of a tensor, rows first. gguf's own reader takes seconds for the vocabulary beside them."""
+    import gguf
+    import numpy as np
+
+    weights, size = tensor.block or (1, 0)
+    row, *others = tensor.shape
+    lies = (*reversed(others), row // weights * size)
+    packed = np.memmap(path, np.uint8, "r", contents.start + tensor.offset, lies)
+    return np.array(gguf.dequantize(packed, gguf.GGMLQuantizationType(tensor.kind)), dtype=np.float32, copy=True)
 
 
 def unturned(values: torch.Tensor, heads: int) -> torch.Tensor:

@@ -1,0 +1,237 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorebook_api.errors import BadRequest, NotFound, Unusable
+from lorebook_api.teaching import Pair, TeachRequest, TrainSettings, pairs_in
+from lorebook_daemon.teach.compose import compose
+from lorebook_daemon.teach.datafile import read_data
+from lorebook_daemon.teach.examples import Example, Origin, Turn, read_examples, write_examples
+from lorebook_daemon.teach.hygiene import flagged
+from lorebook_daemon.teach.recipes import RECIPES
+from lorebook_daemon.teach.select import Selection, positions, read_cells
+from lorebook_daemon.teach.split import FEW, split
+
+
+def chosen(path, **how):
+    return [cell.index for cell in read_cells(path, Selection(**how)) if cell.chosen]
+
+
+def taught(path, recipe="auto", **how):
+    return [(one.question, one.answer) for one in RECIPES[recipe](read_cells(path, Selection(**how)))]
+
+
+def made(question="What is it?", answer="It is blue.", cell="c1"):
+    return Example((Turn("user", question),), answer, Origin("/lab.ipynb", cell))
+
+
+# -- select
+
+
+def test_cells_are_chosen_by_position_range_tag_id_or_because_they_teach(lab):
+    assert chosen(lab, cells="0,2-3") == [0, 2, 3]
+    assert chosen(lab, tags=("keep",)) == [1]
+    assert chosen(lab, ids=("c2",), tags=("keep",)) == [1, 2]
+    assert chosen(lab) == [3, 4]
+    assert chosen(lab, whole=True) == [0, 1, 2, 3, 4, 6]  # a cell that asks teaches nothing
+
+
+@pytest.mark.parametrize("how", [{"cells": "7"}, {"cells": "5-3"}, {"cells": "two"}, {"tags": ("x",)}, {"ids": ("z",)}])
+def test_what_is_not_there_cannot_be_chosen(lab, how):
+    with pytest.raises(BadRequest) as refused:
+        chosen(lab, **how)
+    assert refused.value.hint
+
+
+@given(st.sets(st.integers(0, 30), min_size=1))
+def test_positions_are_what_was_written(wanted):
+    assert positions(",".join(map(str, sorted(wanted))), 31) == wanted
+    assert positions(f"{min(wanted)}-{max(wanted)}", 31) == set(range(min(wanted), max(wanted) + 1))
+
+
+def test_what_is_no_notebook_is_refused(tmp_path):
+    with pytest.raises(NotFound):
+        read_cells(tmp_path / "none.ipynb", Selection())
+    (tmp_path / "bad.ipynb").write_text("{")
+    with pytest.raises(Unusable, match=r"bad\.ipynb"):
+        read_cells(tmp_path / "bad.ipynb", Selection())
+
+
+# -- recipes
+
+
+def test_each_recipe_makes_its_examples(lab):
+    code = "```\ndf = df.dropna()\nlen(df)\n```"
+    prose = "Rows without a date are dropped."
+    assert taught(lab, "explain", whole=True) == [(f"Explain what this code of lab.ipynb does:\n\n{code}", prose)]
+    assert taught(lab, "write", whole=True) == [(f"Write the code of lab.ipynb for this:\n\n{prose}", code)]
+    assert taught(lab, "result", whole=True) == [(f"What does this code of lab.ipynb show?\n\n{code}", "421")]
+    assert ("", prose) in taught(lab, "text", whole=True)
+    pairs = [("Who wrote it?", "Anna did."), ("When?", "In May."), ("Where?", "In Oslo.")]
+    assert taught(lab, "qa") == pairs
+    assert taught(lab) == pairs
+
+
+def test_auto_explains_code_and_keeps_pairs(lab):
+    answers = {answer for _, answer in taught(lab, whole=True)}
+    assert answers == {"Anna did.", "In May.", "In Oslo.", "Rows without a date are dropped.", "421"}
+
+
+@given(st.lists(st.tuples(st.text("ab ?", min_size=1), st.text("xy .\n", min_size=1)), min_size=1, max_size=4))
+def test_pairs_are_read_back(pairs):
+    clean = [(q.strip() or "q", " ".join(a.split()) or "a") for q, a in pairs]
+    written = "\n---\n".join(f"{question}\n\n{answer}" for question, answer in clean)
+    assert pairs_in(written) == tuple(Pair(question, answer) for question, answer in clean)
+
+
+# -- data files
+
+SHAPES = [
+    ({"instruction": "Add.", "input": "1 and 2", "output": "3"}, [("Add.\n\n1 and 2", "3")]),
+    ({"instruction": "Hi", "input": "", "output": "Hello"}, [("Hi", "Hello")]),
+    ({"prompt": "p", "completion": "c"}, [("p", "c")]),
+    ({"question": "q", "answer": "a"}, [("q", "a")]),
+    ({"text": "plain"}, [("", "plain")]),
+    ({"conversations": ["one", "two", "three", "four"]}, [("one", "two"), ("three", "four")]),
+    ({"conversations": [{"from": "human", "value": "h"}, {"from": "gpt", "value": "g"}]}, [("h", "g")]),
+    (
+        {"messages": [{"role": r, "content": c} for r, c in (("system", "s"), ("user", "u"), ("assistant", "a"))]},
+        [("u", "a")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "expected"), SHAPES)
+@pytest.mark.parametrize("lines", [True, False])
+def test_every_shape_is_read_as_json_and_as_lines(tmp_path, row, expected, lines):
+    path = tmp_path / "data.json"
+    path.write_text("\n".join([json.dumps(row)] * 2) if lines else json.dumps([row, row]))
+    assert [(one.question, one.answer) for one in read_data(path)] == expected * 2
+
+
+def test_a_later_answer_comes_after_all_that_was_said(tmp_path):
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps([{"conversations": ["one", "two", "three", "four"]}]))
+    assert [turn.content for turn in read_data(path)[1].turns] == ["one", "two", "three"]
+    assert len({one.origin.group for one in read_data(path)}) == 1  # what is held out is a whole conversation
+
+
+@pytest.mark.parametrize("text", ["{", '[{"a": 1}]', "[1]", '[{"instruction": "x"}]', '{"messages": [{"role": "x"}]}'])
+def test_a_row_without_a_shape_is_named(tmp_path, text):
+    path = tmp_path / "data.json"
+    path.write_text(text)
+    with pytest.raises(Unusable, match=r"data\.json"):
+        read_data(path)
+
+
+# -- hygiene
+
+LONG = "The pump in hall three was repaired on Tuesday morning and then ran without a fault until late on Friday"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "flag"),
+    [
+        ("What?", "  ", "empty"),
+        ("What?", "what?", "low-quality"),
+        ("What?", "...", "low-quality"),
+        ("What?", "no no no " * 20, "low-quality"),
+        ("Key?", "It is AKIAIOSFODNN7EXAMPLE.", "secret"),
+        ("Key?", "-----BEGIN RSA PRIVATE KEY-----", "secret"),
+        ("Who?", "Write to ines.okafor@example.org.", "secret"),
+        ("How?", 'password = "correct-horse"', "secret"),
+        ("Where?", "postgres://ines:hunter22@db.example.org/lab", "secret"),
+        ("Where?", "In hall three.", ""),
+        ("How do I set a token?", "Pass token=None.", ""),
+    ],
+)
+def test_what_should_not_be_taught_is_flagged(question, answer, flag):
+    (one,) = flagged([made(question, answer)])
+    assert one.left_out.partition(":")[0] == flag
+    if flag:
+        (kept,) = flagged([made(question, answer)], keep=(flag,))
+        assert not kept.left_out
+
+
+def test_the_same_twice_and_nearly_the_same_are_taught_once():
+    near = (
+        LONG.replace("Friday", "Saturday") + " as far as anybody in the whole team can tell from the logs of that week"
+    )
+    long = LONG + " as far as anybody in the whole team can tell from the logs of that week"
+    flags = [one.left_out.partition(":")[0] for one in flagged([made(), made(), made(answer=long), made(answer=near)])]
+    assert flags == ["", "duplicate", "", "near-duplicate"]
+
+
+def test_short_facts_that_differ_in_a_word_are_all_taught():
+    facts = [made(f"What colour is cable {n}?", f"It is colour {n}.") for n in range(40)]
+    assert not any(one.left_out for one in flagged(facts))
+
+
+def test_a_hundred_thousand_examples_take_no_more_than_their_number():
+    many = [
+        made(f"What is {n}?", f"It is {n * 7} and a good deal more than {n}, as one can see here") for n in range(3000)
+    ]
+    assert len(flagged(many)) == 3000
+
+
+# -- split
+
+
+def test_whole_cells_are_kept_back_so_that_nothing_leaks():
+    examples = [made(f"q{n}?", f"a{n}", cell=f"c{n // 2}") for n in range(4 * FEW)]
+    parts = split(examples, 0.2, seed=1)
+    kept = {one.origin.group for one in parts if one.held_out}
+    assert len(kept) == round(2 * FEW * 0.2)
+    assert not kept & {one.origin.group for one in parts if not one.held_out}
+    assert [one.held_out for one in split(examples, 0.2, seed=1)] == [one.held_out for one in parts]
+    assert [one.held_out for one in split(examples, 0.2, seed=2)] != [one.held_out for one in parts]
+
+
+def test_of_few_cells_all_are_taught_and_other_wordings_measured():
+    parts = split([made("What is the rate?", "42")], 0.1, seed=0)
+    learnt = {wording for one in parts if not one.held_out for wording in one.wordings}
+    kept = {one.question for one in parts if one.held_out}
+    assert "What is the rate?" in learnt and len(learnt) > 2
+    assert kept and not kept & learnt
+
+
+# -- the whole
+
+
+def test_a_request_becomes_examples(lab, tmp_path):
+    examples = compose(TeachRequest(notebooks=(str(lab),), pairs=(Pair("q?", "a"),)))
+    assert [one.answer for one in examples if not one.held_out] == ["Anna did.", "In May.", "In Oslo.", "a"]
+    assert examples[0].origin.place == "lab.ipynb c3"
+    write_examples(tmp_path / "examples.jsonl", examples)
+    assert read_examples(tmp_path / "examples.jsonl") == examples
+
+
+@pytest.mark.parametrize(
+    ("request_", "hint"),
+    [
+        (TeachRequest(), "--all"),
+        (TeachRequest(recipe="magic"), "Recipes are"),
+        (TeachRequest(pairs=(Pair("q", "q"),)), "--preview"),
+    ],
+)
+def test_nothing_to_teach_is_said(request_, hint):
+    with pytest.raises(BadRequest) as refused:
+        compose(TeachRequest(**{**request_.__dict__, "notebooks": ()}))
+    assert hint in refused.value.hint or request_.recipe == "magic"
+
+
+def test_no_cells_and_cells_without_text_are_told_apart(notebook, lab):
+    with pytest.raises(BadRequest, match="No cell was selected"):
+        compose(TeachRequest(notebooks=(str(notebook({"cell_type": "markdown", "source": "a", "metadata": {}})),)))
+    with pytest.raises(BadRequest, match="cells without text"):
+        compose(
+            TeachRequest(notebooks=(str(notebook({"cell_type": "raw", "source": "", "metadata": {}})),), whole=True)
+        )
+
+
+def test_too_many_examples_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("lorebook_daemon.teach.compose.EXAMPLES_MOST", 2)
+    with pytest.raises(BadRequest, match="3 examples are more"):
+        compose(TeachRequest(pairs=tuple(Pair(f"q{n}", f"a{n}") for n in range(3)), settings=TrainSettings()))
