@@ -16,6 +16,7 @@ NAMES = (
     "training",
     "context_growth",
     "indexing",
+    "scale",
     "retrieval",
     "notebook_retrieval",
     "answers",
