@@ -19,6 +19,7 @@ from benchmarks.searches import dense, grep, okapi
 from benchmarks.verdict import say
 from lorebook_api.home import find_home
 from lorebook_daemon.index.embed import Embedder, MiniLM
+from lorebook_daemon.index.signals import CELL_SIGNALS
 from lorebook_daemon.models.pull import ensure_embedder
 
 K = 10
@@ -46,7 +47,10 @@ def main() -> None:
     if options.losses:
         _print_losses(queries, asked, searches)
     else:
-        _print_table(queries, {name: _gains(asked, search) for name, search in searches.items()})
+        gains = {name: _gains(asked, search) for name, search in searches.items()}
+        _print_table(queries, gains)
+        if not options.quick:
+            _print_left_out(queries, asked, gains[OURS], embedder)
 
 
 def _embedder() -> Embedder:
@@ -87,6 +91,15 @@ def _print_table(queries: Sequence[Query], gains: Mapping[str, Gains]) -> None:
     print(f"  ours − {best}: {_told(interval(ahead), sign='+')}")
     say(f"NDCG@{K}", float(gains[OURS].mean()), at_least=0.8)
     say(f"NDCG@{K} over the best of grep, BM25, dense", float(ahead.mean()), at_least=0.1)
+
+
+def _print_left_out(queries: Sequence[Query], asked: Corpus, whole: Gains, embedder: Embedder) -> None:
+    """Print what each signal of cells brings: ours less ours without it, on each part of the queries."""
+    for name in CELL_SIGNALS:
+        brought = whole - _gains(asked, ours(asked, embedder, {name}))
+        parts = {split: brought[[query.split == split for query in queries]] for split in SPLITS}
+        told = "; ".join(f"{split} {_told(interval(each), sign='+')}" for split, each in parts.items() if len(each))
+        print(f"  {name} brings: {told}")
 
 
 def _told(measured: Interval, sign: str = "") -> str:

@@ -1,5 +1,7 @@
 """NDCG@10 and milliseconds a query of ours and of simple searches, over the same passages, in one run.
 
+Ours is measured whole, by words alone, and without one signal after another; a quick run leaves the signals out.
+
 The sample questions are always asked. Where LOREBOOK_BENCH names a folder with `annotations.txt` and the prepared
 repositories beside it (or in `repos/`), its questions about code are asked too, of passages of code only.
 """
@@ -13,8 +15,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.corpora import Corpus, Kept, Search, ours, repositories, samples
 from benchmarks.engine import parser
+from benchmarks.notebook_retrieval import interval
 from benchmarks.searches import dense, grep, okapi
 from lorebook_api.home import find_home
 from lorebook_daemon.index.embed import Embedder, MiniLM
@@ -28,17 +33,15 @@ ALL_SIGNALS = (*SIGNALS, *CELL_SIGNALS)
 
 def main() -> None:
     """Print a table for each set of questions."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--ablate", action="store_true", help="leave out one signal after another")
-    options = arguments.parse_args()
+    options = parser(__doc__).parse_args()
     folder = None if options.quick else os.environ.get("LOREBOOK_BENCH")
     embedder = MiniLM(ensure_embedder(find_home(), report=lambda progress: None).path)
     print("samples")
-    _table([samples(embedder)], embedder, options.ablate, ranks=True)
+    _table([samples(embedder)], embedder, not options.quick, ranks=True)
     if folder:
         print("development repositories")
         kept = Kept(embedder, Path(folder))
-        _table(list(repositories(Path(folder), kept)), embedder, options.ablate)
+        _table(list(repositories(Path(folder), kept)), embedder, ablate=True)
 
 
 def _table(corpora: list[Corpus], embedder: Embedder, ablate: bool, ranks: bool = False) -> None:
@@ -67,7 +70,8 @@ def _measured(corpora: list[Corpus], make: Callable[[Corpus], Search], ranks: bo
             seconds.append(time.perf_counter() - start)
             gains.append(question.ndcg(found, K))
             places.append(min(question.ranks(found), default=K + 1))
-    told = f"NDCG@{K} {statistics.fmean(gains):.3f}   {1000 * statistics.median(seconds):7.2f} ms"
+    mean, low, high = interval(np.array(gains))
+    told = f"NDCG@{K} {mean:.3f} ({low:.3f} to {high:.3f})   {1000 * statistics.median(seconds):7.2f} ms"
     if not ranks:
         return f"{told}   {len(gains)} questions"
     within = {n: sum(place <= n for place in places) for n in (1, NEAR, K)}
