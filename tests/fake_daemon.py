@@ -339,4 +339,4 @@ if __name__ == "__main__":
 
 
 def _result(asked: Any) -> SearchResult:
-    return replace(RESULT, steps=STEPS) if asked["explain"] else RESULT
+    return replace(RESULT, steps=STEPS) if asked.get("explain") else RESULT

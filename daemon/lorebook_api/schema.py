@@ -126,6 +126,7 @@ class SearchRequest:
     rewrite: Rewrite = "none"
     filters: Filters = field(default_factory=Filters)
     explain: bool = False
+    """Tell with each result how its score came about; without reranking or rewriting."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from lorebook_api.schema import Kind
 
-
 TOO_DEEP = "nested too deep to be read"
 """Why a file is not read that would take a stack as deep as it is."""
 

@@ -8,6 +8,7 @@ import { addIcon, downloadIcon, refreshIcon } from '@jupyterlab/ui-components';
 import { asFailure } from '../../parts/src';
 import { attachCell, attachError, hasFailed } from './cells';
 import type { Choices } from './choices';
+import type { Conversation } from './conversation';
 import { saveText } from './download';
 import type { HttpDoor } from './httpdoor';
 import { bookIcon } from './icon';
@@ -32,6 +33,7 @@ export interface Scene {
   tracker: INotebookTracker;
   door: HttpDoor;
   workspace: Workspace;
+  conversation: Conversation;
   panel: SidePanel;
   choices: () => Choices;
 }
@@ -48,7 +50,7 @@ export function addCommands(scene: Scene): void {
   });
 }
 
-function addPanelCommands({ app, panel }: Scene): void {
+function addPanelCommands({ app, conversation, panel }: Scene): void {
   const { commands } = app;
   commands.addCommand(COMMANDS.open, {
     label: 'Ask About Your Files',
@@ -61,6 +63,7 @@ function addPanelCommands({ app, panel }: Scene): void {
     caption: 'Begin a new conversation',
     icon: addIcon,
     execute: () => {
+      conversation.begin();
       panel.chat.clear();
       app.shell.activateById(panel.id);
     }

@@ -7,6 +7,8 @@ import { EventSourceParserStream } from 'eventsource-parser/stream';
 import {
   asFailure,
   Failure,
+  type Answer,
+  type Attachment,
   type AskEvent,
   type Door,
   type Progress,
@@ -20,6 +22,17 @@ export interface IndexReport {
   root: string;
   files: number;
   passages: number;
+}
+
+/** A question that the daemon keeps, and what came of it: `lorebook_api.conversation.Exchange`. */
+export interface Exchange {
+  id: string;
+  question: string;
+  answer: Answer | null;
+  text: string;
+  error: string;
+  stopped: boolean;
+  attachments: Attachment[];
 }
 
 export type IndexEvent = { event: 'progress'; data: Progress } | { event: 'report'; data: IndexReport };
@@ -45,6 +58,17 @@ export class HttpDoor implements Door {
   async search(query: string, k: number): Promise<SearchResponse> {
     const response = await this.post('api/search', { query, k });
     return (await response.json()) as SearchResponse;
+  }
+
+  /** Returns what was asked and answered in a conversation, oldest first. */
+  async exchanges(conversation: string): Promise<Exchange[]> {
+    const response = await this.request(`api/conversations/${encodeURIComponent(conversation)}`, {});
+    return ((await response.json()) as { exchanges: Exchange[] }).exchanges;
+  }
+
+  /** Takes an exchange and all after it out of a conversation. */
+  async cut(conversation: string, exchange: string): Promise<void> {
+    await this.post(`api/conversations/${encodeURIComponent(conversation)}/cut`, { exchange });
   }
 
   async status(): Promise<Status> {

@@ -9,13 +9,13 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
 import { IStatusBar } from '@jupyterlab/statusbar';
 
-import { asFailure, offerActions, type Actions } from '../../parts/src';
+import { asFailure, offerActions, type Actions, type Turn } from '../../parts/src';
 import { asFields, readChoices } from './choices';
 import { addCommands, COMMANDS } from './commands';
 import { Consent } from './consent';
+import { Conversation } from './conversation';
 import { HttpDoor } from './httpdoor';
 import { insertCell, replaceCell } from './insertion';
-import { Keeper } from './keeper';
 import { Opener } from './opener';
 import { SidePanel } from './panel';
 import { StatusItem } from './status';
@@ -47,7 +47,7 @@ function activate(
 ): void {
   const workspace = Workspace.fromPage();
   const door = new HttpDoor(app.serviceManager.serverSettings);
-  const keeper = new Keeper(state);
+  const conversation = new Conversation(state, door);
   const consent = new Consent(door, workspace);
   const opener = new Opener(documents, workspace);
   let settings: ISettingRegistry.ISettings | null = null;
@@ -60,20 +60,21 @@ function activate(
     door,
     workspace,
     actions,
-    choices: () => asFields(choices()),
+    choices: () => ({ conversation: conversation.id, ...asFields(choices()) }),
+    cut: (turn: Turn) => conversation.cut(turn),
     mayAsk: () => consent.ask(),
-    changed: (turns: Parameters<Keeper['save']>[0]) => {
+    changed: (turns: Turn[]) => {
       app.commands.notifyCommandChanged();
       status?.refresh();
-      void keeper.save(turns);
+      conversation.note(turns);
     }
   };
   const panel = new SidePanel(parts);
-  addCommands({ app, tracker, door, workspace, panel, choices });
+  addCommands({ app, tracker, door, workspace, conversation, panel, choices });
   panel.addButtons(app.commands, [COMMANDS.fresh, COMMANDS.save, COMMANDS.index]);
   app.shell.add(panel, 'right', { rank: 450 });
   restorer?.add(panel, panel.id);
-  void keeper.load().then(turns => panel.chat.restore(turns));
+  panel.onFirstShow(() => void told(conversation.load().then(turns => panel.chat.restore(turns))));
 
   Object.values(COMMANDS).forEach(command => palette?.addItem({ command, category: 'lorebook' }));
   tracker.activeCellChanged.connect(() => app.commands.notifyCommandChanged(COMMANDS.explainError));

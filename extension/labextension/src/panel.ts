@@ -18,6 +18,7 @@ export class SidePanel extends Panel {
   readonly chat: Chat;
 
   private readonly toolbar = new Toolbar();
+  private load: () => void = () => undefined;
 
   constructor(parts: SidePanelParts) {
     super();
@@ -40,9 +41,19 @@ export class SidePanel extends Panel {
     this.addWidget(frame);
   }
 
+  /** Calls `load` when the panel is shown for the first time: the daemon is not started for a panel nobody looks at. */
+  onFirstShow(load: () => void): void {
+    this.load = load;
+  }
+
   /** Puts commands into the panel's toolbar; they must have been added. */
   addButtons(commands: CommandRegistry, ids: string[]): void {
     ids.forEach(id => this.toolbar.addItem(id, new CommandToolbarButton({ commands, id, label: '' })));
+  }
+
+  protected override onAfterShow(): void {
+    this.load();
+    this.load = () => undefined;
   }
 
   protected override onActivateRequest(): void {

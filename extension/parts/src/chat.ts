@@ -7,8 +7,9 @@ import { ContextBar } from './contextbar';
 import { Failure, type Door, type Message, type Question } from './door';
 import { make } from './element';
 import { exportMarkdown } from './export';
+import { newId } from './id';
 import { Transcript } from './transcript';
-import type { Turn } from './turn';
+import type { Turn, TurnView } from './turn';
 
 /** What a chat needs from where it stands. */
 export interface ChatParts {
@@ -18,6 +19,8 @@ export interface ChatParts {
   choices(): Partial<Question>;
   /** Called after every change that is worth keeping, with all turns. */
   changed?(turns: Turn[]): void;
+  /** Called before a turn and all after it go, because its question is asked again, edited or not. */
+  cut?(turn: Turn): Promise<void>;
   /** Asked before each question; false leaves it in the box. */
   mayAsk?(): Promise<boolean>;
   /** What is shown before the first question. */
@@ -78,13 +81,9 @@ export class Chat {
     const attachments = this.context.attachments;
     this.context.clear();
     this.composer.text = '';
-    if (this.editing) {
-      this.transcript.cutFrom(this.editing);
-      this.editing = null;
-    }
-    const turn: Turn = { id: crypto.randomUUID(), question, attachments, state: 'running', text: '' };
-    this.transcript.add(turn);
-    await this.run(turn);
+    const { editing } = this;
+    this.editing = null;
+    await this.begin(question, attachments, editing);
   }
 
   /** Takes the running question back, in both ways that there are. */
@@ -112,10 +111,20 @@ export class Chat {
 
   private async retry(turn: Turn): Promise<void> {
     if (!this.running) {
-      turn.id = crypto.randomUUID(); // the old id may still be in hand
-      this.transcript.viewOf(turn)?.begin();
-      await this.run(turn);
+      await this.begin(turn.question, turn.attachments, turn);
     }
+  }
+
+  /** Asks in a turn of its own, in the place of `instead` where there is one. */
+  private async begin(question: string, attachments: Attachment[], instead: Turn | null): Promise<void> {
+    const turn: Turn = { id: newId(), question, attachments, state: 'running', text: '' };
+    const abort = new AbortController();
+    this.running = { turn, abort };
+    if (instead) {
+      this.transcript.cutFrom(instead);
+      await this.parts.cut?.(instead);
+    }
+    await this.run(this.transcript.add(turn), abort);
   }
 
   private edit(turn: Turn): void {
@@ -128,22 +137,20 @@ export class Chat {
     }
   }
 
-  private async run(turn: Turn): Promise<void> {
-    const abort = new AbortController();
-    this.running = { turn, abort };
+  private async run(view: TurnView, abort: AbortController): Promise<void> {
+    const { turn } = view;
     this.composer.setRunning(true);
     this.parts.changed?.(this.turns);
-    const view = this.transcript.viewOf(turn);
     try {
       for await (const event of this.parts.door.ask(this.questionOf(turn), abort.signal)) {
-        view?.hear(event);
+        view.hear(event);
         this.transcript.follow();
       }
       if (turn.state === 'running') {
         throw new Failure('The answer broke off.', 'Ask again.');
       }
     } catch (error) {
-      view?.fail(abort.signal.aborted ? abort.signal.reason : error);
+      view.fail(abort.signal.aborted ? abort.signal.reason : error);
     } finally {
       this.running = null;
       this.composer.setRunning(false);
@@ -154,7 +161,10 @@ export class Chat {
 
   private questionOf(turn: Turn): Question {
     const { question, attachments, id } = turn;
-    return { ...this.parts.choices(), question, attachments, request_id: id, history: this.historyBefore(turn) };
+    const choices = this.parts.choices();
+    // The daemon has the history of a conversation that it keeps.
+    const history = choices.conversation ? [] : this.historyBefore(turn);
+    return { ...choices, question, attachments, request_id: id, history };
   }
 
   private historyBefore(turn: Turn): Message[] {

@@ -10,6 +10,7 @@ export { codeBlock } from './code';
 export { ContextBar } from './contextbar';
 export { asFailure, Failure, type AskEvent, type Door, type Message, type Question, type Vote } from './door';
 export { make } from './element';
+export { newId } from './id';
 export { icon, type IconName } from './icon';
 export { renderMarkdown } from './markdown';
 export { errorNotice, remark } from './notice';

@@ -35,7 +35,7 @@ export class TurnView {
   readonly element = make('article', { class: 'lb-turn' });
   private readonly body = make('div', { class: 'lb-turn-body' });
   private readonly progress = make('p', { class: 'lb-progress', role: 'status' });
-  private stream = new StreamingText();
+  private readonly stream = new StreamingText();
 
   constructor(
     readonly turn: Turn,
@@ -50,13 +50,9 @@ export class TurnView {
     }
   }
 
-  /** Clears what came of it and waits for events. */
-  begin(): void {
-    this.turn.state = 'running';
+  /** Waits for events. */
+  private begin(): void {
     this.turn.text = '';
-    delete this.turn.answer;
-    delete this.turn.failure;
-    this.stream = new StreamingText();
     this.body.setAttribute('aria-busy', 'true'); // read aloud once it is whole, not word by word
     this.body.replaceChildren(this.progress, this.stream.element);
     this.tell({ what: 'asking', done: 0, total: 0 });
