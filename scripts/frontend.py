@@ -63,7 +63,7 @@ class Workshop:
         folder = self.root / project.folder
         key = make_key((folder / "package-lock.json").read_text(encoding="utf-8"))
         if self.stamps.read(f"{project.name}-packages") != key or not (folder / "node_modules").is_dir():
-            self._npm(f"bringing {project.name}'s packages", folder, ["ci"])
+            self._npm(f"bringing {project.name}'s packages", folder, ["install", "--no-save"])
             self.stamps.mark(f"{project.name}-packages", key)
 
     def _build(self, project: Project, built: Path) -> None:
