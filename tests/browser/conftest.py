@@ -146,8 +146,9 @@ def daemon(lab: Lab) -> Iterator[LabDaemon]:
         yield fake
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
+    """Run the browser for one file of tests: while it runs, Playwright's event loop takes this thread's place."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield browser
