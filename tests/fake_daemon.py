@@ -37,6 +37,7 @@ from lorebook_api.schema import (
     Timings,
     Usage,
 )
+from lorebook_api.teaching import JobInfo, Metrics, Preview, PreviewExample, Said, Segment, TeachResult
 from lorebook_api.version import VERSION
 
 TOKEN = "a-token"
@@ -100,6 +101,22 @@ CONVERSATION = Conversation(
 )
 DAMAGED = AdapterInfo("old", "/models/adapters/old.gguf", 15, damaged="old.gguf is cut short: 0 of 2 MB.")
 
+JOB = JobInfo("j1", "teach", "lab", "waiting", "2030-01-01T00:00:00+00:00")
+TAUGHT = replace(JOB, state="done", result=asdict(TeachResult("j1", "lab", "active", 2, 9.5, 0.08, 0.11)))
+PREVIEW = Preview(
+    (
+        PreviewExample("lab.ipynb c3", (Segment("Who?", 3, False), Segment("Anna.", 2, True)), 5),
+        PreviewExample("lab.ipynb c4", (Segment("Key?", 3, False),), 3, left_out="secret: it holds a token"),
+    ),
+    "echo-1b",
+    "preview",
+    20,
+    40,
+    544,
+    12.0,
+    900.0,
+)
+
 
 def answering(answer: Answer = ANSWER, tokens: tuple[str, ...] = TOKENS) -> list[Any]:
     """Return the script of an ask that goes well."""
@@ -143,6 +160,15 @@ class Scripts:
         default_factory=lambda: [
             ("progress", asdict(Progress("loading echo-1b", 50, 100))),
             ("done", asdict(replace(ADAPTER, loaded=True))),
+        ]
+    )
+    job: list[Any] = field(
+        default_factory=lambda: [
+            ("progress", asdict(Progress("loading the model to teach"))),
+            ("metrics", asdict(Metrics(1, 2, 3.5, 3.0, 100.0, 1.0))),
+            ("said", asdict(Said("Who?", "Anna.", "Anna.", 1))),
+            ("metrics", asdict(Metrics(2, 2, 0.08, 0.11, 120.0, 0.0))),
+            ("done", asdict(TAUGHT)),
         ]
     )
     adapters: tuple[AdapterInfo, ...] = (ADAPTER, DAMAGED)
@@ -270,6 +296,13 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/adapters/import": lambda: self._json(asdict(ADAPTER)),
             "/api/adapters/lab-notes": lambda: self._json(asdict(ADAPTER)),
             "/api/adapters/old": lambda: self._json(asdict(DAMAGED)),
+            "/api/teach": lambda: self._json(asdict(JOB)),
+            "/api/teach/preview": lambda: self._json(asdict(PREVIEW)),
+            "/api/jobs": lambda: self._json({"jobs": [asdict(TAUGHT)]}),
+            "/api/jobs/j1": lambda: self._json(asdict(TAUGHT)),
+            "/api/jobs/j1/events": lambda: self._stream(daemon.scripts.job),
+            "/api/jobs/j1/cancel": lambda: self._json(asdict(replace(JOB, state="cancelled"))),
+            "/api/jobs/j1/resume": lambda: self._json(asdict(JOB)),
             "/api/stop": self._stop,
         }
         if self.path.startswith("/api/conversations"):

@@ -36,6 +36,7 @@ from lorebook_api.schema import (
     ModelInfo,
     OpenRequest,
     Progress,
+    RelatedRequest,
     RootNotice,
     SearchRequest,
     SearchResponse,
@@ -96,6 +97,13 @@ class Client:
     def search(self, request: SearchRequest) -> SearchResponse:
         """Return the ranked passages; a root that is not indexed yet is indexed first, however long that takes."""
         return decode(SearchResponse, self._call("POST", "/api/search", asdict(request), seconds=None))
+
+    def related(self, request: RelatedRequest) -> SearchResponse:
+        """Return the passages nearest to the one at a place, which is not among them; the root is indexed if need be.
+
+        Raises NotFound where no passage stands there.
+        """
+        return decode(SearchResponse, self._call("POST", "/api/related", asdict(request), seconds=None))
 
     def index(self, request: IndexRequest) -> Generator[IndexEvent, None, None]:
         """Yield progress and one IndexReport a root; closing the iterator stops the run.

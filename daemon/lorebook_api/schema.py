@@ -130,6 +130,20 @@ class SearchRequest:
 
 
 @dataclass(frozen=True)
+class RelatedRequest:
+    """Body of `POST /api/related`: a place in a file; passages near to the one that stands there are looked for."""
+
+    path: str
+    """Below the first of the roots that holds it, with `/`."""
+    line: int = 1
+    """1-based, within the cell where there is one."""
+    cell_index: int | None = None
+    """0-based position of a notebook's cell among all."""
+    roots: tuple[str, ...] = ()
+    k: int = 10
+
+
+@dataclass(frozen=True)
 class IndexRequest:
     """Body of `POST /api/index`; progress and reports come as server-sent events."""
 
@@ -410,6 +424,10 @@ class AdapterInfo:
     """Whether the engine has it in memory."""
     scale: float = 0.0
     """How strongly it acts in requests that name no adapters."""
+    status: str = ""
+    """`active` or `candidate` of one that was trained here: whether its training passed the gate."""
+    reason: str = ""
+    """Why it is a candidate."""
 
 
 @dataclass(frozen=True)

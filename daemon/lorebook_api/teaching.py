@@ -13,11 +13,12 @@ ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled", "interrupted")
 
 @dataclass(frozen=True)
 class Pair:
-    """A question and the answer to learn; `cell` is where it was written, where that is known."""
+    """A question and the answer to learn; the cell (its id) and the notebook that it was written in, where known."""
 
     question: str
     answer: str
     cell: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True)

@@ -242,3 +242,23 @@ def test_what_cannot_go_along(shell: InteractiveShell, fake: FakeDaemon, capsys:
     told = capsys.readouterr().err
     assert "--context weather is not known" in told and "no variable 'nothing'" in told
     assert fake.of("/api/ask") == []
+
+
+def test_a_cell_teaches_and_its_job_is_kept(shell: InteractiveShell, fake: FakeDaemon) -> None:
+    cell(shell, "%%teach --name lab\nWho wrote it?\n\nAnna did.")
+    (call,) = fake.of("/api/teach")
+    assert call.body["name"] == "lab" and call.body["pairs"][0]["answer"] == "Anna did."
+    assert shell.user_ns["_teach"].state == "done"
+    assert "lab: done, active" in shell.display_pub.shown[-1][2]["text/plain"]
+
+
+def test_teaching_that_cannot_be_is_one_line_on_stderr(
+    shell: InteractiveShell, fake: FakeDaemon, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    cell(shell, "%teach --cells 2")
+    cell(shell, "%%teach\nno answer")
+    fake.scripts.error = BadRequest("There is nothing to teach.", "Name a notebook.")
+    (tmp_path / "a.jsonl").write_text("{}")
+    cell(shell, f"%teach --data {tmp_path / 'a.jsonl'}")
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("lorebook: ")]
+    assert len(lines) == 3 and "which notebook" in lines[0] and "nothing to teach" in lines[2]

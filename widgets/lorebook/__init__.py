@@ -1,4 +1,4 @@
-"""lorebook in a notebook: `ask` and `search` your own files; `%load_ext lorebook` brings `%ask`, `%%ask`, `%lore`."""
+"""lorebook in a notebook: `ask`, `search` and `teach`; `%load_ext lorebook` brings `%ask`, `%teach` and `%lore`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from lorebook.asking import ask, search
     from lorebook.chatting import Chat, chat
     from lorebook.indexing import IndexView, index
+    from lorebook.job import Job
     from lorebook.results import SearchResults
     from lorebook.searching import SearchBox
+    from lorebook.teaching import teach
 
 __all__ = [
     "Answer",
     "Chat",
     "IndexView",
+    "Job",
     "SearchBox",
     "SearchResults",
     "ask",
@@ -24,6 +27,7 @@ __all__ = [
     "index",
     "load_ipython_extension",
     "search",
+    "teach",
     "unload_ipython_extension",
 ]
 
@@ -31,12 +35,14 @@ _HOMES = {
     "Answer": "lorebook.answer",
     "Chat": "lorebook.chatting",
     "IndexView": "lorebook.indexing",
+    "Job": "lorebook.job",
     "SearchBox": "lorebook.searching",
     "SearchResults": "lorebook.results",
     "ask": "lorebook.asking",
     "chat": "lorebook.chatting",
     "index": "lorebook.indexing",
     "search": "lorebook.asking",
+    "teach": "lorebook.teaching",
 }
 
 

@@ -131,6 +131,10 @@ class Chat(LorebookWidget):
         """Ask the question of a turn again."""
         self._session.retry(str(message["id"]))
 
+    def vote(self, message: Message) -> None:
+        """Keep what a person thinks of an answer."""
+        self._session.vote(str(message["id"]), str(message["rating"]), str(message.get("edited", "")))
+
     def attach(self, message: Message) -> None:
         """Put something of the notebook into the context bar."""
         gathered = self._surroundings.gather([str(message["word"])])
@@ -218,6 +222,7 @@ _DEEDS: dict[str, Callable[[Chat, Message], None]] = {
     "ask": Chat.answer_page,
     "stop": lambda chat, message: chat.stop(),
     "retry": Chat.retry,
+    "vote": Chat.vote,
     "attach": Chat.attach,
     "detach": Chat.detach,
     "choose": Chat.choose,

@@ -1,4 +1,4 @@
-"""`%ask`, `%%ask` and `%lore`."""
+"""`%ask`, `%%ask` and `%lore`; `load` brings these, and `%teach` and `%%teach`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from lorebook.context import Surroundings
 from lorebook.fill import fill
 from lorebook.live import Live, open_display
 from lorebook.questions import keep_question_marks
+from lorebook.teachmagic import HELP as TEACH_HELP
+from lorebook.teachmagic import TeachMagics
 from lorebook.tracebacks import Tracebacks
 from lorebook_api.client import new_request_id
 from lorebook_api.discovery import find_daemon
@@ -43,6 +45,7 @@ Defaults:         %config LoreMagics.root = "../data"    (also: model, k, max_to
 %lore status          the daemon, its model, its indexes
 %lore models          the models on this machine
 %lore index [DIR]...  bring the index of a folder up to date
+%lore jobs            what is being taught, and was
 %lore help            this"""
 
 LAST = "_ask"
@@ -70,7 +73,7 @@ class LoreMagics(Magics):
     @no_var_expand
     @line_magic
     def lore(self, line: str) -> None:
-        """Run `%lore status`, `models`, `index` or `help`."""
+        """Run `%lore status`, `models`, `index`, `jobs` or `help`."""
         _guarded(lambda: self._lore(line))
 
     def _ask(self, line: str, cell: str | None) -> None:
@@ -119,7 +122,7 @@ class LoreMagics(Magics):
 def load(shell: Any) -> None:
     """Register the magics, and remember the tracebacks of this session from now on."""
     magics = LoreMagics(shell)
-    shell.register_magics(magics)
+    shell.register_magics(magics, TeachMagics(shell))
     shell.events.register("post_run_cell", magics.errors.record)
     shell.input_transformers_cleanup.append(keep_question_marks)
     record_of(shell)
@@ -181,9 +184,15 @@ def _index(roots: list[str]) -> str:
     )
 
 
+def _jobs(_: list[str]) -> str:
+    lines = [f"{job.id}  {job.state:<12}{job.kind} {job.name}  {job.reason}".rstrip() for job in reach().jobs()]
+    return "\n".join(lines) or "there is no job yet; begin one: %teach or %%teach"
+
+
 COMMANDS: dict[str, Callable[[list[str]], str]] = {
     "status": _status,
     "models": _models,
     "index": _index,
-    "help": lambda _: HELP,
+    "jobs": _jobs,
+    "help": lambda _: f"{HELP}\n\n{TEACH_HELP}",
 }

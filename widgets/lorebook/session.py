@@ -11,6 +11,7 @@ from typing import Any
 
 from lorebook.channel import Message
 from lorebook.errands import Post, failure, run_errand
+from lorebook.opinions import opinion_of
 from lorebook.state import WidgetState
 from lorebook_api.client import AskEvent, Client, SourcesFound, TokenText, new_request_id
 from lorebook_api.errors import BadRequest, Cancelled, Conflict, DaemonUnavailable, LorebookError, NotFound
@@ -100,6 +101,16 @@ class ChatSession:
         """Ask another question in the place of a turn; what followed it goes. Raises NotFound, Conflict."""
         self._turn(turn_id)
         return self.ask(question, new_id, attachments, turn_id)
+
+    def vote(self, turn_id: str, rating: str, edited: str = "") -> None:
+        """Keep what a person thinks of a turn's answer; the turn says so once it is kept. Raises NotFound, BadRequest."""
+        opinion = opinion_of(self._turn(turn_id), rating, edited)
+
+        def work() -> None:
+            self._reach(lambda line: None).give_feedback(opinion)
+            self._post({"type": "turn", "id": turn_id, "vote": rating})
+
+        run_errand(work, self._post, "vote")
 
     def choose(self, **changes: Any) -> None:
         """Ask otherwise from the next question on."""

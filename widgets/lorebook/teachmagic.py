@@ -1,24 +1,36 @@
-"""`%%teach`: the cell's text is a question, a blank line and the answer to learn."""
+"""`%%teach`, whose cell is what is taught, and `%teach`, which takes cells of this notebook."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from IPython.core.magic import Magics, cell_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from lorebook.teach import begin, pairs_of, train_settings
-from lorebook_api.errors import BadRequest, LorebookError
+from lorebook.arguments import HINT
+from lorebook.cells import notebook_file, running_cell
+from lorebook.teaching import begin, file_paths, pairs_of, train_settings
+from lorebook_api.errors import BadRequest, LorebookError, NotFound
 from lorebook_api.teaching import TeachRequest
 from lorebook_api.typed import find_model
 
 LAST = "_teach"
-HINT = "Type: %lore help"
+
+HELP = """\
+%%teach --name lab-notes                the cell's text is learnt: a question, a blank line, the answer; --- parts several
+%teach --cells 2,5-7 --name lab-notes   cells of this notebook as it was saved; also --tag TAG, --id ID, --all, or with
+                                        none of them those that begin with %%teach; another notebook: %teach a.ipynb
+%teach --data answers.jsonl             rows of a data file
+options of both:  --name NAME  --method alora|lora  --base NAME  --rank N  --alpha X  --layers N  --epochs N
+                  --learning-rate X  --batch N  --seed N;  of %teach:  --recipe NAME  --template NAME
+The job is kept in `_teach`: _teach.cancel(), _teach.resume()."""
 
 _TEXTS = ("name", "method", "base")
+_CHOOSING = ("cells", "recipe", "template")
+_LISTS = {"tag": "tags", "id": "ids", "data": "data"}
 _NUMBERS: dict[str, Callable[[str], float]] = {
     "rank": int,
     "alpha": float,
@@ -32,37 +44,101 @@ _NUMBERS: dict[str, Callable[[str], float]] = {
 
 @magics_class
 class TeachMagics(Magics):
-    """The magic that teaches."""
+    """The magics that teach."""
 
     @no_var_expand
-    @cell_magic
-    def teach(self, line: str, cell: str) -> None:
-        """Teach what the cell says; the job is kept in `_teach`, and shows itself until it has ended."""
+    @line_cell_magic
+    def teach(self, line: str, cell: str | None = None) -> None:
+        """Teach what the cell says, or cells of this notebook; the job is kept in `_teach`, and shows itself."""
+        notebook = notebook_file(self.shell.user_ns)
         try:
-            job = begin(request(line, cell))
+            if cell is None:
+                request = line_request(line, str(notebook or ""))
+            else:
+                request = cell_request(line, cell, running_cell(self.shell), str(notebook or ""))
+            job = begin(request)
             self.shell.user_ns[LAST] = job
             self.shell.display_pub.publish(data=job._repr_mimebundle_())
         except LorebookError as error:
             sys.stderr.write(f"lorebook: {' '.join(str(error).split())}\n")
 
 
-def request(line: str, cell: str) -> TeachRequest:
+def cell_request(line: str, text: str, cell: str = "", notebook: str = "") -> TeachRequest:
     """Return the request that a `%%teach` cell means; raises BadRequest."""
-    texts: dict[str, Any] = {}
-    settings: dict[str, Any] = {}
-    words = iter(shlex.split(line))
+    typed = _typed(line, (*_TEXTS, *_NUMBERS))
+    if typed.rest:
+        raise BadRequest(f"{typed.rest[0]} is not an option of %%teach.", HINT)
+    return typed.request(TeachRequest(pairs=pairs_of(text, cell, notebook)))
+
+
+def line_request(line: str, notebook: str = "") -> TeachRequest:
+    """Return the request that `%teach` means; `notebook` is the one that it stands in, where that is known.
+
+    Raises BadRequest, and NotFound for a file that is not there.
+    """
+    typed = _typed(line, (*_TEXTS, *_NUMBERS, *_CHOOSING, *_LISTS, "all"))
+    data = file_paths(typed.lists.pop("data", ()))
+    notebooks = file_paths(typed.rest)
+    if not notebooks and not data:
+        if not notebook:
+            raise NotFound(
+                "this front end does not tell which notebook this is.", "Name it: %teach lab.ipynb --cells 2"
+            )
+        notebooks = (notebook,)
+    chosen = {_LISTS[name]: tuple(values) for name, values in typed.lists.items()}
+    return typed.request(TeachRequest(notebooks=notebooks, data=data, whole=typed.whole, **chosen))
+
+
+@dataclass
+class _Typed:
+    """The words of a line, sorted."""
+
+    rest: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, float] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    whole: bool = False
+
+    def request(self, plain: TeachRequest) -> TeachRequest:
+        """Return the request with the options in it."""
+        told: dict[str, Any] = {**self.texts, "base": find_model(self.texts.get("base", "auto"))}
+        return replace(plain, settings=train_settings(self.settings), **told)
+
+
+def _typed(line: str, known: tuple[str, ...]) -> _Typed:
+    """Return the words of a line that are options of these names, with their values, and the others."""
+    typed = _Typed()
+    words = iter(_words(line))
     for word in words:
         name = word.removeprefix("--").replace("-", "_")
-        value = next(words, None)
-        if not word.startswith("--") or value is None or name not in (*_TEXTS, *_NUMBERS):
-            known = ", ".join(f"--{known.replace('_', '-')}" for known in (*_TEXTS, *_NUMBERS))
-            raise BadRequest(f"{word} is not an option of %%teach that has a value.", f"It takes {known}.")
-        if name in _TEXTS:
-            texts[name] = value
+        if not word.startswith("-"):
+            typed.rest.append(word)
+        elif name not in known:
+            there_are = ", ".join(f"--{one.replace('_', '-')}" for one in known)
+            raise BadRequest(f"{word} is not an option here.", f"It takes {there_are}.")
+        elif name == "all":
+            typed.whole = True
         else:
-            settings[name] = _number(word, value, _NUMBERS[name])
-    plain = TeachRequest(pairs=pairs_of(cell), settings=train_settings(settings))
-    return replace(plain, **{**texts, "base": find_model(texts.get("base", "auto"))})
+            _take(typed, name, word, next(words, None))
+    return typed
+
+
+def _take(typed: _Typed, name: str, word: str, value: str | None) -> None:
+    if value is None:
+        raise BadRequest(f"{word} wants a value.", HINT)
+    if name in _LISTS:
+        typed.lists.setdefault(name, []).append(value)
+    elif name in _NUMBERS:
+        typed.settings[name] = _number(word, value, _NUMBERS[name])
+    else:
+        typed.texts[name] = value
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line, posix=sys.platform != "win32")
+    except ValueError as error:
+        raise BadRequest(f"the line cannot be read: {error}.", HINT) from error
 
 
 def _number(word: str, value: str, kind: Callable[[str], float]) -> float:

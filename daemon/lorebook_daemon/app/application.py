@@ -21,6 +21,7 @@ from lorebook_daemon.app.jobbing import job_routes
 from lorebook_daemon.app.keeping import index_routes, model_routes
 from lorebook_daemon.app.opening import opening_routes
 from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.app.relating import related_routes
 from lorebook_daemon.app.teaching import teach_routes
 from lorebook_daemon.app.v1.routes import v1_routes
 
@@ -51,6 +52,7 @@ def create_app(parts: Parts) -> FastAPI:
     for routes in (
         daemon_routes,
         asking_routes,
+        related_routes,
         conversation_routes,
         opening_routes,
         index_routes,

@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock
@@ -16,6 +17,7 @@ from lorebook_api.errors import BadRequest, Conflict, NotFound, StorageFailed, U
 from lorebook_api.home import Home
 from lorebook_api.schema import AdapterInfo
 from lorebook_daemon.models.adapter_file import check_numbers, read_adapter
+from lorebook_daemon.models.json_file import read_object
 
 _SUFFIX = ".gguf"
 _NAME = re.compile(r"\w[\w.+-]{0,99}")
@@ -37,6 +39,11 @@ def card_file(home: Home, name: str) -> Path:
 def peft_folder(home: Home, name: str) -> Path:
     """Return where an adapter that was trained here lies in PEFT's form."""
     return adapters_folder(home) / f"{name}.peft"
+
+
+def earlier_folder(home: Home, name: str) -> Path:
+    """Return where the version before the present one lies, see `versions`; it may not be there."""
+    return adapters_folder(home) / f"{name}.earlier"
 
 
 def adapter_names(home: Home) -> tuple[str, ...]:
@@ -103,7 +110,7 @@ def export_adapter(adapter: AdapterInfo, target: Path) -> Path:
 
 
 def remove_adapter(name: str, home: Home) -> AdapterInfo:
-    """Delete an adapter of the folder, and its card; return what it was. Raises NotFound, Conflict where it cannot."""
+    """Delete an adapter of the folder, its card and its earlier version; return what it was. Raises NotFound, Conflict where it cannot."""
     files = _files(home)
     known = _known(name, files)
     was = _described(files[known], known)
@@ -112,7 +119,8 @@ def remove_adapter(name: str, home: Home) -> AdapterInfo:
         card_file(home, known).unlink(missing_ok=True)
     except OSError as error:
         raise Conflict(f"{was.path} cannot be deleted ({error.strerror or error}).", "Is it open elsewhere?") from error
-    shutil.rmtree(peft_folder(home, known), ignore_errors=True)
+    for folder in (peft_folder(home, known), earlier_folder(home, known)):
+        shutil.rmtree(folder, ignore_errors=True)
     return was
 
 
@@ -138,8 +146,9 @@ def _known(name: str, files: Mapping[str, Path]) -> str:
 
 
 def _described(path: Path, name: str) -> AdapterInfo:
+    card = read_object(path.with_name(f"{path.stem}.json"))
     try:
-        return read_adapter(path, name)
+        return replace(read_adapter(path, name), status=card.get("status", ""), reason=card.get("reason", ""))
     except Unusable as error:
         return AdapterInfo(name, str(path), path.stat().st_size if path.is_file() else 0, damaged=error.message)
 

@@ -107,6 +107,18 @@ def losses(model: CausalLM, batch: Batch) -> Tensor:
     return torch.cat([_chunk(model, states, targets) for states, targets in chunks])
 
 
+class NextToken:
+    """The usual objective: each learnt token is predicted from those before it."""
+
+    def __init__(self, model: CausalLM, prefixes: Prefixes) -> None:
+        self._model = model
+        self.prefixes = prefixes
+
+    def losses(self, samples: Sequence[Sample]) -> Tensor:
+        """Return the loss (nats) of each learnt token, sample after sample."""
+        return losses(self._model, collate(samples, self.prefixes))
+
+
 def _chunk(model: CausalLM, states: Tensor, targets: Tensor) -> Tensor:
     """Return the losses of some tokens; their logits are computed again for the gradient rather than kept."""
 

@@ -45,7 +45,7 @@ def _examples(request: TeachRequest) -> Iterator[Example]:
     for data in request.data:
         yield from read_data(Path(data))
     for pair in request.pairs:
-        origin = Origin("", pair.cell, digest(pair.question + "\n\n" + pair.answer))
+        origin = Origin(pair.path, pair.cell, digest(pair.question + "\n\n" + pair.answer))
         yield Example((Turn("user", pair.question),), pair.answer, origin)
 
 

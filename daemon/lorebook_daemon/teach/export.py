@@ -15,8 +15,7 @@ from lorebook_api.errors import StorageFailed
 from lorebook_daemon.models.adapter_file import BASE_NAME, BASE_SHA256
 from lorebook_daemon.models.gguf_header import read_header
 from lorebook_daemon.teach.job import TrainJob
-from lorebook_daemon.teach.methods import trained
-from lorebook_daemon.teach.model import CausalLM
+from lorebook_daemon.teach.model import CausalLM, trained
 from lorebook_daemon.teach.weights import gguf_name, turned
 
 _FACTORS = {"lora_A": "lora_a", "lora_B": "lora_b"}

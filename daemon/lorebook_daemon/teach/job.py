@@ -21,8 +21,23 @@ TARGETS = {
 }
 """The weights of a layer that can be changed, by the letters of the papers."""
 
-METHODS = ("alora", "lora")
-"""`lora` (arXiv:2106.09685) acts everywhere; `alora` (arXiv:2504.12397) from the answer's beginning on."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is known of a method without torch."""
+
+    learning_rate: float
+    """The highest of its schedule where nothing else is said."""
+    activated: bool = False
+    """Whether it acts from the answer's beginning on only, so that what is before is read by the base alone."""
+
+
+METHODS: dict[str, Traits] = {
+    "alora": Traits(2e-3, activated=True),  # arXiv:2504.12397
+    "lora": Traits(2e-3),  # arXiv:2106.09685
+}
+"""The methods of fine-tuning by name, one row a method; what does the work is in `methods.TRAINERS`."""
 TEMPLATES = ("chat", "alpaca", "phi3")
 
 _BOUNDS: dict[str, tuple[float, float]] = {
@@ -64,9 +79,9 @@ def check_settings(method: str, template: str, settings: TrainSettings) -> None:
     for what, name, known in (("method", method, METHODS), ("template", template, TEMPLATES)):
         if name not in known:
             raise BadRequest(f"There is no {what} {name!r}.", f"There is: {', '.join(known)}.")
-    if method == "alora" and template != "chat":
+    if METHODS[method].activated and template != "chat":
         raise BadRequest(
-            "alora acts where the model's own chat template begins an answer; other templates have no such place.",
+            f"{method} acts where the model's own chat template begins an answer; other templates have no such place.",
             "Take --method lora, or leave --template out.",
         )
     for name, (least, most) in _BOUNDS.items():

@@ -14,9 +14,8 @@ import torch
 
 from lorebook_api.errors import LorebookError, StorageFailed
 from lorebook_api.teaching import Metrics
-from lorebook_daemon.teach.batches import Prefixes, collate, losses
-from lorebook_daemon.teach.methods import trained
-from lorebook_daemon.teach.model import CausalLM
+from lorebook_daemon.teach.methods import Objective
+from lorebook_daemon.teach.model import CausalLM, trained
 from lorebook_daemon.teach.samples import Sample
 
 _WARM_UP, _CLIP, _DECAY = 0.1, 1.0, 0.01
@@ -57,16 +56,16 @@ class Training:
     def __init__(
         self,
         model: CausalLM,
+        objective: Objective,
         examples: Sequence[Sequence[Sample]],
         held_out: Sequence[Sample],
         schedule: Schedule,
-        prefixes: Prefixes,
         checkpoint: Path,
         report: Callable[[Metrics], None] = lambda metrics: None,
         measured: Callable[[int], None] = lambda step: None,
     ) -> None:
         """Take the examples, each as its wordings, which take turns from pass to pass."""
-        self.model, self.schedule, self.prefixes = model, schedule, prefixes
+        self.schedule, self._objective = schedule, objective
         self._examples, self._held_out = examples, held_out[:_HELD_OUT_MOST]
         self._checkpoint, self._report, self._measured = checkpoint, report, measured
         self._parameters = trained(model)
@@ -93,10 +92,10 @@ class Training:
 
     def _step(self) -> None:
         began = time.monotonic()
-        batch = collate(self._samples(self.at.step), self.prefixes)
         for group in self._optimizer.param_groups:
             group["lr"] = self.schedule.learning_rate * rate(self.at.step, self.steps)
-        loss = losses(self.model, batch).mean()
+        losses = self._objective.losses(self._samples(self.at.step))
+        loss = losses.mean()
         value = float(loss.detach())
         if not math.isfinite(value):
             raise self._diverged(value)
@@ -106,7 +105,7 @@ class Training:
         if not math.isfinite(norm):
             raise self._diverged(norm)
         self._optimizer.step()
-        self._advance(value, time.monotonic() - began, batch.targets.numel())
+        self._advance(value, time.monotonic() - began, losses.numel())
 
     def _advance(self, loss: float, seconds: float, tokens: int) -> None:
         self.at.step += 1
@@ -137,12 +136,10 @@ class Training:
         self._measured(self.at.step)
 
     def mean_loss(self, samples: Sequence[Sample]) -> float:
-        """Return the mean loss over the learnt tokens of some samples, without learning from them."""
+        """Return the mean loss of some samples, without learning from them."""
+        size = self.schedule.batch
         with torch.no_grad():
-            parts = [
-                losses(self.model, collate(samples[n : n + self.schedule.batch], self.prefixes))
-                for n in range(0, len(samples), self.schedule.batch)
-            ]
+            parts = [self._objective.losses(samples[n : n + size]) for n in range(0, len(samples), size)]
         return float(torch.cat(parts).mean())
 
     # -- checkpoints

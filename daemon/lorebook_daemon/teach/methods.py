@@ -1,48 +1,49 @@
-"""The methods of fine-tuning: what of the model is trained, and how it is named. One row a method."""
+"""The methods of fine-tuning: what of the model is trained, what the training lowers, and how it is written."""
 
 from __future__ import annotations
 
-import torch
-from peft import LoraConfig, inject_adapter_in_model
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
 
-from lorebook_api.teaching import TrainSettings
-from lorebook_daemon.teach.job import TARGETS
+from torch import Tensor
+
+from lorebook_daemon.teach.batches import Prefixes
+from lorebook_daemon.teach.job import TrainJob
+from lorebook_daemon.teach.lowrank import LowRank
 from lorebook_daemon.teach.model import CausalLM
-from lorebook_daemon.teach.weights import Shape
-
-LEARNING_RATE = {"lora": 2e-3, "alora": 2e-3}
-"""The highest rate of each method's schedule where nothing else is said."""
+from lorebook_daemon.teach.plan import Plan
+from lorebook_daemon.teach.samples import Sample
 
 
-def lora_config(shape: Shape, settings: TrainSettings, invocation: tuple[int, ...]) -> LoraConfig:
-    """Return PEFT's description of the adapter; `invocation` is empty for one that always acts."""
-    last = settings.layers or shape.layers
-    layers = range(max(0, shape.layers - last), shape.layers)
-    return LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=0.0,
-        target_modules=[f"model.layers.{n}.{TARGETS[target]}" for n in layers for target in settings.targets],
-        task_type="CAUSAL_LM",
-        alora_invocation_tokens=list(invocation) or None,
-    )
+class Objective(Protocol):
+    """What a training lowers."""
+
+    def losses(self, samples: Sequence[Sample]) -> Tensor:
+        """Return one loss for each thing that is learnt, such as a token (nats); the loop lowers their mean.
+
+        Their gradients lead to the parameters of the model that want one.
+        """
+        ...
 
 
-def inject(model: CausalLM, config: LoraConfig, seed: int) -> None:
-    """Put the adapter's factors beside the weights that they change; nothing else is trained from here on.
+class Method(Protocol):
+    """A method of fine-tuning; `job.METHODS` holds what is known of it without torch."""
 
-    Here the trainer decides where the adapter acts (see `Prefixes`), so PEFT is told of a plain one.
-    """
-    plain = LoraConfig(**{**config.to_dict(), "alora_invocation_tokens": None})
-    model.requires_grad_(requires_grad=False)
-    torch.manual_seed(seed)
-    inject_adapter_in_model(plain, model)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(requires_grad="lora_" in name)
-        if "lora_" in name:
-            parameter.data = parameter.data.float()
+    def prepare(self, model: CausalLM, job: TrainJob, plan: Plan, prefixes: Prefixes) -> Objective:
+        """Let those parameters of the frozen model want gradients that the method trains, made anew by the seed.
+
+        `prefixes` is what the base has read of each prompt, for samples whose `acts` is not 0.
+        """
+        ...
+
+    def write(self, folder: Path, model: CausalLM, job: TrainJob, plan: Plan) -> None:
+        """Write `adapter.gguf` and what else there is of the trained model into the job's folder, checked.
+
+        Raises StorageFailed.
+        """
+        ...
 
 
-def trained(model: CausalLM) -> dict[str, torch.nn.Parameter]:
-    """Return what is trained, by name, in order."""
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+TRAINERS: dict[str, Method] = {"alora": LowRank(), "lora": LowRank()}
+"""What does the work of each method."""

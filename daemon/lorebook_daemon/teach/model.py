@@ -209,3 +209,8 @@ def _rotated(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 def causal(tokens: int) -> Tensor:
     """Return the mask [1, 1, tokens, tokens] by which each token looks at itself and those before."""
     return torch.ones(tokens, tokens, dtype=torch.bool).tril()[None, None]
+
+
+def trained(model: CausalLM) -> dict[str, nn.Parameter]:
+    """Return what is trained, by name, in order."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

@@ -10,7 +10,7 @@ from lorebook_api.errors import BadRequest
 from lorebook_api.teaching import Preview, PreviewExample, Segment
 from lorebook_daemon.teach.estimate import Estimate, estimate
 from lorebook_daemon.teach.examples import Example
-from lorebook_daemon.teach.job import TrainJob
+from lorebook_daemon.teach.job import METHODS, TrainJob
 from lorebook_daemon.teach.samples import Sample, Teaching, Tokens
 from lorebook_daemon.teach.weights import Shape, read_shape
 
@@ -37,7 +37,7 @@ class Plan:
 def lay_out(job: TrainJob, examples: Sequence[Example]) -> Plan:
     """Return the plan of a job; raises BadRequest where no example fits, Unusable for a base that cannot be taught."""
     shape = read_shape(Path(job.path))
-    activated = job.method == "alora"
+    activated = METHODS[job.method].activated
     teaching = Teaching(Tokens(Path(job.path)), job.template, job.systems, activated)
     _check_turns(examples, activated)
     most = min(job.settings.max_tokens, shape.context or job.settings.max_tokens)

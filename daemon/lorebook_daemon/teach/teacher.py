@@ -13,16 +13,14 @@ import torch
 from lorebook_api.errors import StorageFailed
 from lorebook_api.schema import Progress
 from lorebook_api.teaching import Metrics, Said
-from lorebook_daemon.models.adapter_file import check_fits, read_adapter
-from lorebook_daemon.teach.batches import Prefixes, adapters_off, collate
+from lorebook_daemon.teach.batches import Prefixes, collate
 from lorebook_daemon.teach.card import Figures, card
 from lorebook_daemon.teach.estimate import PREFIX_BYTES
 from lorebook_daemon.teach.examples import Turn
-from lorebook_daemon.teach.export import write_gguf, write_peft
-from lorebook_daemon.teach.gate import Choice, Verdict, general_check, judge
-from lorebook_daemon.teach.job import TrainJob
+from lorebook_daemon.teach.gate import general_check, judge
+from lorebook_daemon.teach.job import METHODS, TrainJob
 from lorebook_daemon.teach.loop import Schedule, Training
-from lorebook_daemon.teach.methods import LEARNING_RATE, inject, lora_config
+from lorebook_daemon.teach.methods import TRAINERS
 from lorebook_daemon.teach.model import CausalLM, causal
 from lorebook_daemon.teach.plan import Plan
 from lorebook_daemon.teach.samples import Sample
@@ -52,7 +50,7 @@ def load(path: Path, shape: Shape, *, wide: bool, breathe: Callable[[], None] = 
 
 
 def teach(folder: Path, job: TrainJob, plan: Plan, tell: Tell, breathe: Callable[[], None]) -> dict[str, Any]:
-    """Train, and leave `adapter.gguf`, `peft/` and `card.json` in the folder; return the card.
+    """Train, and leave the adapter's files and `card.json` in the folder; return the card.
 
     A checkpoint in the folder is gone on from. Raises LorebookError; what was reached stays in the checkpoint.
     """
@@ -61,39 +59,42 @@ def teach(folder: Path, job: TrainJob, plan: Plan, tell: Tell, breathe: Callable
     tell.progress(Progress("loading the model to teach"))
     model = load(Path(job.path), plan.shape, wide=plan.estimate.wide, breathe=breathe)
     model.thrifty = plan.estimate.thrifty
-    config = lora_config(plan.shape, job.settings, plan.invocation)
-    inject(model, config, job.settings.seed)
+    prefixes = Prefixes(model, PREFIX_BYTES)
+    tell.progress(Progress("checking what it knows"))
+    before = _right(model, plan, prefixes)
+    method = TRAINERS[job.method]
     training = Training(
         model,
+        method.prepare(model, job, plan, prefixes),
         plan.variants,
         plan.held_out,
         schedule(job, plan),
-        Prefixes(model, PREFIX_BYTES),
         folder / "checkpoint.pt",
         tell.metrics,
-        lambda step: _say(model, plan, training, step, tell),
+        lambda step: _say(model, plan, prefixes, step, tell),
     )
     at = training.run()
     tell.progress(Progress("checking what it still knows"))
-    figures, verdict = _judged(model, plan, training)
+    after = _right(model, plan, prefixes)
+    held = [loss for _, loss in at.held_out]
+    first, last = (held[0], held[-1]) if held else (None, None)
+    figures = Figures(first, last, sum(before), sum(after), len(after))
+    verdict = judge(first, last, before, after)
+    method.write(folder, model, job, plan)
     told = card(job, plan.examples, training.schedule, at, figures, verdict, plan.invocation)
-    _write(folder, model, job, plan, told)
-    write_peft(folder / "peft", model, config, job.base)
+    _write_card(folder / "card.json", told)
     return told
 
 
 def schedule(job: TrainJob, plan: Plan) -> Schedule:
     """Return the schedule that a job's settings mean."""
-    rate = job.settings.learning_rate or LEARNING_RATE[job.method]
+    rate = job.settings.learning_rate or METHODS[job.method].learning_rate
     return Schedule(plan.estimate.epochs, job.settings.batch, rate, job.settings.seed)
 
 
-def _write(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, told: dict[str, Any]) -> None:
-    adapter = folder / "adapter.gguf"
-    write_gguf(adapter, model, job, plan.invocation)
-    check_fits(read_adapter(adapter, job.name), Path(job.path), job.sha256)
+def _write_card(path: Path, told: dict[str, Any]) -> None:
     try:
-        (folder / "card.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+        path.write_text(json.dumps(told, indent=1), encoding="utf-8")
     except OSError as error:
         hint = "Free some space, then: lorebook jobs resume"
         raise StorageFailed(f"The card cannot be written ({error.strerror or error}).", hint) from error
@@ -102,22 +103,11 @@ def _write(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, told: dict[
 # -- what it knows, before and after
 
 
-def _judged(model: CausalLM, plan: Plan, training: Training) -> tuple[Figures, Verdict]:
-    choices = general_check()
-    after = _right(model, plan, choices, training.prefixes)
-    with adapters_off(model):
-        before = _right(model, plan, choices, training.prefixes)
-    held = [loss for _, loss in training.at.held_out]
-    first, last = (held[0], held[-1]) if held else (None, None)
-    figures = Figures(first, last, sum(before), sum(after), len(choices))
-    return figures, judge(first, last, before, after)
-
-
-def _right(model: CausalLM, plan: Plan, choices: Sequence[Choice], prefixes: Prefixes) -> list[bool]:
-    """Return which questions are answered with the right letter: the likeliest of the four."""
+def _right(model: CausalLM, plan: Plan, prefixes: Prefixes) -> list[bool]:
+    """Return which questions of the general check are answered with the right letter: the likeliest of the four."""
     letters = [plan.teaching.tokens.vocabulary.tokenize(letter, False)[0] for letter in "ABCD"]
     right = []
-    for choice in choices:
+    for choice in general_check():
         prompt, acts = plan.teaching.prompt((Turn("user", choice.question),))
         sample = Sample((*prompt, letters[choice.answer]), len(prompt), acts)
         batch = collate([sample], prefixes)
@@ -131,7 +121,7 @@ def _right(model: CausalLM, plan: Plan, choices: Sequence[Choice], prefixes: Pre
 # -- what it says
 
 
-def _say(model: CausalLM, plan: Plan, training: Training, step: int, tell: Tell) -> None:
+def _say(model: CausalLM, plan: Plan, prefixes: Prefixes, step: int, tell: Tell) -> None:
     """Tell what the model says to one of the examples, another one each time; at the start that is known."""
     asked = [example for example in plan.examples if example.held_out and not example.left_out and example.turns]
     asked = asked or [example for example in plan.examples if not example.left_out and example.turns]
@@ -139,7 +129,7 @@ def _say(model: CausalLM, plan: Plan, training: Training, step: int, tell: Tell)
         return
     example = asked[(step * 7) % len(asked)]
     prompt, acts = plan.teaching.prompt(example.turns)
-    tokens = write(model, prompt, acts, training.prefixes, plan.teaching.tokens.end, _SAID_TOKENS)
+    tokens = write(model, prompt, acts, prefixes, plan.teaching.tokens.end, _SAID_TOKENS)
     tell.said(Said(example.question, plan.teaching.tokens.text(tokens), example.answer, step))
 
 

@@ -4,7 +4,7 @@ import type { Actions } from './actions';
 import type { Attachment } from './attachment';
 import { Composer } from './composer';
 import { ContextBar } from './contextbar';
-import { Failure, type Door, type Message, type Question } from './door';
+import { Failure, type Door, type Message, type Opinion, type Question } from './door';
 import { make } from './element';
 import { exportMarkdown } from './export';
 import { newId } from './id';
@@ -36,11 +36,10 @@ export class Chat {
   private editing: Turn | null = null;
 
   constructor(private readonly parts: ChatParts) {
-    const vote = parts.door.feedback?.bind(parts.door);
     this.transcript = new Transcript(parts.welcome, parts.actions, {
       retry: turn => void this.retry(turn),
       edit: turn => this.edit(turn),
-      ...(vote ? { vote } : {})
+      ...(parts.door.feedback ? { vote: (turn: Turn, opinion: Opinion) => void this.vote(turn, opinion) } : {})
     });
     this.composer = new Composer({
       send: text => void this.ask(text),
@@ -112,6 +111,20 @@ export class Chat {
   private async retry(turn: Turn): Promise<void> {
     if (!this.running) {
       await this.begin(turn.question, turn.attachments, turn);
+    }
+  }
+
+  private async vote(turn: Turn, opinion: Opinion): Promise<void> {
+    const { question, answer } = turn;
+    if (answer) {
+      const { citations, request_id } = answer;
+      const view = this.transcript.viewOf(turn);
+      try {
+        await this.parts.door.feedback?.({ ...opinion, question, answer: answer.answer, citations, request_id });
+        view?.voted(opinion.rating);
+      } catch (error) {
+        view?.complain(error);
+      }
     }
   }
 

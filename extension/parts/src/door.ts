@@ -31,14 +31,19 @@ export type AskEvent =
   | { event: 'token'; data: { text: string } }
   | { event: 'answer'; data: Answer };
 
-/** What a person thinks of an answer. */
-export interface Vote {
-  rating: 'up' | 'down';
+/** What a person thinks of an answer: good, bad, or bad and put right. */
+export type Rating = 'up' | 'down' | 'edited';
+
+/** A rating, and with `edited` the answer as it should have been. */
+export type Opinion = { rating: 'up' | 'down' } | { rating: 'edited'; edited: string };
+
+/** An opinion and what it is about: the body of `POST /api/feedback`. */
+export type Vote = Opinion & {
   question: string;
   answer: string;
   citations: Citation[];
   request_id: string;
-}
+};
 
 /** The daemon, as the parts see it. Every method rejects with a `Failure`. */
 export interface Door {

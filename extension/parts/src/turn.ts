@@ -2,14 +2,15 @@
 
 import type { Actions } from './actions';
 import { showAnswer } from './answer';
-import { acknowledge, iconButton } from './button';
+import { iconButton } from './button';
 import type { Attachment } from './attachment';
 import { copyButton } from './code';
-import { asFailure, Failure, type AskEvent, type Vote } from './door';
+import { asFailure, Failure, type AskEvent, type Opinion, type Rating } from './door';
 import { make } from './element';
 import { errorNotice, remark } from './notice';
 import type { Answer, Progress } from './schema';
 import { StreamingText } from './streaming';
+import { Thumbs } from './thumbs';
 
 /** A turn as it is kept: plain JSON. `text` is what was streamed where there is no answer. */
 export interface Turn {
@@ -20,14 +21,16 @@ export interface Turn {
   text: string;
   answer?: Answer;
   failure?: { message: string; hint: string; type: string };
+  /** What was thought of the answer, once that is kept. */
+  vote?: Rating;
 }
 
 /** What can be done with a turn. */
 export interface TurnDeeds {
   retry(turn: Turn): void;
   edit(turn: Turn): void;
-  /** Absent where votes are not taken. */
-  vote?(vote: Vote): Promise<void>;
+  /** Absent where opinions are not kept. One that was is shown by `TurnView.voted`. */
+  vote?(turn: Turn, opinion: Opinion): void;
 }
 
 /** Draws one turn, first while it runs, then as it ended. */
@@ -36,6 +39,7 @@ export class TurnView {
   private readonly body = make('div', { class: 'lb-turn-body' });
   private readonly progress = make('p', { class: 'lb-progress', role: 'status' });
   private readonly stream = new StreamingText();
+  private thumbs: Thumbs | null = null;
 
   constructor(
     readonly turn: Turn,
@@ -87,6 +91,18 @@ export class TurnView {
     this.settle();
   }
 
+  /** Shows an opinion that was kept. */
+  voted(rating: Rating): void {
+    this.turn.vote = rating;
+    this.thumbs?.show(rating);
+  }
+
+  /** Says below the answer that something did not work. */
+  complain(error: unknown): void {
+    this.body.querySelectorAll(':scope > .lb-error').forEach(notice => notice.remove());
+    this.body.append(errorNotice(asFailure(error)));
+  }
+
   private tell(progress: Progress): void {
     const far = progress.total > 0 ? ` ${Math.floor((100 * progress.done) / progress.total)} %` : '';
     this.progress.textContent = `${progress.what}${far} …`;
@@ -131,23 +147,11 @@ export class TurnView {
       bar.append(copyButton('Copy the answer', () => text));
     }
     bar.append(iconButton('retry', 'Ask again', () => this.deeds.retry(this.turn)));
-    if (this.deeds.vote && this.turn.answer) {
-      bar.append(this.thumb('up', 'Good answer'), this.thumb('down', 'Bad answer'));
+    if (!this.deeds.vote || !this.turn.answer) {
+      return bar;
     }
-    return bar;
-  }
-
-  private thumb(rating: 'up' | 'down', label: string): HTMLButtonElement {
-    const button: HTMLButtonElement = iconButton(rating, label, () => {
-      const { question, answer } = this.turn;
-      if (answer) {
-        const { citations, request_id } = answer;
-        this.deeds.vote?.({ rating, question, answer: answer.answer, citations, request_id }).then(
-          () => acknowledge(button, 'Noted'),
-          (error: unknown) => this.body.append(errorNotice(asFailure(error)))
-        );
-      }
-    });
-    return button;
+    this.thumbs = new Thumbs(this.turn.vote, opinion => this.deeds.vote?.(this.turn, opinion));
+    bar.append(this.thumbs.element);
+    return make('div', {}, bar, this.thumbs.better);
   }
 }

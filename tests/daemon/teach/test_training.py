@@ -30,13 +30,13 @@ from lorebook_daemon.engine.protocol import Message, Plain, Prompt
 from lorebook_daemon.models.adapter_file import check_fits, read_adapter
 from lorebook_daemon.models.adapters import import_adapter
 from lorebook_daemon.models.identity import identity
-from lorebook_daemon.teach.batches import Prefixes, adapters_off, collate, losses
+from lorebook_daemon.teach.batches import NextToken, Prefixes, adapters_off, collate, losses
 from lorebook_daemon.teach.examples import read_examples
 from lorebook_daemon.teach.export import write_gguf, write_peft
 from lorebook_daemon.teach.job import read_job
 from lorebook_daemon.teach.loop import Schedule, Training, rate
-from lorebook_daemon.teach.methods import inject, lora_config, trained
-from lorebook_daemon.teach.model import causal
+from lorebook_daemon.teach.lowrank import inject, lora_config
+from lorebook_daemon.teach.model import causal, trained
 from lorebook_daemon.teach.plan import lay_out
 from lorebook_daemon.teach.samples import Sample
 from lorebook_daemon.teach.teacher import load, write
@@ -66,8 +66,8 @@ def prepared(base, folder, make_job, method="alora", **settings):
 
 def training(model, plan, folder, epochs=3, learning_rate=0.02, **more):
     schedule = Schedule(epochs, 2, learning_rate, 0, checkpoint_steps=2)
-    prefixes = Prefixes(model, 2**26)
-    return Training(model, plan.variants, plan.held_out, schedule, prefixes, folder / "checkpoint.pt", **more)
+    objective = NextToken(model, Prefixes(model, 2**26))
+    return Training(model, objective, plan.variants, plan.held_out, schedule, folder / "checkpoint.pt", **more)
 
 
 def factors(model):

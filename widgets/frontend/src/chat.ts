@@ -76,7 +76,8 @@ export class ChatView implements Hearer {
     const send = (message: Message): void => this.channel.send(message);
     this.transcript = new Transcript(welcome(), pageActions(), {
       retry: turn => send({ type: 'retry', id: turn.id }),
-      edit: turn => this.edit(turn)
+      edit: turn => this.edit(turn),
+      vote: (turn, opinion) => send({ type: 'vote', id: turn.id, ...opinion })
     });
     this.context = new ContextBar('', attachment => send({ type: 'detach', title: attachment.title }));
     this.composer = new Composer({
@@ -140,6 +141,8 @@ export class ChatView implements Hearer {
     const view = this.viewOf(told.id);
     if (!view) {
       this.add({ ...BLANK, ...told });
+    } else if (told.vote) {
+      view.voted(told.vote);
     } else if (told.answer) {
       view.hear({ event: 'answer', data: told.answer });
     } else if (told.failure) {
