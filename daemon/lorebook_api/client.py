@@ -44,7 +44,7 @@ from lorebook_api.schema import (
     Status,
 )
 from lorebook_api.sse import EventParser, ServerEvent
-from lorebook_api.teaching import JobInfo, Metrics, Preview, Said, TeachRequest
+from lorebook_api.teaching import ForgetRequest, JobInfo, Metrics, Preview, Said, Saw, TeachRequest
 
 STREAM_SECONDS = 60.0
 """A stream that is silent for longer has lost its daemon, which pings every 10 s."""
@@ -171,6 +171,15 @@ class Client:
     def remove_adapter(self, name: str) -> None:
         """Delete an adapter in lorebook's folder."""
         self._call("DELETE", f"/api/adapters/{quote(name, safe='')}")
+
+    def roll_back_adapter(self, name: str) -> AdapterInfo:
+        """Take an adapter back to its earlier version, or make it a candidate where there is none; return it."""
+        return decode(AdapterInfo, self._call("POST", "/api/adapters/rollback", {"name": name}))
+
+    def forget_cell(self, request: ForgetRequest) -> tuple[Saw, ...]:
+        """Delete the adapters that learnt from a cell and have them made again without it, or only list them."""
+        told = self._call("POST", "/api/adapters/forget", asdict(request), seconds=None)
+        return tuple(decode(Saw, one) for one in told["adapters"])
 
     def preview_teaching(self, request: TeachRequest) -> Preview:
         """Return the examples that a request would teach, and what training them would take."""
