@@ -65,9 +65,13 @@ class TeachRequest:
     method: str = "alora"
     name: str = ""
     """What the adapter is called; empty: as the first file is."""
+    replace: bool = False
+    """Whether the name may be that of an adapter that is there: if it passes the gate, it takes that one's place."""
     base: str = "auto"
     keep: tuple[str, ...] = ()
     """Flags that do not leave an example out, such as `duplicate`."""
+    without: tuple[str, ...] = ()
+    """Ids of examples, as a preview tells them, that are left out."""
     settings: TrainSettings = field(default_factory=TrainSettings)
 
 
@@ -91,6 +95,8 @@ class PreviewExample:
     held_out: bool = False
     left_out: str = ""
     """Why it is not used; empty where it is."""
+    id: str = ""
+    """The same as long as its text is: by it a request leaves the example out."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,31 @@ class TeachResult:
     loss: float | None
     held_out_loss: float | None
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class ForgetRequest:
+    """Body of `POST /api/adapters/forget`: a cell, or a row of a data file, that no adapter may have learnt from."""
+
+    cell: str = ""
+    """The cell's id, or the row's number from 0 on; empty: all of the file."""
+    path: str = ""
+    """The notebook or the data file, absolute; empty: a cell of that id in any of them, or one that was typed."""
+    only_list: bool = False
+    """Say which adapters saw it, and change nothing."""
+
+
+@dataclass(frozen=True)
+class Saw:
+    """An adapter that learnt from a cell, and what became of it."""
+
+    adapter: str
+    places: tuple[str, ...]
+    """What it saw of what is to be forgotten."""
+    left: int
+    """Examples that it learnt from and that are not to be forgotten."""
+    job: str = ""
+    """The job that makes it again without them; empty where it was only listed, or nothing is left to make it from."""
 
 
 def result_of(job: JobInfo) -> TeachResult:

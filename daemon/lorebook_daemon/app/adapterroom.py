@@ -10,6 +10,7 @@ from lorebook_api.errors import BadRequest, Unusable
 from lorebook_api.home import Home
 from lorebook_api.schema import AdapterInfo, AdapterUse
 from lorebook_daemon.models.adapters import find_adapter, import_adapter, list_adapters, remove_adapter
+from lorebook_daemon.models.versions import roll_back
 
 
 class Adapters:
@@ -69,3 +70,9 @@ class Adapters:
         removed = remove_adapter(name, self._home)
         self._defaults = tuple(use for use in self._defaults if use.name != removed.name)
         return removed
+
+    def roll_back(self, name: str) -> AdapterInfo:
+        """Take an adapter back, see `versions`; it is no default any more. Raises NotFound, Conflict, StorageFailed."""
+        now = roll_back(name, self._home)
+        self._defaults = tuple(use for use in self._defaults if use.name != now.name)
+        return now

@@ -20,7 +20,7 @@ from lorebook_daemon.app.parts import Parts
 
 @dataclass(frozen=True)
 class NamedAdapter:
-    """Body of `POST /api/adapters/load` and `/unload`: a name, or the path of a GGUF file."""
+    """Body of `POST /api/adapters/load`, `/unload` and `/rollback`: a name, or the path of a GGUF file."""
 
     name: str
 
@@ -57,10 +57,16 @@ def adapter_routes(parts: Parts) -> APIRouter:
         return EventStream(lambda emit: _load(parts, request.name, emit), uuid.uuid4().hex, parts.running)
 
     @router.post("/unload")
-    async def unload(request: NamedAdapter) -> dict[str, str]:
+    async def drop(request: NamedAdapter) -> dict[str, str]:
         check_text("name", request.name)
-        await _unload(parts, request.name)
+        await unload(parts, request.name)
         return {"unloaded": request.name}
+
+    @router.post("/rollback")
+    async def rollback(request: NamedAdapter) -> AdapterInfo:
+        check_text("name", request.name)
+        await unload(parts, request.name)
+        return await asyncio.to_thread(parts.adapters.roll_back, request.name)
 
     @router.post("/import")
     async def bring(request: ImportRequest) -> AdapterInfo:
@@ -78,7 +84,7 @@ def adapter_routes(parts: Parts) -> APIRouter:
     @router.delete("/{name:path}")
     async def remove(name: str) -> dict[str, str]:
         check_text("name", name)
-        await _unload(parts, name)
+        await unload(parts, name)
         removed = await asyncio.to_thread(parts.adapters.remove, name)
         return {"removed": removed.name}
 
@@ -128,7 +134,7 @@ async def _load(parts: Parts, name: str, emit: Emit) -> None:
         emit("done", _marked(adapter, await engine.loaded()))
 
 
-async def _unload(parts: Parts, name: str) -> None:
+async def unload(parts: Parts, name: str) -> None:
     """Drop an adapter from memory if it is there; raises NotFound for one that is nowhere."""
     adapter = await asyncio.to_thread(parts.adapters.find, name)
     async with parts.engines.joined() as engine:

@@ -23,6 +23,7 @@ from lorebook_daemon.app.opening import opening_routes
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.relating import related_routes
 from lorebook_daemon.app.teaching import teach_routes
+from lorebook_daemon.app.unlearning import unlearning_routes
 from lorebook_daemon.app.v1.routes import v1_routes
 
 _MEGABYTE = 1_000_000
@@ -58,6 +59,7 @@ def create_app(parts: Parts) -> FastAPI:
         index_routes,
         model_routes,
         adapter_routes,
+        unlearning_routes,
         lora_routes,
         teach_routes,
         job_routes,

@@ -24,7 +24,9 @@ from lorebook_daemon.app.jobs import Tell
 from lorebook_daemon.engine.threads import FreeCores
 from lorebook_daemon.models.adapters import adapter_names, card_file, check_adapter_name, peft_folder
 from lorebook_daemon.models.identity import identity
+from lorebook_daemon.models.json_file import read_object
 from lorebook_daemon.models.shelf import LocalModel
+from lorebook_daemon.models.versions import ACTIVE, put_back, set_aside
 from lorebook_daemon.settings import Settings
 from lorebook_daemon.teach.compose import compose
 from lorebook_daemon.teach.examples import write_examples
@@ -72,8 +74,9 @@ class Teaching:
         Raises BadRequest, NotFound, Unusable for what cannot be taught, Conflict for a name in use, StorageFailed.
         """
         self._room.ready()
-        names = {*adapter_names(self._room.home), *(job.name for job in others)}
-        name = _free_name(request, names)
+        made = {job.name for job in others}
+        name = _free_name(request, made if request.replace else {*adapter_names(self._room.home), *made})
+        name = self._before(name) or name
         await self._prepare(request, job_id, name, self.folder(job_id))
         return name
 
@@ -88,9 +91,19 @@ class Teaching:
                 else:
                     tell(event.name, event.data)
         tell("progress", asdict(Progress("loading the adapter")))
-        await asyncio.to_thread(self._keep, job.name, folder)
+        stays = await asyncio.to_thread(self._before, job.name)
+        if stays and card["status"] != ACTIVE:
+            why = f"{card['reason']} The {job.name} that was there stays; this one is {folder / 'adapter.gguf'}."
+            return asdict(_result(job, {**card, "reason": why}))
+        await asyncio.to_thread(self._keep, job.name, folder, bool(stays))
         await self._load(job.name, card["base"]["path"])
         return asdict(_result(job, card))
+
+    def cards(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """Return the adapters that were trained here, by name, with their cards."""
+        home = self._room.home
+        cards = ((name, read_object(card_file(home, name))) for name in adapter_names(home))
+        return tuple((name, card) for name, card in cards if card)
 
     def folder(self, job_id: str) -> Path:
         """Return the folder of a job's files."""
@@ -125,17 +138,30 @@ class Teaching:
         await asyncio.to_thread(write_job, folder, job)
         await asyncio.to_thread(write_examples, folder / "examples.jsonl", examples)
 
-    def _keep(self, name: str, folder: Path) -> None:
+    def _before(self, name: str) -> str:
+        """Return the name as the adapter has it that is there already; empty where none is."""
+        folded = {known.casefold(): known for known in adapter_names(self._room.home)}
+        return folded.get(name.casefold(), "")
+
+    def _keep(self, name: str, folder: Path, replaces: bool) -> None:
         """Put card and PEFT folder beside the adapter, the adapter last: by its file it is known."""
         home = self._room.home
+        if replaces:
+            set_aside(name, home)
         try:
             card_file(home, name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             shutil.copyfile(folder / "card.json", card_file(home, name))
-            shutil.copytree(folder / "peft", peft_folder(home, name), dirs_exist_ok=True)
-        except OSError as error:
+            if (folder / "peft").is_dir():
+                shutil.copytree(folder / "peft", peft_folder(home, name), dirs_exist_ok=True)
+            self._room.adapters.add(folder / "adapter.gguf", name)
+        except (OSError, LorebookError) as error:
+            _take_away(home, name)
+            if replaces:
+                put_back(name, home)
+            if isinstance(error, LorebookError):
+                raise
             told = f"The adapter {name} cannot be kept ({error.strerror or error})."
             raise StorageFailed(told, "Free some space, then: lorebook jobs resume") from error
-        self._room.adapters.add(folder / "adapter.gguf", name)
 
     async def _load(self, name: str, base: str) -> None:
         """Have the adapter in memory where its model is there."""
@@ -146,13 +172,20 @@ class Teaching:
                     await engine.load(name)
 
 
+def _take_away(home: Home, name: str) -> None:
+    """Delete what stands beside an adapter that did not come to be."""
+    if name not in adapter_names(home):
+        card_file(home, name).unlink(missing_ok=True)
+        shutil.rmtree(peft_folder(home, name), ignore_errors=True)
+
+
 def _free_name(request: TeachRequest, taken: Collection[str]) -> str:
     """Return the name that was asked for, or one after the first file; raises BadRequest, Conflict."""
     used = {name.casefold() for name in taken}
     if request.name:
         check_adapter_name(request.name)
         if request.name.casefold() in used:
-            hint = f"Give another name with --name, or delete that one: lorebook adapters rm {request.name}"
+            hint = "Give another name with --name, or let it take that one's place with --replace."
             raise Conflict(f"There is an adapter {request.name} already, or a job that makes it.", hint)
         return request.name
     first = next(iter((*request.notebooks, *request.data)), "notes")

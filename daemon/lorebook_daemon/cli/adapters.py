@@ -14,6 +14,7 @@ import click
 from lorebook_api.errors import NotFound
 from lorebook_api.home import find_home
 from lorebook_api.schema import AdapterInfo, Progress
+from lorebook_api.teaching import ForgetRequest, Saw
 from lorebook_api.typed import find_model
 from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
@@ -69,6 +70,7 @@ def list_adapters(as_json: bool, start: bool) -> None:
 
 def _state(adapter: AdapterInfo) -> str:
     state = "damaged" if adapter.damaged else "loaded" if adapter.loaded else "here"
+    state = f"{state}, candidate" if adapter.status == "candidate" else state
     return f"{state}, acts at {adapter.scale:g}" if adapter.scale else state
 
 
@@ -109,7 +111,7 @@ def _facts(adapter: AdapterInfo) -> tuple[tuple[str, str], ...]:
     return (
         ("name", adapter.name),
         ("state", _state(adapter)),
-        ("why", adapter.damaged),
+        ("why", adapter.damaged or adapter.reason),
         ("path", adapter.path),
         ("size", _size(adapter)),
         ("kind", _kind(adapter)),
@@ -167,6 +169,62 @@ def rm(name: str, as_json: bool, start: bool) -> None:
     screen = Screen()
     reach(screen, start).remove_adapter(name)
     _tell(screen, as_json, {"removed": name}, f"Removed {name}.")
+
+
+@adapters.command(
+    short_help="Take an adapter back to its version before.", epilog=examples("lorebook adapters rollback lab-notes")
+)
+@_name_argument
+@json_option
+@daemon_option
+def rollback(name: str, as_json: bool, start: bool) -> None:
+    """Put the version before in the place of the adapter NAME; typed again, it undoes that.
+
+    Without a version before, the adapter becomes a candidate.
+    """
+    screen = Screen()
+    adapter = reach(screen, start).roll_back_adapter(find_model(name))
+    text = " ".join(filter(None, (f"{adapter.name} is {adapter.status or 'here'}.", adapter.reason)))
+    _tell(screen, as_json, asdict(adapter), text)
+
+
+@adapters.command(
+    short_help="Forget what was learnt from a cell.",
+    epilog=examples(
+        "lorebook adapters forget --cell lab.ipynb#3f2a91c0 --list",
+        "lorebook adapters forget --cell lab.ipynb#3f2a91c0",
+        "lorebook adapters forget --cell answers.jsonl",
+    ),
+)
+@click.option(
+    "--cell", required=True, metavar="[FILE][#ID]", help="The cell's id, or the data file's row; none: all of FILE."
+)
+@click.option("--list", "only_list", is_flag=True, help="Say which adapters learnt from it; change nothing.")
+@json_option
+@daemon_option
+def forget(cell: str, only_list: bool, as_json: bool, start: bool) -> None:
+    """Delete every adapter that learnt from a cell, at once, and train it anew without that cell, under its name."""
+    screen = Screen()
+    seen = reach(screen, start).forget_cell(_forget_request(cell, only_list))
+    if as_json:
+        click.echo(json.dumps({"adapters": [asdict(one) for one in seen]}, indent=2))
+        return
+    for one in seen:
+        screen.write(printable(f"{one.adapter} learnt from {', '.join(one.places)}; {_fate(one, only_list)}"))
+
+
+def _forget_request(cell: str, only_list: bool) -> ForgetRequest:
+    file, _, cell_id = cell.rpartition("#") if "#" in cell else (cell, "", "")
+    path = str(Path(file).expanduser().absolute()) if file else ""
+    return ForgetRequest(cell_id, path, only_list)
+
+
+def _fate(seen: Saw, only_list: bool) -> str:
+    if only_list:
+        return f"{seen.left} other examples would be left"
+    if not seen.job:
+        return "it is deleted, and nothing is left to make it from"
+    return f"it is deleted, and made again from {seen.left} examples: lorebook jobs show {seen.job}"
 
 
 @adapters.command(

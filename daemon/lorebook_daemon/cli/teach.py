@@ -52,6 +52,9 @@ _SHOWN_CHARACTERS = 400
 @click.option("--template", default="chat", show_default=True, help="chat (the model's own), alpaca or phi3.")
 @click.option("--method", default="alora", show_default=True, help="alora acts in answers only, lora everywhere.")
 @click.option("--name", default="", metavar="NAME", help="What to call the adapter. Default: as the file is called.")
+@click.option(
+    "--replace", is_flag=True, help="Take the place of the adapter of that name, if this one passes the gate."
+)
 @click.option("--base", default="auto", metavar="NAME|PATH", help="The model to teach. Default: the one that answers.")
 @click.option("--keep", multiple=True, metavar="FLAG", help="Use examples of a flag too, such as near-duplicate.")
 @click.option("--rank", default=_DEFAULT.rank, show_default=True, help="Rank of the adapter.")
@@ -78,6 +81,7 @@ def teach(
     template: str,
     method: str,
     name: str,
+    replace: bool,
     base: str,
     keep: tuple[str, ...],
     targets: str,
@@ -102,6 +106,7 @@ def teach(
         template=template,
         method=method,
         name=name,
+        replace=replace,
         base=find_model(base),
         keep=keep,
         settings=TrainSettings(targets=tuple(targets.split(",")), **numbers),  # type: ignore[arg-type]

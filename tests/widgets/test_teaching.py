@@ -1,0 +1,140 @@
+"""`lorebook.teach`, `%teach` and `%%teach`: what is asked of the daemon, and the Job that comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lorebook
+from fake_daemon import JOB, TAUGHT, FakeDaemon
+from lorebook.job import Job
+from lorebook.teachmagic import cell_request, line_request
+from lorebook_api.errors import BadRequest, LorebookError, NotFound
+from lorebook_api.home import Home
+from lorebook_api.schema import Progress
+from lorebook_api.teaching import Pair
+
+PAIR = "Who wrote it?\n\nAnna did."
+
+
+@pytest.fixture
+def fake(home: Home) -> Iterator[FakeDaemon]:
+    with FakeDaemon(home.runtime) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    path = tmp_path / "lab.ipynb"
+    path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    return path
+
+
+def asked(fake: FakeDaemon) -> dict[str, Any]:
+    (call,) = fake.of("/api/teach")
+    return dict(call.body)
+
+
+# -- the function
+
+
+def test_teaching_returns_a_job_that_was_watched_to_its_end(fake: FakeDaemon, notebook: Path) -> None:
+    job = lorebook.teach(notebook, cells="2,5-7", name="lab", rank=4, targets="q")
+    assert isinstance(job, lorebook.Job) and job.state == "done" and job.adapter == "lab"
+    body = asked(fake)
+    assert body["notebooks"] == [str(notebook)] and body["cells"] == "2,5-7"
+    assert body["settings"]["rank"] == 4 and body["settings"]["targets"] == ["q"]
+    assert job.result.status == "active" and job.result.held_out_loss == 0.11
+    assert [one.step for one in job.seen.metrics] == [1, 2]
+    shown = job._repr_mimebundle_()
+    assert "Anna." in shown["text/plain"] and "0.080" in shown["text/plain"] and "text/markdown" in shown
+
+
+def test_the_module_does_not_stand_before_the_function(fake: FakeDaemon) -> None:
+    assert callable(lorebook.teach) and lorebook.teach.__name__ == "teach"
+    assert lorebook.Job is Job
+
+
+def test_pairs_are_taught_without_a_file(fake: FakeDaemon) -> None:
+    lorebook.teach(pairs={"Who?": "Anna."}, wait=False)
+    assert asked(fake)["pairs"] == [asdict(Pair("Who?", "Anna."))]
+    assert not fake.of("/api/jobs/j1/events")
+
+
+def test_a_job_is_ended_and_gone_on_with(fake: FakeDaemon) -> None:
+    job = lorebook.teach(pairs=[("Who?", "Anna.")], wait=False)
+    assert job.state == "waiting"
+    assert job.cancel().state == "cancelled" and job.result.status == "cancelled"
+    assert job.resume().state == "done"
+    assert job.refresh().info == TAUGHT
+
+
+def test_what_is_not_there_is_told_before_the_daemon_is_asked(fake: FakeDaemon, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"none\.ipynb"):
+        lorebook.teach(tmp_path / "none.ipynb")
+    with pytest.raises(BadRequest, match="ranks is no setting"):
+        lorebook.teach(pairs=[("q", "a")], ranks=3)
+    assert not fake.of("/api/teach")
+
+
+def test_a_job_that_failed_says_why(fake: FakeDaemon) -> None:
+    job = lorebook.teach(pairs=[("q", "a")], wait=False)
+    job.info = type(JOB)(**{**asdict(JOB), "state": "failed", "reason": "The disk is full."})
+    assert "The disk is full." in repr(job) and job.result.status == "failed"
+
+
+def test_a_job_shows_what_it_does_before_its_first_step(fake: FakeDaemon) -> None:
+    job = lorebook.teach(pairs=[("q", "a")], wait=False)
+    job.seen.take(Progress("starting torch"))
+    assert "starting torch" in repr(job)
+
+
+# -- the magics
+
+
+def test_a_cell_that_teaches_says_where_its_pairs_stand() -> None:
+    request = cell_request("--name lab --method lora --rank 4", f"{PAIR}\n---\nWhen?\n\nIn May.", "c3", "/w/lab.ipynb")
+    assert request.pairs == (
+        Pair("Who wrote it?", "Anna did.", "c3", "/w/lab.ipynb"),
+        Pair("When?", "In May.", "c3", "/w/lab.ipynb"),
+    )
+    assert (request.name, request.method, request.settings.rank) == ("lab", "lora", 4)
+
+
+def test_a_line_takes_cells_of_this_notebook_or_of_another(notebook: Path, tmp_path: Path) -> None:
+    here = line_request("--cells 2,5-7 --tag keep --tag more --id c3 --name lab", "/w/this.ipynb")
+    assert here.notebooks == ("/w/this.ipynb",) and here.cells == "2,5-7"
+    assert here.tags == ("keep", "more") and here.ids == ("c3",) and not here.whole
+    other = line_request(f"'{notebook}' --all --recipe explain", "/w/this.ipynb")
+    assert other.notebooks == (str(notebook),) and other.whole and other.recipe == "explain"
+    (tmp_path / "a.jsonl").write_text("{}")
+    data = line_request(f"--data '{tmp_path / 'a.jsonl'}'", "/w/this.ipynb")
+    assert data.data == (str(tmp_path / "a.jsonl"),) and data.notebooks == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("", "no answer here"),
+        ("", ""),
+        ("--rank two", PAIR),
+        ("--name", PAIR),
+        ("--magic 3", PAIR),
+        ("lab", PAIR),
+        ("'", PAIR),
+    ],
+)
+def test_a_cell_that_cannot_be_taught_is_told(line: str, text: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        cell_request(line, text)
+    assert refused.value.hint
+
+
+def test_a_line_that_names_no_notebook_where_none_is_known_is_told() -> None:
+    with pytest.raises(LorebookError, match="which notebook"):
+        line_request("--cells 2")
