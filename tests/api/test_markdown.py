@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorebook.markdown import link, plain, prose
 from lorebook_api.fence import code_block
+from lorebook_api.markdown import link, plain, prose
 from rendered import render
 
 HARMLESS = {
