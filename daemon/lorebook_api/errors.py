@@ -60,7 +60,7 @@ class Unauthorized(LorebookError):
 
 
 class Forbidden(LorebookError):
-    """The request came with a foreign Host or Origin."""
+    """The request came with a foreign Host or Origin, or through a door that the person has not opened."""
 
     status = 403
     type = "permission_error"

@@ -37,6 +37,11 @@ class Home:
         """The daemon's log."""
         return self.runtime / "daemon.log"
 
+    @property
+    def tools_switch(self) -> Path:
+        """A file that is there while other programs' models may use lorebook's tools: `lorebook mcp --enable`."""
+        return self.state / "tools.enabled"
+
     def make(self) -> Home:
         """Create the folders, private to the user; raises StorageFailed where that cannot be."""
         for folder in (self.state, self.cache, self.models, self.runtime):

@@ -1,4 +1,4 @@
-"""Text that others wrote, as Markdown in a notebook's output: `lorebook_api.markdown`, which Jupyter's chat uses too."""
+"""Text that others wrote, as Markdown in a notebook's output: what Jupyter's chat uses too."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from fastapi import APIRouter
 from lorebook_api.errors import BadRequest, NotFound
 from lorebook_api.schema import RelatedRequest, SearchResponse, SearchResult
 from lorebook_daemon.app.checks import K_MOST, check_text, served_or
+from lorebook_daemon.app.opened import Opened
 from lorebook_daemon.app.parts import Parts
-from lorebook_daemon.app.roots import Opened
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.related import BESIDE, is_other, passage_at, query_of
 

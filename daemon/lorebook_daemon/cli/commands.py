@@ -8,14 +8,17 @@ from lorebook_api.version import VERSION
 from lorebook_daemon.cli.adapters import adapters
 from lorebook_daemon.cli.add import add
 from lorebook_daemon.cli.ask import ask
+from lorebook_daemon.cli.classify import classify
 from lorebook_daemon.cli.daemon import logs, serve, status, stop
 from lorebook_daemon.cli.doctor import doctor
 from lorebook_daemon.cli.evaluate import evaluate
 from lorebook_daemon.cli.index import index
 from lorebook_daemon.cli.jobs import jobs
+from lorebook_daemon.cli.mcp import mcp
 from lorebook_daemon.cli.models import models
 from lorebook_daemon.cli.options import debug_option, examples
 from lorebook_daemon.cli.program import Program
+from lorebook_daemon.cli.related import related
 from lorebook_daemon.cli.search import search
 from lorebook_daemon.cli.teach import teach
 
@@ -36,5 +39,8 @@ def lorebook() -> None:
     """
 
 
-for command in (ask, search, index, add, serve, status, stop, logs, models, adapters, teach, jobs, evaluate, doctor):
+for command in (
+    *(ask, search, related, index, add),
+    *(serve, status, stop, logs, models, adapters, teach, classify, jobs, evaluate, doctor, mcp),
+):
     lorebook.add_command(command)
