@@ -80,6 +80,15 @@ def test_a_page_that_loses_nothing_sees_every_message() -> None:
     assert page.state.values == {"name": "first"}
 
 
+def test_a_page_that_the_kernel_cannot_hear_is_told_the_state() -> None:
+    wire = Wire(lambda: False)
+    page = Page("p", wire)
+    wire.pages.append(page)
+    wire.channel.post({"type": "turn", "id": "a", "text": ""})
+    wire.channel.post({"type": "token", "id": "a", "text": "hello"})
+    assert page.state.snapshot() == wire.state.snapshot()
+
+
 def test_a_message_that_comes_twice_acts_once() -> None:
     wire = Wire(lambda: False)
     for _ in range(3):

@@ -201,3 +201,57 @@ def test_what_cannot_be_meant_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="weather"):
         lorebook.chat(tmp_path, context=["weather"])
     assert lorebook.Chat is Chat and callable(lorebook.chat)
+
+
+def test_what_is_thought_of_an_answer_is_kept_and_stays_shown(page: Page, fake: FakeDaemon) -> None:
+    fake.scripts.feedback = "keep"
+    page.click("ask", id="q1", question="which cell?", **{"with": []})
+    eventually(lambda: done(page))
+    assert page.state["feedback"] is True
+    page.click("vote", id="q1", rating="down")
+    eventually(lambda: page.state["turns"][0].get("vote") == "down")
+    page.click("vote", id="q1", rating="edited", edited=" Cell 6. ")
+    eventually(lambda: page.state["turns"][0].get("vote") == "edited")
+    first, second = (call.body for call in fake.of("/api/feedback"))
+    assert (first["rating"], first["question"], first["answer"]) == ("down", "which cell?", ANSWER.answer)
+    assert [one["path"] for one in first["citations"]] == [one.path for one in ANSWER.citations]
+    assert (second["rating"], second["edited"]) == ("edited", "Cell 6.")
+
+
+def test_where_nothing_is_kept_no_thumbs_are_offered_and_a_vote_says_so(page: Page, fake: FakeDaemon) -> None:
+    page.click("ask", id="q1", question="why?", **{"with": []})
+    eventually(lambda: done(page))
+    assert page.state["feedback"] is False
+    fake.scripts.error = Conflict("Feedback is not kept.", "Turn it on.")
+    page.click("vote", id="q1", rating="up")
+    eventually(lambda: page.of("notice"))
+    assert page.of("notice")[0]["failure"]["hint"] == "Turn it on." and "vote" not in page.state["turns"][0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"id": "q1", "rating": "sideways"}, "no rating"),
+        ({"id": "q1", "rating": "edited", "edited": " "}, "empty"),
+        ({"id": "q9", "rating": "up"}, "not in the conversation"),
+    ],
+)
+def test_half_an_opinion_is_refused(page: Page, fake: FakeDaemon, fields: dict[str, Any], told: str) -> None:
+    page.click("ask", id="q1", question="why?", **{"with": []})
+    eventually(lambda: done(page))
+    page.click("vote", **fields)
+    assert told in page.of("notice")[0]["failure"]["message"] and not fake.of("/api/feedback")
+
+
+def test_an_answer_that_was_stopped_cannot_be_rated(page: Page, fake: FakeDaemon) -> None:
+    fake.scripts.ask = [("error", Cancelled("The request was cancelled.").body())]
+    page.click("ask", id="q1", question="why?", **{"with": []})
+    eventually(lambda: done(page))
+    page.click("vote", id="q1", rating="up")
+    assert "no answer" in page.of("notice")[0]["failure"]["message"]
+
+
+def test_the_conversation_as_markdown(page: Page, fake: FakeDaemon) -> None:
+    page.chat.ask("which cell?")
+    text = page.chat.bundle()["text/markdown"]
+    assert "**which cell&#63;**" in text and "cell-id=c5" in text

@@ -12,6 +12,7 @@ up to 7), `{"ack": 3, "page": "…"}`. To the kernel: `{"page": "…", "have": 6
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -19,6 +20,8 @@ from typing import Any, Protocol
 KEPT = 2000
 """Messages that can be sent again; a page that lacks more is sent the state."""
 PAGES_MOST = 200
+UNHEARD_S = 0.5
+"""As long as no page was heard, all of the state is sent so often: a kernel that is busy cannot be asked for it."""
 
 Message = dict[str, Any]
 """Plain JSON; `type` says what it is about."""
@@ -46,6 +49,8 @@ class Channel:
         self._state = state
         self._lock = threading.RLock()
         self._last = 0
+        self._heard = False
+        self._told = float("-inf")
         self._kept: deque[tuple[int, Message]] = deque(maxlen=KEPT)
         self._handled: OrderedDict[str, int] = OrderedDict()
 
@@ -56,9 +61,13 @@ class Channel:
             self._last += 1
             self._kept.append((self._last, message))
             self._send({"n": self._last, "message": message})
+            if not self._heard and time.monotonic() - self._told >= UNHEARD_S:
+                self._told = time.monotonic()
+                self._send({"n": self._last, "state": self._state.snapshot()})
 
     def receive(self, content: Message) -> None:
         """Take what a page sent; a message that was acted on already is acknowledged again, and that is all."""
+        self._heard = True
         page = str(content.get("page", ""))
         if "have" in content:
             self._catch_up(int(content["have"]))

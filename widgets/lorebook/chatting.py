@@ -13,6 +13,7 @@ from lorebook.channel import Message
 from lorebook.context import CONTEXTS, VARIABLE, Surroundings
 from lorebook.errands import run_errand
 from lorebook.links import notebook_folder
+from lorebook.markdown import plain, prose
 from lorebook.session import ChatOptions, ChatSession, shown_attachment, shown_options
 from lorebook.shelf import Shelf
 from lorebook.state import WidgetState
@@ -66,7 +67,8 @@ class Chat(LorebookWidget):
     def __init__(self, options: ChatOptions, standing: tuple[str, ...], shell: Any = None) -> None:
         self._shell = shell
         self._state = WidgetState(
-            options=shown_options(options), conversations=[], models=[], adapters=[], context=[], offers=_offers({})
+            **{"options": shown_options(options), "conversations": [], "models": [], "adapters": [], "context": []},
+            **{"offers": _offers({}), "feedback": False},
         )
         super().__init__("chat", self._state)
         self._session = ChatSession(options, self._state, self.channel.post, reach, lambda: self._shelf.refresh())
@@ -87,8 +89,7 @@ class Chat(LorebookWidget):
             raise from_body({"error": turn["failure"]}, 500)
         if not turn.get("answer"):
             raise Cancelled("The question was taken back.")
-        asked = AskRequest(question, self._session.options.roots, grounding=self._session.options.grounding)
-        return Answer(decode(Body, turn["answer"]), asked, notebook_folder(self._shell))
+        return self._answer(turn)
 
     def resume(self, conversation: str) -> None:
         """Show a conversation that the daemon keeps, by its id, and go on with it."""
@@ -117,6 +118,12 @@ class Chat(LorebookWidget):
         roots = ", ".join(self._session.options.roots)
         turns = [f"> {turn['question']}\n{turn.get('text', '').strip()}".strip() for turn in self._state.turns]
         return "\n\n".join([f"A chat about {roots}.", *turns, _NO_FRONT_END])
+
+    def static_markdown(self) -> str:
+        """Return the same as Markdown, with the lines that each answer rests on."""
+        roots = ", ".join(self._session.options.roots)
+        turns = [f"**{plain(turn['question'])}**\n\n{self._came(turn)}".strip() for turn in self._state.turns]
+        return "\n\n".join([plain(f"A chat about {roots}."), *turns, plain(_NO_FRONT_END)])
 
     def answer_page(self, message: Message) -> None:
         """Ask what a page asks, with what its context bar held."""
@@ -162,6 +169,17 @@ class Chat(LorebookWidget):
             self.channel.post({"type": "set", "values": {"models": models, "adapters": adapters}})
 
         run_errand(work, self.channel.post, "choices")
+
+    def _came(self, turn: Message) -> str:
+        if not turn.get("answer"):
+            return prose(turn.get("text", ""))
+        answer = self._answer(turn)
+        return answer._repr_mimebundle_()["text/markdown"]
+
+    def _answer(self, turn: Message) -> Answer:
+        options = self._session.options
+        asked = AskRequest(turn["question"], options.roots, grounding=options.grounding)
+        return Answer(decode(Body, turn["answer"]), asked, notebook_folder(self._shell))
 
     def _take_context(self, titles: Sequence[str] | None = None) -> tuple[Attachment, ...]:
         """Return what goes along, of these titles alone where any are given, and begin anew."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lorebook.asking import current_shell
 from lorebook.live import Live, open_display
@@ -14,6 +14,9 @@ from lorebook.markdown import plain
 from lorebook_api.client import Client, JobEvent
 from lorebook_api.schema import Progress
 from lorebook_api.teaching import ENDED, JobInfo, Metrics, Said, TeachResult, result_of
+
+if TYPE_CHECKING:
+    from lorebook.teachview import TeachWidget
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 40
@@ -49,6 +52,7 @@ class Job:
         self._client = client
         self.info = info
         self.seen = Seen()
+        self._view: TeachWidget | None = None
 
     @property
     def id(self) -> str:
@@ -86,12 +90,14 @@ class Job:
         return self.watch() if wait else self
 
     def watch(self) -> Job:
-        """Show it until it has ended; return itself. An interrupt stops watching only."""
-        shown = current_shell() is not None and not sys.stdout.isatty()
-        live = Live(open_display) if shown else None
-        self.seen = Seen()
+        """Show it until it has ended, in a notebook as a widget; return itself. An interrupt stops watching only."""
+        shell = current_shell()
+        live = Live(open_display) if shell is not None and not sys.stdout.isatty() else None
+        if live and getattr(shell, "kernel", None) is not None:
+            self._view = _open_view()
+            live.finish(self._repr_mimebundle_())
         try:
-            self._follow(live)
+            self.follow(lambda: self._tell(live))
         except KeyboardInterrupt:
             sys.stderr.write(
                 f"lorebook: the job goes on; end it with job.cancel() or: lorebook jobs cancel {self.id}\n"
@@ -100,29 +106,44 @@ class Job:
             live.finish({"text/plain": ""} if self.info.state in ENDED else self._repr_mimebundle_())
         return self
 
-    def _follow(self, live: Live | None) -> None:
+    def follow(self, told: Callable[[], None]) -> Job:
+        """Take in what it tells until it has ended, and call `told` after each piece; return itself."""
+        self.seen = Seen()
         with closing(self._client.job_events(self.id)) as events:
             for event in events:
                 if isinstance(event, JobInfo):
                     self.info = event
                 else:
                     self.seen.take(event)
-                    if live:
-                        live.show(self._repr_mimebundle_())
+                told()
+        return self
+
+    def texts(self) -> dict[str, str]:
+        """Return it as plain text and as Markdown, by their MIME types."""
+        lines = [f"    {line}" for line in self._lines() if line]  # a block of code, which is shown as it is
+        return {"text/plain": repr(self), "text/markdown": "\n".join((f"{plain(self.headline)}\n", *lines))}
+
+    def _tell(self, live: Live | None) -> None:
+        if self._view is not None:
+            self._view.show(self)
+        elif live:
+            live.show(self.texts())
 
     def __repr__(self) -> str:
-        return "\n".join(filter(None, (self._head(), *self._lines())))
+        return "\n".join(filter(None, (self.headline, *self._lines())))
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        lines = [f"    {line}" for line in self._lines() if line]  # a block of code, which is shown as it is
-        return {"text/plain": repr(self), "text/markdown": "\n".join((f"{plain(self._head())}\n", *lines))}
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {**(self._view.bundle() if self._view is not None else {}), **self.texts()}
 
-    def _head(self) -> str:
+    @property
+    def headline(self) -> str:
+        """How it stands, in a line."""
         what = f"{self.info.kind} {self.info.name}: {self.info.state}"
         if self.info.state == "done":
             result = self.result
             return f"{what}, {result.status}. {result.reason}".strip()
-        return f"{what}. {self.info.reason or self.seen.note}".strip(" .")
+        more = self.info.reason or self.seen.note
+        return f"{what}. {more}" if more else what
 
     def _lines(self) -> list[str]:
         metrics = self.seen.metrics
@@ -137,6 +158,12 @@ class Job:
             f"held out  {_curve(held_out)} {held_out[-1]:.3f}" if held_out else "",
             *(f"{said.question[:60]} → {said.text[:80]}" for said in self.seen.said[-_SAID_SHOWN:]),
         ]
+
+
+def _open_view() -> TeachWidget:
+    from lorebook.teachview import TeachWidget  # anywidget: half a second that a script does without
+
+    return TeachWidget()
 
 
 def _bar(done: int, total: int) -> str:

@@ -11,6 +11,9 @@ from lorebook.markdown import plain, prose
 
 UPDATES_A_SECOND = 12
 
+Bundle = dict[str, Any]
+"""What is shown, by MIME type."""
+
 
 class Handle(Protocol):
     """What IPython's `display(display_id=True)` returns."""
@@ -26,9 +29,7 @@ class Live:
     On a terminal, where nothing that was shown can be replaced, only the end is shown.
     """
 
-    def __init__(
-        self, open_handle: Callable[[dict[str, str]], Handle], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, open_handle: Callable[[Bundle], Handle], clock: Callable[[], float] = time.monotonic) -> None:
         self._open = open_handle
         self._clock = clock
         self._handle: Handle | None = None
@@ -46,11 +47,11 @@ class Live:
         self._text += piece
         self._show(self._bundle(""))
 
-    def show(self, bundle: dict[str, str]) -> None:
+    def show(self, bundle: Bundle) -> None:
         """Show a bundle in place of what is shown, at the pace."""
         self._show(bundle)
 
-    def finish(self, bundle: dict[str, str]) -> None:
+    def finish(self, bundle: Bundle) -> None:
         """Show the last bundle, whatever the pace."""
         self._show(bundle, now=True)
 
@@ -58,12 +59,12 @@ class Live:
         """Leave what was streamed, and say why it ends here."""
         self._show(self._bundle(why), now=True)
 
-    def _bundle(self, end: str) -> dict[str, str]:
+    def _bundle(self, end: str) -> Bundle:
         text = "\n\n".join(filter(None, (self._text, f"({end})" if end else "")))
         markdown = "\n\n".join(filter(None, (prose(self._text), f"*({plain(end)})*" if end else "")))
         return {"text/plain": text, "text/markdown": markdown}
 
-    def _show(self, bundle: dict[str, str], now: bool = False) -> None:
+    def _show(self, bundle: Bundle, now: bool = False) -> None:
         moment = self._clock()
         if not now and (self._only_end or moment - self._shown < 1 / UPDATES_A_SECOND):
             return
@@ -74,7 +75,7 @@ class Live:
             self._handle.update(bundle, raw=True)
 
 
-def open_display(bundle: dict[str, str]) -> Handle:
+def open_display(bundle: Bundle) -> Handle:
     """Show `bundle` in the output of the cell that runs."""
     from IPython.display import display  # the kernel has it loaded; `import lorebook` does without
 

@@ -103,7 +103,7 @@ class ChatSession:
         return self.ask(question, new_id, attachments, turn_id)
 
     def vote(self, turn_id: str, rating: str, edited: str = "") -> None:
-        """Keep what a person thinks of a turn's answer; the turn says so once it is kept. Raises NotFound, BadRequest."""
+        """Keep what a person thinks of a turn's answer; the turn shows it then. Raises NotFound, BadRequest."""
         opinion = opinion_of(self._turn(turn_id), rating, edited)
 
         def work() -> None:
@@ -161,6 +161,7 @@ class ChatSession:
         turn_id = request.request_id
         text = _Batch(lambda piece: self._post({"type": "token", "id": turn_id, "text": piece}))
         client = self._reach(lambda line: self._tell(turn_id, Progress(line)))
+        self._post({"type": "set", "values": {"feedback": client.status().feedback != "off"}})
         if after:
             with suppress(NotFound):  # a question that was never kept has nothing to be cut
                 client.cut_conversation(request.conversation, after)

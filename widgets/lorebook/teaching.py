@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,24 +41,15 @@ def teach(
     `settings` are the fields of TrainSettings: rank, targets, epochs, learning_rate, … With `wait` the job shows itself
     here until it has ended; an interrupt stops watching, and the job goes on. Raises LorebookError.
     """
-    request = TeachRequest(
-        notebooks=file_paths(notebook),
-        cells=cells,
-        tags=_several(tag),
-        ids=_several(id),
-        whole=whole,
-        data=file_paths(data),
-        pairs=_pairs(pairs),
-        recipe=recipe,
-        template=template,
-        method=method,
-        name=name,
-        replace=replace,
-        base=find_model(base),
-        keep=tuple(keep),
-        settings=train_settings(settings),
-    )
-    return begin(request, wait=wait)
+    chosen = {"cells": cells, "tag": tag, "id": id, "whole": whole, "data": data, "pairs": pairs, "recipe": recipe}
+    how = {"template": template, "method": method, "name": name, "replace": replace, "base": base, "keep": keep}
+    return begin(teach_request(notebook, **chosen, **how, **settings), wait=wait)
+
+
+def teach_request(notebook: Files = (), **choices: Any) -> TeachRequest:
+    """Return the request that arguments of `teach` mean: all but `wait`. Raises LorebookError."""
+    request = {field: read(choices.pop(name)) for name, (field, read) in _CHOICES.items() if name in choices}
+    return TeachRequest(notebooks=file_paths(notebook), settings=train_settings(choices), **request)
 
 
 def show_examples(request: TeachRequest) -> Preview:
@@ -112,3 +103,19 @@ def pairs_of(text: str, cell: str = "", path: str = "") -> tuple[Pair, ...]:
         told = "a cell that teaches holds a question, a blank line and the answer."
         raise BadRequest(told, "Several are parted by lines of ---")
     return tuple(replace(pair, cell=cell, path=path) for pair in pairs)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_CHOICES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    **{name: (name, _same) for name in ("cells", "whole", "recipe", "template", "method", "name", "replace")},
+    "tag": ("tags", _several),
+    "id": ("ids", _several),
+    "data": ("data", file_paths),
+    "pairs": ("pairs", _pairs),
+    "base": ("base", find_model),
+    "keep": ("keep", tuple),
+}
+"""Arguments of `teach` that are no settings of training: the field of a TeachRequest, and what makes it of them."""

@@ -11,6 +11,7 @@ import traitlets
 from lorebook.channel import Channel, Message, State
 from lorebook.errands import failure
 from lorebook_api.errors import LorebookError
+from lorebook_api.fence import code_block
 
 STATIC = Path(__file__).parent / "static"
 """Where `make frontend` puts the widgets' scripts and their style sheet."""
@@ -44,11 +45,18 @@ class LorebookWidget(anywidget.AnyWidget):
         """Return what stands in the place of the widget where no front end runs."""
         raise NotImplementedError
 
+    def static_markdown(self) -> str:
+        """Return the same as Markdown, for where a notebook is shown without its front end."""
+        return code_block(self.static_text())
+
+    def bundle(self) -> dict[str, Any]:
+        """Return what a notebook keeps of it, by MIME type: the widget, and the two texts in its place."""
+        made = super()._repr_mimebundle_()
+        texts = {"text/plain": self.static_text(), "text/markdown": self.static_markdown()}
+        return {**(made[0] if made is not None else {}), **texts}
+
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None:
-            bundle[0]["text/plain"] = self.static_text()
-        return bundle
+        return self.bundle(), {}
 
     def __repr__(self) -> str:
         return self.static_text()

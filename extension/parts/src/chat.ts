@@ -9,7 +9,7 @@ import { make } from './element';
 import { exportMarkdown } from './export';
 import { newId } from './id';
 import { Transcript } from './transcript';
-import type { Turn, TurnView } from './turn';
+import type { Turn, TurnDeeds, TurnView } from './turn';
 
 /** What a chat needs from where it stands. */
 export interface ChatParts {
@@ -32,15 +32,13 @@ export class Chat {
   readonly context = new ContextBar('');
   readonly composer: Composer;
   private readonly transcript: Transcript;
+  private readonly deeds: TurnDeeds;
   private running: { turn: Turn; abort: AbortController } | null = null;
   private editing: Turn | null = null;
 
   constructor(private readonly parts: ChatParts) {
-    this.transcript = new Transcript(parts.welcome, parts.actions, {
-      retry: turn => void this.retry(turn),
-      edit: turn => this.edit(turn),
-      ...(parts.door.feedback ? { vote: (turn: Turn, opinion: Opinion) => void this.vote(turn, opinion) } : {})
-    });
+    this.deeds = { retry: turn => void this.retry(turn), edit: turn => this.edit(turn) };
+    this.transcript = new Transcript(parts.welcome, parts.actions, this.deeds);
     this.composer = new Composer({
       send: text => void this.ask(text),
       stop: () => this.stop(),
@@ -98,6 +96,17 @@ export class Chat {
   /** Returns the conversation as Markdown. */
   exportMarkdown(): string {
     return exportMarkdown(this.turns);
+  }
+
+  /** Shows thumbs below the answers where `kept`: where the door takes them and the daemon keeps them. */
+  takeVotes(kept: boolean): void {
+    if (kept !== Boolean(this.deeds.vote)) {
+      delete this.deeds.vote;
+      if (kept && this.parts.door.feedback) {
+        this.deeds.vote = (turn, opinion) => void this.vote(turn, opinion);
+      }
+      this.transcript.redraw();
+    }
   }
 
   focus(): void {

@@ -56,7 +56,7 @@ export interface Door {
   cancel(requestId: string): Promise<void>;
   search(query: string, k: number): Promise<SearchResponse>;
   status(): Promise<Status>;
-  /** Where it is absent, no thumbs are shown. */
+  /** Keeps what is thought of an answer. */
   feedback?(vote: Vote): Promise<void>;
 }
 

@@ -112,4 +112,6 @@ export interface Status {
   roots: RootInfo[];
   memory_mb: number;
   indexing: string[];
+  /** Whether what is thought of answers is kept, and learnt from. */
+  feedback: 'off' | 'keep' | 'learn';
 }

@@ -67,6 +67,11 @@ export class Transcript {
     this.element.replaceChildren(this.welcome);
   }
 
+  /** Draws the turns that have ended anew. */
+  redraw(): void {
+    this.views.forEach(view => view.redraw());
+  }
+
   /** Keeps the end in sight for a reader who is there. */
   follow(): void {
     if (this.following) {

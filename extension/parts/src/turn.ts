@@ -30,7 +30,7 @@ export interface TurnDeeds {
   retry(turn: Turn): void;
   edit(turn: Turn): void;
   /** Absent where opinions are not kept. One that was is shown by `TurnView.voted`. */
-  vote?(turn: Turn, opinion: Opinion): void;
+  vote?: (turn: Turn, opinion: Opinion) => void;
 }
 
 /** Draws one turn, first while it runs, then as it ended. */
@@ -91,6 +91,13 @@ export class TurnView {
     this.settle();
   }
 
+  /** Draws it anew, unless it runs. */
+  redraw(): void {
+    if (this.turn.state !== 'running') {
+      this.settle();
+    }
+  }
+
   /** Shows an opinion that was kept. */
   voted(rating: Rating): void {
     this.turn.vote = rating;
@@ -126,7 +133,9 @@ export class TurnView {
     this.body.removeAttribute('aria-busy');
     const { answer, failure, state, text } = this.turn;
     if (answer) {
-      this.body.replaceChildren(showAnswer(answer, this.actions), this.afterwards(answer.answer));
+      // What was streamed stays in sight until all of it is drawn anew.
+      const drawn = (shown: HTMLElement): void => this.body.replaceChildren(shown, this.afterwards(answer.answer));
+      showAnswer(answer, this.actions, drawn);
       return;
     }
     const said = new StreamingText();

@@ -3,13 +3,14 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { Actions } from '../src/actions';
 import { Chat, type ChatParts } from '../src/chat';
-import { Failure, type AskEvent, type Door, type Question } from '../src/door';
+import { Failure, type AskEvent, type Door, type Question, type Vote } from '../src/door';
 import { answer, citation } from './answers';
 
 /** A door whose answers a test lets through one by one. */
 class FakeDoor implements Door {
   readonly asked: Question[] = [];
   readonly cancelled: string[] = [];
+  feedback?: (vote: Vote) => Promise<void>;
   script: (AskEvent | Failure | 'wait')[] = [
     { event: 'token', data: { text: 'Cell 5 ' } },
     { event: 'answer', data: answer() }
@@ -57,6 +58,10 @@ function press(name: string): void {
   const button = document.querySelector<HTMLButtonElement>(`button[aria-label="${name}"]`);
   expect(button, name).not.toBeNull();
   button?.click();
+}
+
+function pressed(name: string): string | null {
+  return document.querySelector(`button[aria-label="${name}"]`)?.getAttribute('aria-pressed') ?? null;
 }
 
 beforeEach(() => {
@@ -163,6 +168,51 @@ describe('a chat', () => {
     const chat = newChat();
     await chat.ask('Which?');
     expect(chat.exportMarkdown()).toBe('## Which?\n\nCell 5 drops them. [1]\n\n[1] src/a.py:10-12\n\n    a\n    b\n');
+  });
+
+  it('shows thumbs only where what is thought of answers is kept', async () => {
+    const votes: Vote[] = [];
+    door.feedback = vote => Promise.resolve(void votes.push(vote));
+    const chat = newChat();
+    await chat.ask('Which?');
+    expect(document.querySelector('.lb-thumbs')).toBeNull();
+    chat.takeVotes(true);
+    press('Good answer');
+    await vi.waitFor(() => expect(pressed('Good answer')).toBe('true'));
+    expect(votes).toEqual([
+      { rating: 'up', question: 'Which?', answer: 'Cell 5 drops them. [1]', citations: [citation()], request_id: 'r' }
+    ]);
+    chat.takeVotes(false);
+    expect(document.querySelector('.lb-thumbs')).toBeNull();
+  });
+
+  it('asks after a bad answer what it should have said', async () => {
+    const votes: Vote[] = [];
+    door.feedback = vote => Promise.resolve(void votes.push(vote));
+    const chat = newChat();
+    chat.takeVotes(true);
+    await chat.ask('Which?');
+    press('Bad answer');
+    await vi.waitFor(() => expect(pressed('Bad answer')).toBe('true'));
+    const box = document.querySelector<HTMLTextAreaElement>('.lb-better textarea');
+    const keep = document.querySelector<HTMLButtonElement>('.lb-better button');
+    keep?.click();
+    expect(votes).toHaveLength(1);
+    box!.value = ' Cell 6. ';
+    keep?.click();
+    await vi.waitFor(() => expect(document.querySelector('.lb-better')?.textContent).toContain('Kept'));
+    expect(votes[1]).toMatchObject({ rating: 'edited', edited: 'Cell 6.', request_id: 'r' });
+    expect(chat.turns[0]?.vote).toBe('edited');
+  });
+
+  it('says below the answer where an opinion could not be kept', async () => {
+    door.feedback = () => Promise.reject(new Failure('It is not kept.', 'Turn it on.'));
+    const chat = newChat();
+    chat.takeVotes(true);
+    await chat.ask('Which?');
+    press('Good answer');
+    await vi.waitFor(() => expect(document.querySelector('[role="alert"]')?.textContent).toContain('Turn it on.'));
+    expect(pressed('Good answer')).toBe('false');
   });
 
   it('tells the page of every change that is worth keeping', async () => {

@@ -14,7 +14,7 @@ import {
 } from '../../../extension/parts/src';
 import { Composer } from '../../../extension/parts/src/composer';
 import { Transcript } from '../../../extension/parts/src/transcript';
-import type { TurnView } from '../../../extension/parts/src/turn';
+import type { TurnDeeds, TurnView } from '../../../extension/parts/src/turn';
 import { Channel, type Hearer, type Message } from './channel';
 import { ChoiceBar, type Options } from './choices';
 import { cancelOverHttp, saveText } from './jupyter';
@@ -41,7 +41,8 @@ interface Values {
 const FIELDS: Record<string, (chat: ChatView, value: never) => void> = {
   options: (chat, value: Options) => chat.choices.show(value),
   offers: (chat, value: Offers) => chat.offers.show(value),
-  context: (chat, value: Attachment[]) => chat.showContext(value)
+  context: (chat, value: Attachment[]) => chat.showContext(value),
+  feedback: (chat, value: boolean) => chat.takeVotes(value)
 };
 
 const MESSAGES: Record<string, (chat: ChatView, message: never) => void> = {
@@ -64,6 +65,7 @@ export class ChatView implements Hearer {
   readonly offers: OfferMenu;
   private readonly shelf: ShelfBar;
   private readonly context: ContextBar;
+  private readonly deeds: TurnDeeds;
   private readonly composer: Composer;
   private readonly transcript: Transcript;
   private readonly notices = make('div', { class: 'lb-notices' });
@@ -74,11 +76,8 @@ export class ChatView implements Hearer {
 
   constructor(model: View['model']) {
     const send = (message: Message): void => this.channel.send(message);
-    this.transcript = new Transcript(welcome(), pageActions(), {
-      retry: turn => send({ type: 'retry', id: turn.id }),
-      edit: turn => this.edit(turn),
-      vote: (turn, opinion) => send({ type: 'vote', id: turn.id, ...opinion })
-    });
+    this.deeds = { retry: turn => send({ type: 'retry', id: turn.id }), edit: turn => this.edit(turn) };
+    this.transcript = new Transcript(welcome(), pageActions(), this.deeds);
     this.context = new ContextBar('', attachment => send({ type: 'detach', title: attachment.title }));
     this.composer = new Composer({
       send: text => this.ask(text),
@@ -124,6 +123,15 @@ export class ChatView implements Hearer {
     const { conversations, conversation, models, adapters } = this.values;
     this.shelf.show(conversations ?? [], conversation ?? '');
     this.choices.list(models ?? [], adapters ?? []);
+  }
+
+  /** Shows thumbs below the answers from now on, where what is thought of them is kept. */
+  takeVotes(kept: boolean): void {
+    if (kept) {
+      this.deeds.vote = (turn, opinion) => this.channel.send({ type: 'vote', id: turn.id, ...opinion });
+    } else {
+      delete this.deeds.vote;
+    }
   }
 
   showContext(attachments: Attachment[]): void {

@@ -15,11 +15,18 @@ function findServer(): Server | null {
   return typeof baseUrl === 'string' ? { baseUrl, token: typeof token === 'string' ? token : '' } : null;
 }
 
-/**
- * Takes a question back by HTTP, beside the message to the kernel, which may be busy. Resolves whatever comes of it:
- * the server may lack lorebook's extension, and the kernel is asked as well.
- */
-export async function cancelOverHttp(requestId: string): Promise<void> {
+/** Takes a question back by HTTP, beside the message to the kernel, which may be busy. */
+export function cancelOverHttp(requestId: string): Promise<void> {
+  return post('api/cancel', { request_id: requestId });
+}
+
+/** Ends a job by HTTP, beside the message to the kernel, which may be busy. */
+export function cancelJobOverHttp(jobId: string): Promise<void> {
+  return post(`api/jobs/${encodeURIComponent(jobId)}/cancel`, {});
+}
+
+/** Resolves whatever comes of it: the server may lack lorebook's extension, and the kernel is asked as well. */
+async function post(path: string, body: object): Promise<void> {
   const server = findServer();
   if (!server) {
     return;
@@ -32,9 +39,9 @@ export async function cancelOverHttp(requestId: string): Promise<void> {
   if (server.token) {
     headers.Authorization = `token ${server.token}`;
   }
-  const body = JSON.stringify({ request_id: requestId });
   try {
-    await fetch(new URL(`${server.baseUrl}lorebook/api/cancel`, location.href), { method: 'POST', headers, body });
+    const url = new URL(`${server.baseUrl}lorebook/${path}`, location.href);
+    await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
   } catch {
     // the message to the kernel is on its way
   }

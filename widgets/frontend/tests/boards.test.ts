@@ -1,40 +1,9 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import index from '../src/index';
-import type { Model, View } from '../src/model';
+import type { View } from '../src/model';
 import search from '../src/search';
-
-type Content = Record<string, unknown>;
-
-class Kernel implements Model {
-  readonly sent: Content[] = [];
-  private hear: ((content: unknown) => void) | null = null;
-  private n = 0;
-
-  send(content: unknown): void {
-    const { n, page, message } = content as { n?: number; page: string; message?: Content };
-    if (n !== undefined && message) {
-      this.sent.push(message);
-      this.hear?.({ ack: n, page });
-    }
-  }
-
-  on(_: string, hear: (content: unknown) => void): void {
-    this.hear = hear;
-  }
-
-  off(): void {
-    this.hear = null;
-  }
-
-  state(state: Content): void {
-    this.hear?.({ n: (this.n += 1), state });
-  }
-
-  set(values: Content): void {
-    this.hear?.({ n: (this.n += 1), message: { type: 'set', values } });
-  }
-}
+import { Kernel, type Content } from './kernel';
 
 let kernel: Kernel;
 let el: HTMLElement;

@@ -1,40 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import widget from '../src/chat';
-import type { Model } from '../src/model';
-
-type Content = Record<string, unknown>;
-
-class Kernel implements Model {
-  readonly model_id = 'm1';
-  readonly sent: Content[] = [];
-  private hear: ((content: unknown) => void) | null = null;
-  private n = 0;
-
-  send(content: unknown): void {
-    const { n, page, message } = content as { n?: number; page: string; message?: Content };
-    if (n !== undefined && message) {
-      this.sent.push(message);
-      this.hear?.({ ack: n, page });
-    }
-  }
-
-  on(_: string, hear: (content: unknown) => void): void {
-    this.hear = hear;
-  }
-
-  off(): void {
-    this.hear = null;
-  }
-
-  state(state: Content): void {
-    this.hear?.({ n: (this.n += 1), state });
-  }
-
-  tell(message: Content): void {
-    this.hear?.({ n: (this.n += 1), message });
-  }
-}
+import { Kernel } from './kernel';
 
 const ANSWER = {
   answer: 'Cell 5 drops them. [1] It rained.',
@@ -193,4 +160,20 @@ test('a citation asks the page to open it, and says so where the page cannot', a
   (el.querySelector('.lb-mark') as HTMLElement).click();
   await vi.advanceTimersByTimeAsync(10);
   expect(el.querySelector('.lb-citation [role="alert"]')?.textContent).toContain('/data/clean.ipynb');
+});
+
+test('thumbs are shown where they are kept, and stay pressed', () => {
+  kernel.tell({ type: 'turn', ...RUNNING, state: 'done', answer: ANSWER });
+  expect(el.querySelector('.lb-thumbs')).toBeNull();
+  kernel.state({ ...EMPTY, feedback: true, turns: [{ ...RUNNING, state: 'done', answer: ANSWER }] });
+  press('Bad answer');
+  expect(kernel.sent.at(-1)).toEqual({ type: 'vote', id: 'q1', rating: 'down' });
+  expect(el.querySelector('[aria-label="Bad answer"]')?.getAttribute('aria-pressed')).toBe('false');
+  kernel.tell({ type: 'turn', id: 'q1', vote: 'down' });
+  expect(el.querySelector('[aria-label="Bad answer"]')?.getAttribute('aria-pressed')).toBe('true');
+  (el.querySelector('.lb-better textarea') as HTMLTextAreaElement).value = 'Cell 6.';
+  (el.querySelector('.lb-better button') as HTMLButtonElement).click();
+  expect(kernel.sent.at(-1)).toEqual({ type: 'vote', id: 'q1', rating: 'edited', edited: 'Cell 6.' });
+  kernel.state({ ...EMPTY, feedback: true, turns: [{ ...RUNNING, state: 'done', answer: ANSWER, vote: 'up' }] });
+  expect(el.querySelector('[aria-label="Good answer"]')?.getAttribute('aria-pressed')).toBe('true');
 });
