@@ -9,21 +9,27 @@ if TYPE_CHECKING:
     from lorebook.answer import Answer
     from lorebook.asking import ask, search
     from lorebook.chatting import Chat, chat
+    from lorebook.classifying import Classes, classify
     from lorebook.indexing import IndexView, index
     from lorebook.job import Job
     from lorebook.results import SearchResults
     from lorebook.searching import SearchBox
     from lorebook.teaching import teach
+    from lorebook.teachview import TeachWidget, examples
 
 __all__ = [
     "Answer",
     "Chat",
+    "Classes",
     "IndexView",
     "Job",
     "SearchBox",
     "SearchResults",
+    "TeachWidget",
     "ask",
     "chat",
+    "classify",
+    "examples",
     "index",
     "load_ipython_extension",
     "search",
@@ -34,12 +40,16 @@ __all__ = [
 _HOMES = {
     "Answer": "lorebook.answer",
     "Chat": "lorebook.chatting",
+    "Classes": "lorebook.classifying",
     "IndexView": "lorebook.indexing",
     "Job": "lorebook.job",
     "SearchBox": "lorebook.searching",
     "SearchResults": "lorebook.results",
+    "TeachWidget": "lorebook.teachview",
     "ask": "lorebook.asking",
     "chat": "lorebook.chatting",
+    "classify": "lorebook.classifying",
+    "examples": "lorebook.teachview",
     "index": "lorebook.indexing",
     "search": "lorebook.asking",
     "teach": "lorebook.teaching",

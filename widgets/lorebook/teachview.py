@@ -1,0 +1,242 @@
+"""`lorebook.examples`: what would be taught, to choose from; then, as for `lorebook.teach`, how teaching it goes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from lorebook.channel import Message
+from lorebook.errands import failure, run_errand
+from lorebook.job import Job
+from lorebook.markdown import plain
+from lorebook.state import WidgetState
+from lorebook.teaching import begin, show_examples, teach_request
+from lorebook.widget import LorebookWidget
+from lorebook_api.errors import BadRequest, Conflict, LorebookError
+from lorebook_api.fence import code_block
+from lorebook_api.teaching import ENDED, Preview, PreviewExample, Said, TeachRequest
+
+ROWS_MOST = 200
+"""Examples that a page shows; the others are counted."""
+POINTS_MOST = 200
+"""Points of a curve that a page draws: means of what lies between."""
+PAUSE_S = 0.5
+"""Between two pictures of a job that runs."""
+SAID_SHOWN = 8
+_TEXT_LONGEST = 2000
+
+
+def examples(notebook: Any = (), **choices: Any) -> TeachWidget:
+    """Show the examples that `lorebook.teach` with the same arguments would learn, to choose from and to teach.
+
+    Returns at once. Raises LorebookError for what cannot be meant; what cannot be taught is told in the widget.
+    """
+    return TeachWidget(teach_request(notebook, **choices)).look()
+
+
+class TeachWidget(LorebookWidget):
+    """The examples of a request with boxes to leave some out, then the job that teaches them; `job` is None till then.
+
+    Without a request it shows a job that was begun elsewhere.
+    """
+
+    def __init__(self, request: TeachRequest | None = None) -> None:
+        self.job: Job | None = None
+        self._request = request
+        self._preview: Preview | None = None
+        self._lock = threading.Lock()
+        self._running: threading.Thread | None = None
+        self._shown = float("-inf")
+        self._state = WidgetState(
+            **{"phase": "looking" if request else "running", "failure": None, "examples": [], "more": 0, "plan": ""},
+            **{"job": None, "told": "", "last": None, "loss": [], "held_out": [], "said": []},
+        )
+        super().__init__("teach", self._state)
+
+    @property
+    def preview(self) -> Preview | None:
+        """The examples, and what training them would take; None until they were looked at."""
+        return self._preview
+
+    def look(self) -> TeachWidget:
+        """Have the examples composed, in a thread; return itself."""
+        request = self._request
+        if request is None:
+            raise BadRequest("There is nothing to be looked at here.", "Show examples: lorebook.examples('a.ipynb')")
+        self._begin(lambda: self._look(request))
+        return self
+
+    def teach(self, without: Collection[str] = ()) -> TeachWidget:
+        """Teach the examples but those of these ids, in a thread; return itself. Raises Conflict while it teaches."""
+        if self._request is None or self._preview is None:
+            raise BadRequest("There is nothing to be taught here.", "Show examples: lorebook.examples('a.ipynb')")
+        request = replace(self._request, without=tuple(without))
+        self._begin(lambda: self._teach(request))
+        return self
+
+    def stop(self) -> None:
+        """End the job; what it had reached is kept."""
+        self.show(self._job().cancel())
+
+    def resume(self) -> TeachWidget:
+        """Go on with a job that did not get to its end, in a thread; return itself."""
+        job = self._job()
+        self._begin(lambda: self._follow(job.resume(wait=False)))
+        return self
+
+    def wait(self) -> TeachWidget:
+        """Return itself when what is being done has ended: the look, or the job."""
+        if self._running is not None:
+            self._running.join()
+        return self
+
+    def show(self, job: Job) -> None:
+        """Show how a job stands: at the pace, its end at once."""
+        self.job = job
+        ended = job.state in ENDED
+        moment = time.monotonic()
+        if ended or moment - self._shown >= PAUSE_S:
+            self._shown = moment
+            self._post(phase="ended" if ended else "running", **_shown_job(job))
+
+    def act(self, message: Message) -> None:
+        """Do what a page asks for."""
+        deed = _DEEDS.get(str(message.get("type")))
+        if deed is None:
+            raise BadRequest(f"The page asks for {message.get('type')!r}, which this kernel does not know.")
+        deed(self, message)
+
+    def static_text(self) -> str:
+        """Return the job as text where there is one, the examples otherwise."""
+        if self.job is not None:
+            return self.job.texts()["text/plain"]
+        refused = self._state.values["failure"]
+        if refused:
+            return f"{refused['message']} {refused['hint']}".strip()
+        if self._preview is None:
+            return "The examples are being looked at; .wait() waits for them."
+        lines = [_line(n, example) for n, example in enumerate(self._preview.examples, start=1)]
+        return "\n".join([_plan(self._preview), *lines, "Teach them by .teach().wait()"])
+
+    def static_markdown(self) -> str:
+        """Return the same as Markdown."""
+        if self.job is not None:
+            return self.job.texts()["text/markdown"]
+        head, _, rest = self.static_text().partition("\n")
+        return "\n\n".join(filter(None, (plain(head), code_block(rest) if rest else "")))
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            if self._running is not None and self._running.is_alive():
+                raise Conflict("This is being done already.", "Wait for its end: .wait()")
+            self._running = run_errand(work, self.channel.post, "teach")
+
+    def _look(self, request: TeachRequest) -> None:
+        self._post(phase="looking", failure=None)
+        try:
+            self._preview = show_examples(request)
+        except LorebookError as error:
+            self._post(phase="refused", failure=failure(error))
+            return
+        shown = [_shown_example(example) for example in self._preview.examples[:ROWS_MOST]]
+        more = sum(1 for one in self._preview.examples[ROWS_MOST:] if not one.left_out and not one.held_out)
+        self._post(phase="choosing", examples=shown, more=more, plan=_plan(self._preview))
+
+    def _teach(self, request: TeachRequest) -> None:
+        self._post(phase="beginning")
+        try:
+            job = begin(request, wait=False)
+        except LorebookError:
+            self._post(phase="choosing")
+            raise
+        self._follow(job)
+
+    def _follow(self, job: Job) -> None:
+        self._shown = float("-inf")
+        self.show(job)
+        job.follow(lambda: self.show(job))
+        self.show(job)
+
+    def _job(self) -> Job:
+        if self.job is None:
+            raise BadRequest("Nothing is being taught.", "Begin with .teach()")
+        return self.job
+
+    def _post(self, **values: Any) -> None:
+        self.channel.post({"type": "set", "values": values})
+
+
+_DEEDS: dict[str, Callable[[TeachWidget, Message], Any]] = {
+    "teach": lambda widget, message: widget.teach([str(one) for one in message.get("without", ())]),
+    "stop": lambda widget, message: run_errand(widget.stop, widget.channel.post, "stop"),
+    "resume": lambda widget, message: widget.resume(),
+}
+"""What a page may ask for."""
+
+
+def _shown_job(job: Job) -> dict[str, Any]:
+    metrics = job.seen.metrics
+    held_out = [(one.step, one.held_out_loss) for one in metrics if one.held_out_loss is not None]
+    return {
+        "job": {"id": job.id, "name": job.adapter, "state": job.state},
+        "told": job.headline,
+        "last": asdict(metrics[-1]) if metrics else None,
+        "loss": thinned([(one.step, one.loss) for one in metrics]),
+        "held_out": thinned(held_out),
+        "said": [asdict(said) for said in _latest(job.seen.said)],
+    }
+
+
+def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return a curve of at most 200 points: means of as many neighbours as that takes; the last one is the last."""
+    size = -(-len(points) // POINTS_MOST) or 1
+    parts = [points[at : at + size] for at in range(0, len(points), size)]
+    return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
+
+
+def _latest(said: Sequence[Said]) -> list[Said]:
+    """Return the last that was said to each question, of the questions that were asked last."""
+    by_question = {one.question: one for one in said}
+    return sorted(by_question.values(), key=lambda one: -one.step)[:SAID_SHOWN]
+
+
+def _shown_example(example: PreviewExample) -> Message:
+    return {
+        "id": example.id,
+        "origin": example.origin,
+        "prompt": _text_of(example, learnt=False),
+        "answer": _text_of(example, learnt=True),
+        "tokens": example.tokens,
+        "held_out": example.held_out,
+        "left_out": example.left_out,
+    }
+
+
+def _text_of(example: PreviewExample, learnt: bool) -> str:
+    text = "".join(one.text for one in example.segments if one.learnt is learnt).strip()
+    left = len(text) - _TEXT_LONGEST
+    return text if left <= 0 else f"{text[:_TEXT_LONGEST]} … and {left:,} more characters"
+
+
+def _line(n: int, example: PreviewExample) -> str:
+    note = f"left out: {example.left_out}" if example.left_out else "kept back" if example.held_out else "taught"
+    prompt, answer = (" ".join(_text_of(example, learnt).split()) for learnt in (False, True))
+    return f"{n:>4}. {example.origin}, {example.tokens} tokens, {note}: {prompt[-60:]} → {answer[:60]}"
+
+
+def _plan(preview: Preview) -> str:
+    held_out = sum(one.held_out for one in preview.examples)
+    left_out = sum(bool(one.left_out) for one in preview.examples)
+    taught = len(preview.examples) - held_out - left_out
+    parts = [f"{taught} {'example' if taught == 1 else 'examples'} for {preview.base}"]
+    parts += [f"{held_out} kept back to measure with"] if held_out else []
+    parts += [f"{left_out} left out"] if left_out else []
+    parts.append(f"{preview.epochs} epochs, {preview.steps} steps")
+    return " · ".join([*parts, f"about {_duration(preview.seconds)} and {preview.memory_mb / 1000:.1f} GB"])
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
