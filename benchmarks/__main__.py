@@ -19,8 +19,12 @@ NAMES = (
     "scale",
     "retrieval",
     "notebook_retrieval",
+    "linked_retrieval",
     "answers",
     "injection",
+    "panel",
+    "teach_facts",
+    "teach_speed",
 )
 ON_REQUEST = ("repair", "lm_eval_scores", "rerank")
 """What only helps to choose a constant, or wants an environment of its own."""

@@ -11,7 +11,7 @@ from lorebook_daemon.index.embed import passage_text
 from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.storage import Derived
 
-FORMAT = 5
+FORMAT = 6
 """Raise it whenever the tables, or what loaders and splitters make of a file, change: indexes are then made anew."""
 
 Row = tuple[bytes, int, int, str, str, str, str, str, str, str | None]

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from lorebook_daemon.index.links import linked
 from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.rank import Question, best_first
 from lorebook_daemon.index.tokens import STOP_WORDS, file_words, words
@@ -35,6 +36,7 @@ NEXT_IN_FILE = 0.5
 NEXT_CELL = 0.3  # 0.2 to 0.4 are equally good on the development queries of notebooks and on the sample questions
 ANSWERS_FORM = 0.15  # of a cell's own score; 0.1 to 0.3 are equally good on the development queries of notebooks
 DEFINES_CELL = 0.3  # of the best score, as are those of code
+LINKED = 0.4  # see benchmarks/linked
 
 SPREAD = "spread"
 """The signal that serves who looks for files, and costs who asks for a fact a place."""
@@ -131,6 +133,16 @@ def neighbours(question: Question, passages: Sequence[Passage], scores: Scores) 
     return raised
 
 
+def links(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
+    """Raise what sets a name that a cell takes from another file, by the cell; and the cell, by what it takes."""
+    most = np.zeros(len(scores))
+    for user, setter in linked(passages):
+        most[setter] = max(most[setter], scores[user])
+        most[user] = max(most[user], scores[setter])
+    raised: Scores = scores + LINKED * most
+    return raised
+
+
 SIGNALS: dict[str, Signal] = {
     "definition": definition,
     "path words": path_words,
@@ -144,6 +156,7 @@ CELL_SIGNALS: dict[str, Signal] = {
     "cell definition": cell_definition,
     "answer form": answer_form,
     "neighbours": neighbours,
+    "links": links,
 }
 """The signals of notebooks, likewise; they see every passage and move cells among all."""
 

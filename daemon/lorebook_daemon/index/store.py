@@ -57,6 +57,7 @@ _COME_BACK = (
     "AND p.context = gone.context AND p.cell IS gone.cell)"
 )
 _IDS = "SELECT id FROM passages"
+_AT_PATHS = "f.path IN (SELECT value FROM json_each(?))"
 _IN_FILES = "file IN (SELECT value FROM json_each(?))"
 _OF_KIND = "kind IN (SELECT value FROM json_each(?))"
 _IN_LANGUAGE = "language IN (SELECT value FROM json_each(?))"
@@ -251,6 +252,11 @@ class Store:
     def passages_of(self, path: str) -> list[Passage]:
         """Return a file's passages in order, none where it is not there."""
         return [passage for _, passage in map(unpacked, self._db.execute(f"{_PASSAGE} WHERE f.path = ?", (path,)))]
+
+    def in_files(self, paths: Collection[str]) -> dict[int, Passage]:
+        """Return the passages of these files by id, in their order; a file that is not there is passed over."""
+        rows = self._db.execute(f"{_PASSAGE} WHERE {_AT_PATHS} ORDER BY p.id", (json.dumps([*paths]),))
+        return dict(map(unpacked, rows))
 
     # passages that went, until what was made of them elsewhere is gone too
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-_IMPORT = re.compile(r"^\s*(?:from\s+[\w.]+\s+)?import\s+\(?(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One code cell as it ran: what it defines, imports left out, what it uses, and when it ran (`In [count]`)."""
+    """One code cell as it ran: what it defines, what it uses, and when it ran (`In [count]`).
+
+    What it imports it does not define: a module that is imported anew makes no output old.
+    """
 
     index: int
     count: int | None
     defines: frozenset[str]
     uses: tuple[str, ...]
-
-
-def step(index: int, count: int | None, source: str, defines: Iterable[str], uses: Iterable[str]) -> Step:
-    """Return the step that a cell is; a module that is imported anew makes no output old."""
-    imported = {word for names in _IMPORT.findall(source) for name in names.split(",") for word in name.split()[-1:]}
-    return Step(index, count, frozenset(defines) - imported, tuple(uses))
 
 
 def stale(steps: Iterable[Step]) -> dict[int, str]:

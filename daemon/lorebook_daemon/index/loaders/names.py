@@ -30,12 +30,9 @@ def names(source: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     is in both. Both are empty where the source does not parse.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the cell's own escapes and comparisons
-            body = ast.parse(_without_magics(source)).body
         defines: set[str] = set()
         uses: set[str] = set()
-        for step in _steps(body):
+        for step in _steps(parsed(source)):
             scope = _scope([step])
             own = {step.name} if isinstance(step, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else set()
             uses |= scope.loaded - defines - _BUILTINS - own
@@ -43,6 +40,13 @@ def names(source: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return (), ()
     return tuple(sorted(defines)), tuple(sorted(uses))
+
+
+def parsed(source: str) -> list[ast.stmt]:
+    """Return the statements of a cell, IPython's own lines left out; raises what `ast.parse` does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the cell's own escapes and comparisons
+        return ast.parse(_without_magics(source)).body
 
 
 def _steps(body: Iterable[ast.stmt]) -> Iterator[ast.AST]:

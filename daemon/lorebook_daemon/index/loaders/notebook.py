@@ -9,7 +9,8 @@ from typing import Any
 
 from lorebook_daemon.index.loaders.caption import caption
 from lorebook_daemon.index.loaders.encoding import decode, with_newlines
-from lorebook_daemon.index.loaders.flow import Step, stale, step
+from lorebook_daemon.index.loaders.flow import Step, stale
+from lorebook_daemon.index.loaders.imports import Origins, imported_names
 from lorebook_daemon.index.loaders.markdown import headings
 from lorebook_daemon.index.loaders.names import names
 from lorebook_daemon.index.loaders.outputs import output_lines, shows
@@ -41,7 +42,10 @@ _KERNELS = {"ir": "r", "c++": "cpp", "c#": "csharp", "f#": "", "ipython": "pytho
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A cell as it was read; `outputs` are lines of text, and empty for what is no code."""
+    """A cell as it was read; `outputs` are lines of text, and empty for what is no code.
+
+    What it imports it does not define: the definition stands elsewhere.
+    """
 
     where: Cell
     source: str
@@ -53,21 +57,23 @@ class _Read:
     @property
     def step(self) -> Step:
         """The cell as a step of the notebook's data flow."""
-        return step(self.where.index, self.where.execution_count, self.source, self.defines, self.uses)
+        return Step(self.where.index, self.where.execution_count, frozenset(self.defines), self.uses)
 
 
 def load_notebook(path: Path, data: bytes) -> list[Unit]:
     """Return a unit for each cell that has text; one too long gives two, its source and its outputs.
 
-    Context is the Markdown headings above the cell, and a line that says so where the output is older than what it
-    was made from. Lines count in the cell: its source, then its outputs as text. Cells without an id of their own are
-    called `cell-` and their index. Cells that ask lorebook are left out. Older formats are upgraded. Raises Unreadable
-    for what is no notebook or has no cells.
+    What a cell uses of other files stands among its `uses` as references (see `imports`). Context is the Markdown
+    headings above the cell, and a line that says so where the output is older than what it was made from. Lines count
+    in the cell: its source, then its outputs as text. Cells without an id of their own are called `cell-` and their
+    index. Cells that ask lorebook are left out. Older formats are upgraded. Raises Unreadable for what is no notebook
+    or has no cells.
     """
     notebook = _notebook(decode(data))
     language = _language(notebook)
     cells = [_read(cell, index, language) for index, cell in enumerate(notebook["cells"])]
     old = stale(cell.step for cell in cells if cell.where.type == "code")
+    cells = _with_references(cells)
     path_above: tuple[Heading, ...] = ()
     units: list[Unit] = []
     for cell in cells:
@@ -77,6 +83,17 @@ def load_notebook(path: Path, data: bytes) -> list[Unit]:
         for heading in found:
             path_above = below(path_above, heading)
     return units
+
+
+def _with_references(cells: list[_Read]) -> list[_Read]:
+    """Return the cells, what they take from other files among what they use."""
+    origins = Origins({name for cell in cells for name in cell.defines})
+    return [
+        replace(cell, uses=(*cell.uses, *origins.taken(cell.source, cell.defines, cell.uses)))
+        if cell.language == "python"
+        else cell
+        for cell in cells
+    ]
 
 
 def _notebook(text: str) -> Any:
@@ -146,6 +163,8 @@ def _read(cell: Any, index: int, kernel: str) -> _Read:
     shown = with_newlines("\n".join(output_lines(outputs, caption(source))))
     language = _cell_language(source, kernel)
     defines, uses = names(source) if language == "python" else ((), ())
+    imported = imported_names(source) if "import" in source and defines else set()
+    defines = tuple(name for name in defines if name not in imported)
     return _Read(replace(where, shows=shows(outputs)), source, shown, language, defines, uses)
 
 

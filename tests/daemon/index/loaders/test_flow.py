@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorebook_daemon.index.loaders.caption import caption
-from lorebook_daemon.index.loaders.flow import Step, stale, step
+from lorebook_daemon.index.loaders.flow import Step, stale
 
 
 def cells(*rows):
@@ -31,14 +31,6 @@ def test_an_output_is_stale_where_the_cell_above_that_sets_its_name_ran_later():
 )
 def test_what_is_as_new_as_its_input_is_not_stale(rows):
     assert stale(cells(*rows)) == {}
-
-
-def test_a_module_imported_again_makes_nothing_stale():
-    source = "import numpy as np, os\nfrom scipy import (signal, stats as st)\nfrom a.b import c\nx = 1"
-    names = ("np", "os", "signal", "st", "c", "x")
-    assert step(0, 9, source, names, ()).defines <= {"x", "signal", "st"}
-    assert {"np", "os", "c"}.isdisjoint(step(0, 9, source, names, ()).defines)
-    assert "x" in step(0, 9, source, names, ()).defines
 
 
 NAMES = st.lists(st.sampled_from("abc"), max_size=3)

@@ -1,0 +1,99 @@
+"""Links between files: where a cell's names come from."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorebook_daemon.index.links import Reference, led_to, linked, references, unlinked
+from lorebook_daemon.index.passage import Cell, Passage
+
+
+def cell(path, text="", uses=(), defines=()):
+    return Passage(path, 1, 1, text, "notebook", "python", defines=defines, uses=uses, cell=Cell("c", 0, "code"))
+
+
+def code(path, text="", defines=()):
+    return Passage(path, 1, 1, text, "code", "python", defines=defines)
+
+
+@pytest.mark.parametrize(
+    ("origin", "path"),
+    [
+        ("prep", "work/prep.py"),
+        ("prep", "prep.py"),
+        ("prep", "work/prep/__init__.py"),
+        ("shop.orders", "src/shop/orders.py"),
+        ("shop", "src/shop/orders.py"),  # the package hands on what a module of it sets
+        (".prep", "work/prep.py"),
+        ("..prep", "prep.py"),
+        ("./prep.ipynb", "work/prep.ipynb"),
+        ("./../lib/prep.py", "lib/prep.py"),
+    ],
+)
+def test_what_is_meant(origin, path):
+    assert Reference("work/a.ipynb", origin, "f").distance(path) is not None
+
+
+@pytest.mark.parametrize(
+    ("origin", "path"),
+    [
+        ("prep", "work/prepare.py"),
+        ("prep", "work/prep.md"),
+        ("shop.orders", "src/orders.py"),
+        ("orders.shop", "src/shop/orders.py"),
+        (".prep", "other/prep.py"),
+        ("./prep.py", "prep.py"),
+        ("./../../../prep.py", "prep.py"),
+    ],
+)
+def test_what_is_not_meant(origin, path):
+    assert Reference("work/a.ipynb", origin, "f").distance(path) is None
+
+
+def test_the_nearest_of_several_files_is_meant():
+    user = cell("a/nb/one.ipynb", uses=("prep:f",))
+    here, there = code("a/src/prep.py", defines=("f",)), code("b/prep.py", defines=("f",))
+    assert linked([user, there, here]) == [(0, 2)]
+    assert linked([user, there]) == [(0, 1)]
+
+
+def test_a_module_before_one_below_it():
+    user = cell("one.ipynb", uses=("shop:f",))
+    assert linked([user, code("shop/deep.py", defines=("f",)), code("shop/__init__.py", "f = 1")]) == [(0, 2)]
+
+
+def test_a_variable_of_a_module_is_set_there():
+    user = cell("one.ipynb", uses=("./set.py:RATE",))
+    assert linked([user, code("set.py", "RATE: float = 2")]) == [(0, 1)]
+    assert linked([user, code("set.py", "if RATE == 2: pass\n  RATE = 3")]) == []
+    assert linked([user, cell("set.ipynb", "RATE = 2", defines=("RATE",))]) == []
+
+
+def test_plain_names_lead_nowhere():
+    assert references(cell("one.ipynb", uses=("f", "prep:f"))) == [Reference("one.ipynb", "prep", "f")]
+    assert linked([cell("one.ipynb", uses=("f",)), code("prep.py", defines=("f",))]) == []
+
+
+def test_what_is_lacking_is_found():
+    wanted = [Reference("one.ipynb", "prep", "f"), Reference("one.ipynb", "prep", "g")]
+    assert unlinked([code("prep.py", defines=("f",))], wanted) == wanted[1:]
+    assert led_to(wanted, {7: code("prep.py", defines=("g",)), 8: code("other.py", defines=("g",))}) == [7]
+
+
+@pytest.mark.parametrize("path", ["x/nb/prep.py", "x/prep.py", "src/prep.py", "x/lib/prep/__init__.py"])
+def test_a_place_that_is_looked_at_is_one_that_is_meant(path):
+    reference = Reference("x/nb/one.ipynb", "prep", "f")
+    assert path in set(reference.places())
+    assert reference.distance(path) is not None
+
+
+ORIGINS = st.text(st.sampled_from("./ab"), min_size=1, max_size=8)
+PATHS = st.lists(st.sampled_from(["a", "b", "__init__"]), min_size=1, max_size=4).map("/".join)
+
+
+@given(PATHS, ORIGINS)
+def test_every_place_that_is_looked_at_is_meant(folder, origin):
+    reference = Reference(f"{folder}.ipynb", origin, "f")
+    for place in reference.places():
+        if not place.startswith(("..", "/")):
+            assert isinstance(reference.distance(place), int | None)
