@@ -24,6 +24,7 @@ from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.jobs import Jobs
 from lorebook_daemon.app.jobstore import JobStore
 from lorebook_daemon.app.lifecycle import RuntimeFile
+from lorebook_daemon.app.opinions import Opinions
 from lorebook_daemon.app.parts import Models, Parts
 from lorebook_daemon.app.roots import Indexes, NamedEmbedder, Roots
 from lorebook_daemon.app.running import Running
@@ -32,6 +33,8 @@ from lorebook_daemon.app.teachroom import Room, Teaching
 from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.app.watching import Watching
 from lorebook_daemon.engine.protocol import Message, Prompt, Token
+from lorebook_daemon.index.feedback import FeedbackStore
+from lorebook_daemon.index.filters import Reach
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.search import Hit
 from lorebook_daemon.models.shelf import LocalModel
@@ -55,16 +58,22 @@ class FakeIndex:
     def retrieval(self):
         return "hybrid" if self.shelf.vectors.get(self.root) else "lexical"
 
-    def search(self, query, k, kind, *, spread):
+    def search(self, query, k, filters, *, spread, weights, trace):
         wanted = set(fakes.words(query))
         hits = [
             Hit(n, Passage(path, 1, 1, text, "doc"), len(wanted & set(fakes.words(text))) / max(1, len(wanted)))
             for n, (path, text) in enumerate(sorted(self.seen.items()))
+            if not filters.paths or path in filters.paths
         ]
+        if trace is not None:
+            trace.note("words", [hit.id for hit in hits], [hit.score for hit in hits])
         return sorted((hit for hit in hits if hit.score), key=lambda hit: -hit.score)[:k]
 
     def passages_of(self, path):
         return [Passage(path, 1, 1, self.seen[path], "doc")] if path in self.seen else []
+
+    def reach(self, filters):
+        return Reach(not filters.paths or not set(filters.paths).isdisjoint(self.seen))
 
     def refresh(self):
         self.refreshed += 1
@@ -274,6 +283,7 @@ class Bench:
             adapters=Adapters(find_home()),
             warmer=warmer,
             conversations=Conversations(find_home()),
+            opinions=Opinions(FeedbackStore(find_home().state), settings.feedback),
             teaching=teaching,
             jobs=Jobs(JobStore(find_home().state), {"teach": teaching.work}, activity),
             answer=plain_answer,

@@ -24,6 +24,7 @@ from lorebook_api.schema import (
     Answer,
     Citation,
     Claim,
+    FeedbackState,
     IndexReport,
     ModelInfo,
     Progress,
@@ -73,7 +74,14 @@ ANSWER = Answer(
 ABSTAINED = Answer("I did not find the answer to this in your files.", True, 0.0, (), (), (SOURCE,), "echo-1b")
 TOKENS = ("Cell 5 ", "drops them. ", "The fare is a function. ", "It rained.")
 RESULT = SearchResult(1, "src/fare.py", 10, 12, "code", 0.5, "def fare(km):\n    return km\n", root="/data")
-STEPS = (RankStep("words", 0.8, 2), RankStep("fused", 0.4, 1), RankStep("definition", 0.4, 1))
+STEPS = (
+    RankStep("words", 0.8, 2),
+    RankStep("meaning", 0.0, 0),
+    RankStep("fused", 0.4, 1),
+    RankStep("definition", 1.0, 1, 2.5),
+    RankStep("together", 1.002, 1, 1.002),
+    RankStep("final", 0.5, 1),
+)
 REPORT = IndexReport("/data", 3, 17, 2, 1, 0, (Skipped("big.csv", "120 MB, above max_file_mb = 20"),), 0.4)
 MODEL = ModelInfo("echo-1b", "/models/echo-1b.gguf", 1_000_000, "lorebook", True, default=True)
 ADAPTER = AdapterInfo(
@@ -284,6 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/index/pause": lambda: self._json({"paused": True}),
             "/api/index/resume": lambda: self._json({"paused": False}),
             "/api/index/forget": lambda: self._json({"forgotten": call.body["root"]}),
+            "/api/feedback": self._feedback,
             "/api/models/pull": lambda: self._stream(daemon.scripts.pull),
             "/api/cancel": self._cancel,
             "/api/search": lambda: self._json(asdict(SearchResponse((_result(call.body),), 3.2))),
@@ -323,6 +332,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "DELETE":
             kept.remove(found)
         return self._json({deed: conversation} if self.command != "GET" else asdict(found))
+
+    def _feedback(self) -> None:
+        """Keep nothing, and say that it was the second."""
+        if self.command == "DELETE":
+            return self._json({"forgotten": 2})
+        if self.command == "GET":
+            return self._json(asdict(FeedbackState("keep")))
+        return self._json({"id": 2, "at": "2030-01-01T00:00:00+00:00", "feedback": self.daemon.calls[-1].body})
 
     def _json(self, body: Any, status: int = 200) -> None:
         data = json.dumps(body).encode()

@@ -31,8 +31,11 @@ from lorebook_api.schema import (
     Answer,
     AskRequest,
     CancelRequest,
+    Feedback,
+    FeedbackState,
     IndexReport,
     IndexRequest,
+    KeptFeedback,
     ModelInfo,
     OpenRequest,
     Progress,
@@ -123,6 +126,18 @@ class Client:
     def forget_root(self, root: str) -> None:
         """Drop the index of a folder, by its absolute path, and what was made of it; its files are not touched."""
         self._call("POST", "/api/index/forget", {"root": root})
+
+    def give_feedback(self, feedback: Feedback) -> KeptFeedback:
+        """Keep what a person thought of an answer; raises Conflict where the settings say that none is kept."""
+        return decode(KeptFeedback, self._call("POST", "/api/feedback", asdict(feedback)))
+
+    def feedback(self) -> FeedbackState:
+        """Return the feedback that is kept."""
+        return decode(FeedbackState, self._call("GET", "/api/feedback"))
+
+    def forget_feedback(self) -> int:
+        """Forget all feedback; return how much there was."""
+        return int(self._call("DELETE", "/api/feedback")["forgotten"])
 
     def open_file(self, request: OpenRequest) -> None:
         """Tell what the person has open, with what was typed and not saved."""

@@ -12,6 +12,8 @@ from typing import Literal
 Kind = Literal["code", "notebook", "doc", "data"]
 Rerank = Literal["none", "model", "judge", "cross-encoder"]
 Rewrite = Literal["none", "follow-up", "identifiers", "hyde", "multi-query"]
+FeedbackMode = Literal["off", "keep", "learn"]
+"""Whether feedback is kept; with `learn` the search learns from it, too."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Filters:
     """Which passages may be found; what is left empty bounds nothing, and what is given must all hold."""
 
     paths: tuple[str, ...] = ()
-    """Globs as `.gitignore` writes them, such as `src/` or `*.md`; `!` takes out what the ones before took in."""
+    """Globs as `.gitignore` writes them, such as `src/`, `*.md`; `!` takes out, and the last that matches decides."""
     kinds: tuple[Kind, ...] = ()
     languages: tuple[str, ...] = ()
     """Names of grammars, such as `python`, or the ends of file names, such as `py`."""
@@ -126,7 +128,7 @@ class SearchRequest:
     rewrite: Rewrite = "none"
     filters: Filters = field(default_factory=Filters)
     explain: bool = False
-    """Tell with each result how its score came about; without reranking or rewriting."""
+    """Tell with each result how its score came about; without rewriting."""
 
 
 @dataclass(frozen=True)
@@ -286,6 +288,8 @@ class RankStep:
     name: str
     score: float
     rank: int
+    factor: float | None = None
+    """What a signal multiplied the score by; None where the step is no signal, or the score was 0 before it."""
 
 
 @dataclass(frozen=True)
@@ -441,7 +445,10 @@ class Feedback:
     """Those of the answer; of `opened` the one that was opened."""
     edited: str = ""
     """The answer as the person put it right."""
+    other: str = ""
+    """The answer that this one was shown beside, where there were two: `up` says that this one is better."""
     request_id: str = ""
+    """Of the answer; a second thumb for the same one takes the place of the first."""
 
 
 @dataclass(frozen=True)
@@ -451,6 +458,16 @@ class KeptFeedback:
     id: int
     at: str
     feedback: Feedback
+
+
+@dataclass(frozen=True)
+class FeedbackState:
+    """Body of the answer to `GET /api/feedback`: what is kept, the latest first."""
+
+    mode: FeedbackMode
+    feedback: tuple[KeptFeedback, ...] = ()
+    weights: dict[str, float] = field(default_factory=dict)
+    """How strongly the signals act that the search learnt about, by their names; 1.0 is as they were measured."""
 
 
 @dataclass(frozen=True)
@@ -492,3 +509,5 @@ class Status:
     """Whether a person has paused all indexing."""
     watched: tuple[str, ...] = ()
     """Roots whose changes are followed as they happen."""
+    feedback: FeedbackMode = "off"
+    """Whether feedback is kept: where it is `off`, front ends show no thumbs."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import AdapterUse
+from lorebook_api.schema import AdapterUse, Filters, Kind
 
 K_MOST = 100
 """Passages at the most; one at the least."""
@@ -70,6 +72,39 @@ def parse_since(typed: str, now: datetime | None = None) -> str:
         raise BadRequest(
             f"{typed!r} is no time.", "Type how long ago (30min, 12h, 7d, 2w), or a date: 2026-11-01"
         ) from error
+
+
+def find_filters(
+    paths: Sequence[str] = (),
+    kinds: Sequence[Kind] = (),
+    languages: Sequence[str] = (),
+    since: str | None = None,
+    notebooks: Sequence[str] = (),
+    tags: Sequence[str] = (),
+) -> Filters:
+    """Return the filters that were typed; `since` as `parse_since` takes it.
+
+    Raises BadRequest for an empty one, for a kind that is none and for a time that is none.
+    """
+    for name, values in (("path", paths), ("language", languages), ("notebook", notebooks), ("tag", tags)):
+        if not all(value.strip() for value in values):
+            raise BadRequest(f"the {name} is empty.", f"Leave it out to have every {name}.")
+    for kind in kinds:
+        if kind not in get_args(Kind):
+            raise BadRequest(f"{kind!r} is no kind of file.", f"There are: {', '.join(get_args(Kind))}")
+    return Filters(
+        tuple(map(_pattern, paths)),
+        tuple(kinds),
+        tuple(languages),
+        "" if since is None else parse_since(since),
+        tuple(map(_pattern, notebooks)),
+        tuple(tags),
+    )
+
+
+def _pattern(typed: str) -> str:
+    """Return a path as the index has it: with `/`, from the root on."""
+    return typed.strip().replace(os.sep, "/").removeprefix("./")
 
 
 def _find_root(typed: Path) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from lorebook_api.errors import BadRequest
 from lorebook_api.home import Home
+from lorebook_api.schema import FeedbackMode
 
 CONTEXT_STEPS = ("copies", "diversity", "merging", "window", "neighbours", "condensing")
 """What `context_steps` may name."""
@@ -55,6 +56,8 @@ class Settings:
     """How much of one processor indexing takes at the most."""
     embed_on_battery: bool = False
     """Make vectors while the machine runs on its battery, too; words are indexed in any case."""
+    feedback: FeedbackMode = "off"
+    """Keep on this machine what was opened, rated and put right; with `learn` the search learns from it, too."""
     idle_stop_minutes: float = 60.0
     """The daemon ends after this long without a request; 0 keeps it up."""
     port: int = 0
@@ -71,7 +74,11 @@ class Settings:
 
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-_CHOICES = {"kv_reuse": ("blocks", "prefix", "off"), "engine": ("llama", "openai")}
+_CHOICES = {
+    "kv_reuse": ("blocks", "prefix", "off"),
+    "engine": ("llama", "openai"),
+    "feedback": ("off", "keep", "learn"),
+}
 
 
 def load_settings(home: Home, **flags: Any) -> Settings:

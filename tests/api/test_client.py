@@ -10,7 +10,7 @@ from fake_daemon import FakeDaemon
 from lorebook_api.client import Client, SourcesFound, TokenText
 from lorebook_api.discovery import Daemon
 from lorebook_api.errors import Cancelled, DaemonUnavailable, EngineDied, LorebookError, NotFound, Unauthorized
-from lorebook_api.schema import AskRequest, IndexRequest, Progress, SearchRequest
+from lorebook_api.schema import AskRequest, Feedback, IndexRequest, Progress, SearchRequest
 
 
 @pytest.fixture
@@ -41,6 +41,9 @@ def test_the_other_routes(client: Client, daemon: FakeDaemon) -> None:
     assert client.models() == (fake_daemon.MODEL,)
     assert client.add_model("/m.gguf") == fake_daemon.MODEL
     assert list(client.pull_model("echo-1b"))[-1] == fake_daemon.MODEL
+    given = Feedback("up", "why?", "42 [1]", (fake_daemon.CITATION,))
+    assert (client.give_feedback(given).feedback, client.forget_feedback()) == (given, 2)
+    assert client.feedback().mode == "keep"
     client.remove_model("echo-1b")
     assert daemon.calls[-1].method == "DELETE"
 

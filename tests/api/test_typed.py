@@ -1,10 +1,11 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import AdapterUse
-from lorebook_api.typed import find_model, find_roots, parse_adapter
+from lorebook_api.schema import AdapterUse, Filters
+from lorebook_api.typed import find_filters, find_model, find_roots, parse_adapter, parse_since
 
 
 def test_roots_are_absolute_and_each_comes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,3 +54,48 @@ def test_a_path_to_a_model_becomes_absolute_and_a_name_stays(tmp_path: Path, mon
     assert find_model("./auto") == str(tmp_path / "auto")
     assert find_model("auto") == "auto"
     assert find_model("qwen2.5-coder:1.5b") == "qwen2.5-coder:1.5b"
+
+
+def test_filters_are_what_was_typed() -> None:
+    assert find_filters() == Filters()
+    typed = find_filters(["./src/", "*.md"], ["doc"], ["python"], "2026-11-01T14:00Z", ["a.ipynb"], ["result"])
+    assert typed == Filters(
+        ("src/", "*.md"), ("doc",), ("python",), "2026-11-01T14:00:00+00:00", ("a.ipynb",), ("result",)
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"paths": [""]}, {"tags": [" "]}, {"since": ""}, {"since": "later"}, {"kinds": ["picture"]}], ids=str
+)
+def test_a_filter_that_is_none_says_what_to_type(wrong: dict) -> None:
+    with pytest.raises(BadRequest) as caught:
+        find_filters(**wrong)
+    assert caught.value.hint
+
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("typed", "moment"),
+    [
+        ("30min", "2026-11-23T11:30:00+00:00"),
+        ("12 h", "2026-11-23T00:00:00+00:00"),
+        ("7d", "2026-11-16T12:00:00+00:00"),
+        ("2w", "2026-11-09T12:00:00+00:00"),
+        ("2026-11-01T14:00:00+02:00", "2026-11-01T14:00:00+02:00"),
+    ],
+)
+def test_a_moment_has_its_zone(typed: str, moment: str) -> None:
+    assert parse_since(typed, NOON) == moment
+    assert datetime.fromisoformat(parse_since("2026-11-01")).tzinfo is not None
+
+
+@pytest.mark.parametrize("typed", ["", "soon", "7 days", "-1d", "9999999d", "999999w", "2026-02-30", "0001-01-01"])
+def test_what_is_no_time_says_what_to_type(typed: str) -> None:
+    try:
+        parse_since(typed, NOON)
+    except BadRequest as error:
+        assert "2026-11-01" in error.hint
+    else:
+        assert typed == "0001-01-01"

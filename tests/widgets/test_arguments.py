@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from lorebook.arguments import AskOptions, parse_options
 from lorebook_api.errors import BadRequest
+from lorebook_api.schema import Filters
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,12 @@ from lorebook_api.errors import BadRequest
         ("--root a --root 'b c' why -k?", AskOptions(roots=("a", "b c")), "why -k?"),
         ("-k 6 --max-tokens=9 --no-grounding why", AskOptions(k=6, max_tokens=9, grounding=False), "why"),
         ('--adapter "x y:0.5" --model m', AskOptions(adapters=("x y:0.5",), model="m"), ""),
+        (
+            "--path src/ --path '!old/' --kind code --tag a why",
+            AskOptions(filters=Filters(("src/", "!old/"), ("code",), tags=("a",))),
+            "why",
+        ),
+        ("--language=sql --notebook e.ipynb q", AskOptions(filters=Filters((), (), ("sql",), "", ("e.ipynb",))), "q"),
         ("-- -k is what?", AskOptions(), "-k is what?"),
         ("- why?", AskOptions(), "- why?"),
     ],
@@ -37,3 +44,12 @@ def test_what_is_no_option(line: str) -> None:
 def test_only_a_bad_request_is_raised(line: str) -> None:
     with contextlib.suppress(BadRequest):
         parse_options(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"), [("--since soon", "2026-11-01"), ("--kind picture", "notebook"), ("--path '' q", "Leave it out")]
+)
+def test_a_filter_that_is_none_says_what_to_type(line: str, hint: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        parse_options(line)
+    assert hint in caught.value.hint

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 from lorebook.context import CONTEXTS, VARIABLE
 from lorebook_api.errors import BadRequest
-from lorebook_api.typed import K_MOST, MAX_TOKENS_MOST
+from lorebook_api.schema import Filters, Kind
+from lorebook_api.typed import K_MOST, MAX_TOKENS_MOST, find_filters
 
 _WORD = re.compile(r"""\s*("[^"]*"|'[^']*'|\S+)""")
 _OPTION = re.compile(r"\s*(--?[A-Za-z][\w-]*)(?:=|(?=\s|$))")
@@ -27,6 +29,8 @@ class AskOptions:
     grounding: bool = True
     context: tuple[str, ...] = ()
     """What goes along: words of `lorebook.context.CONTEXTS`, and `var:NAME`."""
+    filters: Filters = field(default_factory=Filters)
+    """What may be looked at."""
 
 
 def parse_options(line: str) -> tuple[AskOptions, str]:
@@ -67,12 +71,31 @@ def _contexts(value: str) -> tuple[str, ...]:
     return words
 
 
+def _within(options: AskOptions, more: Filters) -> AskOptions:
+    known = options.filters
+    both = Filters(
+        known.paths + more.paths,
+        known.kinds + more.kinds,
+        known.languages + more.languages,
+        more.modified_since or known.modified_since,
+        known.notebooks + more.notebooks,
+        known.tags + more.tags,
+    )
+    return replace(options, filters=both)
+
+
 OPTIONS: dict[str, Callable[[AskOptions, str], AskOptions]] = {
     "--root": lambda options, value: replace(options, roots=(*options.roots, value)),
     "--adapter": lambda options, value: replace(options, adapters=(*options.adapters, value)),
     "--model": lambda options, value: replace(options, model=value),
     "--context": lambda options, value: replace(options, context=(*options.context, *_contexts(value))),
     "--var": lambda options, value: replace(options, context=(*options.context, VARIABLE + value)),
+    "--path": lambda options, value: _within(options, find_filters(paths=[value])),
+    "--kind": lambda options, value: _within(options, find_filters(kinds=[cast(Kind, value)])),
+    "--language": lambda options, value: _within(options, find_filters(languages=[value])),
+    "--since": lambda options, value: _within(options, find_filters(since=value)),
+    "--notebook": lambda options, value: _within(options, find_filters(notebooks=[value])),
+    "--tag": lambda options, value: _within(options, find_filters(tags=[value])),
     "-k": lambda options, value: replace(options, k=_number("-k", value, K_MOST)),
     "--max-tokens": lambda options, value: replace(options, max_tokens=_number("--max-tokens", value, MAX_TOKENS_MOST)),
 }

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 from lorebook.answer import Answer
 from lorebook.links import notebook_folder
@@ -16,14 +16,28 @@ from lorebook_api.client import Client, TokenText, new_request_id
 from lorebook_api.discovery import connect
 from lorebook_api.errors import DaemonUnavailable, LorebookError
 from lorebook_api.home import find_home
-from lorebook_api.schema import AdapterUse, AskRequest, Kind, Progress, SearchRequest
+from lorebook_api.schema import AdapterUse, AskRequest, Filters, Kind, Progress, SearchRequest
 from lorebook_api.schema import Answer as Body
-from lorebook_api.typed import find_model, find_roots, parse_adapter
+from lorebook_api.typed import find_filters, find_model, find_roots, parse_adapter
 
 if TYPE_CHECKING:
     from lorebook.searching import SearchBox
 
 Roots = str | Path | Sequence[str | Path] | None
+Names = str | Sequence[str]
+
+
+class Within(TypedDict, total=False):
+    """What may be found, each a value or several; what is given must all hold."""
+
+    path: Names
+    """Globs as `.gitignore` writes them, from the root on: `src/`, `*.md`; `!tests/` takes out."""
+    language: Names
+    since: str
+    """How long ago (`30min`, `12h`, `7d`, `2w`), or a date: only files that changed since."""
+    notebook: Names
+    tag: Names
+    """Tags of a notebook's cells."""
 
 
 def ask(
@@ -36,9 +50,12 @@ def ask(
     max_tokens: int = 320,
     grounding: bool = True,
     show: bool = True,
+    kind: Kind | None = None,
+    **within: Unpack[Within],
 ) -> Answer:
     """Answer `question` from the files below `root` (a folder or several; the current one where None).
 
+    `kind` and `within` (path, language, since, notebook, tag) narrow what may be looked at.
     `adapter` is `NAME` or `NAME:SCALE`, or several; `grounding=False` asks the model alone. In a notebook the text is
     shown as it comes unless `show` is False, and makes way for the Answer that is returned. Raises LorebookError;
     an interrupt takes the question back.
@@ -52,6 +69,7 @@ def ask(
         max_tokens=max_tokens,
         grounding=grounding,
         request_id=new_request_id(),
+        filters=narrowed(within, kind),
     )
     live = Live(open_display) if show and current_shell() is not None and not sys.stdout.isatty() else None
     answer = follow(request, live)
@@ -61,23 +79,27 @@ def ask(
 
 
 @overload
-def search(query: None = None, root: Roots = None, *, k: int = 10, kind: Kind | None = None) -> SearchBox: ...
+def search(
+    query: None = None, root: Roots = None, *, k: int = 10, kind: Kind | None = None, **within: Unpack[Within]
+) -> SearchBox: ...
 
 
 @overload
-def search(query: str, root: Roots = None, *, k: int = 10, kind: Kind | None = None) -> SearchResults: ...
+def search(
+    query: str, root: Roots = None, *, k: int = 10, kind: Kind | None = None, **within: Unpack[Within]
+) -> SearchResults: ...
 
 
 def search(
-    query: str | None = None, root: Roots = None, *, k: int = 10, kind: Kind | None = None
+    query: str | None = None, root: Roots = None, *, k: int = 10, kind: Kind | None = None, **within: Unpack[Within]
 ) -> SearchResults | SearchBox:
     """Return the passages below `root` that fit `query` best, best first; without a query a widget to type one into.
 
-    Raises LorebookError.
+    `kind` and `within` (path, language, since, notebook, tag) narrow what may be found. Raises LorebookError.
     """
+    request = SearchRequest(query or "", find_roots(several(root)), k, kind, filters=narrowed(within))
     if query is None:
-        return open_search_box(find_roots(several(root)), k, kind)
-    request = SearchRequest(query, find_roots(several(root)), k, kind)
+        return open_search_box(request)
     response = reach().search(request)
     return SearchResults(response, request, notebook_folder(current_shell()))
 
@@ -121,11 +143,11 @@ def current_shell() -> Any:
     return ipython.get_ipython() if ipython else None
 
 
-def open_search_box(roots: tuple[str, ...], k: int, kind: Kind | None) -> SearchBox:
-    """Return the search widget."""
+def open_search_box(request: SearchRequest) -> SearchBox:
+    """Return the search widget, for searches that are like `request` but for what is typed."""
     from lorebook.searching import SearchBox  # anywidget: half a second that a search with a query does without
 
-    return SearchBox(roots, k, kind)
+    return SearchBox(request.roots, request.k, request.kind, request.filters)
 
 
 def shown_by(shell: Any) -> Callable[[Any], str]:
@@ -141,6 +163,22 @@ def shown_by(shell: Any) -> Callable[[Any], str]:
 def adapter_uses(adapter: str | Sequence[str]) -> tuple[AdapterUse, ...]:
     """Return the adapters that `NAME` or `NAME:SCALE`, or several, mean; raises BadRequest for a bad scale."""
     return tuple(parse_adapter(name) for name in ([adapter] if isinstance(adapter, str) else adapter))
+
+
+def narrowed(within: Within, kind: Kind | None = None) -> Filters:
+    """Return the filters that were given; raises BadRequest for one that is none."""
+    return find_filters(
+        paths=_names(within.get("path", ())),
+        kinds=(kind,) if kind else (),
+        languages=_names(within.get("language", ())),
+        since=within.get("since"),
+        notebooks=_names(within.get("notebook", ())),
+        tags=_names(within.get("tag", ())),
+    )
+
+
+def _names(given: Names) -> Sequence[str]:
+    return [given] if isinstance(given, str) else given
 
 
 def several(root: Roots) -> Sequence[str | Path]:

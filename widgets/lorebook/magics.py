@@ -35,6 +35,7 @@ why does {Err[7]} happen?                 {name}, {In[3]}, {Out[3]}, {Err[3]} ar
 
 options of both:  --root DIR (repeatable)  --model NAME|PATH  --adapter NAME[:SCALE] (repeatable)
                   -k N  --max-tokens N  --no-grounding
+                  --path GLOB  --kind KIND  --language NAME  --since 7d  --notebook NAME  --tag TAG: look there alone
                   --context cell,above,error,output   what of this notebook goes along: the cell that ran last,
                   the cells above, the last error, the last output; each is named before it is sent
                   --var NAME (repeatable)   type, shape, columns and first rows of a variable go along
@@ -99,6 +100,7 @@ class LoreMagics(Magics):
             grounding=options.grounding,
             request_id=new_request_id(),
             attachments=self._along(options.context, roots[0], live),
+            filters=options.filters,
         )
 
     def _along(self, context: tuple[str, ...], root: str, live: Live) -> tuple[Attachment, ...]:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast, get_args
 
 from lorebook.asking import current_shell, reach
 from lorebook.channel import Message
 from lorebook.errands import run_errand
 from lorebook.links import notebook_folder
+from lorebook.markdown import plain
 from lorebook.results import SearchResults
 from lorebook.state import WidgetState
 from lorebook.widget import LorebookWidget
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import Kind, SearchRequest
+from lorebook_api.schema import Filters, Kind, SearchRequest
 
 
 class SearchBox(LorebookWidget):
     """Searches the files below `roots` while a person types; `results` are those of the last query."""
 
-    def __init__(self, roots: tuple[str, ...], k: int = 10, kind: Kind | None = None) -> None:
-        self._request = SearchRequest("", roots, k, kind)
+    def __init__(
+        self, roots: tuple[str, ...], k: int = 10, kind: Kind | None = None, filters: Filters | None = None
+    ) -> None:
+        self._request = SearchRequest("", roots, k, kind, filters=filters or Filters())
         self._results: SearchResults | None = None
         self._lock = threading.Lock()
         self._asked = 0
@@ -43,7 +46,7 @@ class SearchBox(LorebookWidget):
         with self._lock:
             self._asked += 1
             mine = self._asked
-        request = SearchRequest(query, self._request.roots, self._request.k, kind)
+        request = replace(self._request, query=query, kind=kind)
         self._show(query=query, kind=kind or "", told="searching …" if query.strip() else "", failure=None)
         if not query.strip():
             self._show(results=[])
@@ -57,6 +60,11 @@ class SearchBox(LorebookWidget):
         """Return the last results, and how to search where no widget is shown."""
         shown = [repr(self._results)] if self._results is not None else []
         return "\n\n".join([f"A search of {', '.join(self._request.roots)}.", *shown, _NO_FRONT_END])
+
+    def static_markdown(self) -> str:
+        """Return the same as Markdown, with links to the passages."""
+        shown = [self._results._repr_mimebundle_()["text/markdown"]] if self._results is not None else []
+        return "\n\n".join([plain(f"A search of {', '.join(self._request.roots)}."), *shown, plain(_NO_FRONT_END)])
 
     def _search(self, request: SearchRequest, mine: int) -> None:
         if not request.query.strip():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from lorebook_api.schema import Source
+from lorebook_api.schema import RankStep, Source
 from lorebook_daemon.index.passage import Passage
 
 Beside = Callable[[str, str], Sequence[Passage]]
@@ -20,6 +20,8 @@ class RootHit:
     root: str
     passage: Passage
     score: float
+    steps: tuple[RankStep, ...] = ()
+    """How the score came about, where that was asked for."""
 
     def source(self) -> Source:
         """Return it as it is shown."""

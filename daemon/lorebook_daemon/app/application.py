@@ -21,6 +21,7 @@ from lorebook_daemon.app.jobbing import job_routes
 from lorebook_daemon.app.keeping import index_routes, model_routes
 from lorebook_daemon.app.opening import opening_routes
 from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.app.rating import feedback_routes
 from lorebook_daemon.app.relating import related_routes
 from lorebook_daemon.app.teaching import teach_routes
 from lorebook_daemon.app.unlearning import unlearning_routes
@@ -55,6 +56,7 @@ def create_app(parts: Parts) -> FastAPI:
         asking_routes,
         related_routes,
         conversation_routes,
+        feedback_routes,
         opening_routes,
         index_routes,
         model_routes,
@@ -108,6 +110,7 @@ async def _status(parts: Parts) -> Status:
         index_work=parts.roots.work(),
         index_paused=parts.roots.paused,
         watched=parts.watching.roots(),
+        feedback=parts.opinions.mode,
         kv_disk_mb=kept.disk_mb,
         kv_disk_most_mb=kept.most.disk_mb,
         kv_memory_most_mb=kept.most.memory_mb,

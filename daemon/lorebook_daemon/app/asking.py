@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,8 +16,9 @@ from lorebook_api.schema import (
     Answer,
     AskRequest,
     CancelRequest,
-    Kind,
+    Filters,
     Message,
+    RankStep,
     SearchRequest,
     SearchResponse,
     SearchResult,
@@ -29,8 +30,8 @@ from lorebook_daemon.app.attaching import attaching, check_attachments, told_wit
 from lorebook_daemon.app.checks import check_ask, check_search, served_or
 from lorebook_daemon.app.conversing import conversing
 from lorebook_daemon.app.events import Emit, EventStream, reporter
+from lorebook_daemon.app.opened import Opened
 from lorebook_daemon.app.parts import Parts
-from lorebook_daemon.app.roots import Opened
 from lorebook_daemon.engine.protocol import Engine, Priority, Turn
 
 _NOTHING = Opened((), "lexical", ())
@@ -74,7 +75,7 @@ async def _answered(parts: Parts, request: AskRequest, emit: Emit) -> Answer:
     opened, top = _NOTHING, ""
     if request.grounding:
         roots = served_or(request.roots, parts.served)
-        opened, top = await parts.roots.open(roots, report), str(roots[0])
+        opened, top = await (await parts.roots.open(roots, report)).within(request.filters), str(roots[0])
     else:
         request = told_with(request)
     model = await parts.models.find(parts.settings.model if request.model == "auto" else request.model, report)
@@ -107,26 +108,50 @@ def _timed(answer: Answer, waited_ms: float) -> Answer:
 async def _search(parts: Parts, request: SearchRequest) -> SearchResponse:
     check_search(request)
     opened = await parts.roots.open(served_or(request.roots, parts.served), lambda progress: None)
+    opened = await opened.within(_filters(request))
     lookup = _lookup(parts, request)
     async with _engine_for(lookup, parts, request) as engine:
         begun = time.perf_counter()
-        searching = parts.warmer.foreseeing(_Searching(opened, request.kind))
+        searching = parts.warmer.foreseeing(_Searching(opened, request.explain))
         query, retriever = await lookup.prepared(request.query, searching, engine, _nobody)
         found = await retriever.retrieve(query, request.k)
         took_ms = (time.perf_counter() - begun) * 1000
     results = tuple(_result(rank, hit) for rank, hit in enumerate(found.hits, start=1))
+    if request.explain:
+        results = tuple(map(_last_step(parts, request), results))
+        found = replace(found, notices=(*found.notices, *_learnt(opened)))
     return SearchResponse(results, took_ms, found.retrieval, found.notices)
+
+
+def _filters(request: SearchRequest) -> Filters:
+    """Return the filters with `kind`, which is the short form of one of them."""
+    return replace(request.filters, kinds=(request.kind,)) if request.kind else request.filters
+
+
+def _last_step(parts: Parts, request: SearchRequest) -> Callable[[SearchResult], SearchResult]:
+    """Return what adds to the steps of a result what changed the order after the search itself, if anything did."""
+    name = "rerank" if request.rerank != "none" else "questions ahead" if parts.settings.questions_ahead else ""
+
+    def added(result: SearchResult) -> SearchResult:
+        return replace(result, steps=(*result.steps, RankStep(name, result.score, result.rank)))
+
+    return added if name else lambda result: result
+
+
+def _learnt(opened: Opened) -> list[str]:
+    moved = ", ".join(f"{name} ×{weight:g}" for name, weight in sorted(opened.weights.items()) if weight != 1.0)
+    return [f"Signals as feedback weighs them: {moved}."] if moved else []
 
 
 @dataclass(frozen=True)
 class _Searching:
-    """The retriever of a search: passages of one kind, or of all, spread over the files."""
+    """The retriever of a search: passages spread over the files."""
 
     opened: Opened
-    kind: Kind | None
+    explain: bool
 
     async def retrieve(self, query: str, k: int) -> Retrieved:
-        hits = await self.opened.search(query, k, self.kind)
+        hits = await self.opened.search(query, k, explain=self.explain)
         return Retrieved(hits, self.opened.retrieval, self.opened.notices)
 
 
@@ -150,4 +175,4 @@ async def _nobody(event: str, data: Any) -> None:
 
 
 def _result(rank: int, hit: RootHit) -> SearchResult:
-    return SearchResult(rank=rank, **vars(hit.source()))
+    return SearchResult(rank=rank, steps=hit.steps, **vars(hit.source()))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lorebook_api.errors import BadRequest, NotFound
 from lorebook_api.schema import AdapterUse, AskRequest, Filters, Sampling, SearchRequest
+from lorebook_daemon.index.filters import check_filters
 
 K_MOST = 100
 """Passages of one answer at the most."""
@@ -16,6 +17,8 @@ SCALE_MOST = 100.0
 """How strongly an adapter acts at the most."""
 
 _ID_LONGEST = 200
+_FILTERS_MOST = 100
+_FILTER_LONGEST = 500
 _STOPS_MOST = 64
 _STOP_LONGEST = 256
 _GRAMMAR_LONGEST = 64 * 1024
@@ -44,9 +47,9 @@ def check_ask(request: AskRequest) -> None:
     _check_k(request.k)
     if request.max_tokens < 1:
         raise BadRequest(f"max_tokens is {request.max_tokens}; it takes 1 or more.")
-    _check_id("request_id", request.request_id, "Leave it out to be given one.")
-    _check_id("user", request.user, "Leave it out, or send a short name.")
-    _check_id("conversation", request.conversation, "Leave it out, or send a short id.")
+    check_id("request_id", request.request_id, "Leave it out to be given one.")
+    check_id("user", request.user, "Leave it out, or send a short name.")
+    check_id("conversation", request.conversation, "Leave it out, or send a short id.")
     check_text("model", request.model)
     check_sampling(request.sampling)
     check_adapters(request.adapters)
@@ -56,15 +59,24 @@ def check_search(request: SearchRequest) -> None:
     """Raise BadRequest where the query is blank or k is out of its range."""
     check_text("query", request.query)
     _check_filters(request.filters)
-    if request.explain:
-        raise BadRequest("This version does not explain a ranking.", "Leave `explain` out.")
+    if request.kind and request.filters.kinds not in ((), (request.kind,)):
+        raise BadRequest("kind and filters.kinds contradict each other.", "Send one of them.")
+    if request.explain and request.rewrite != "none":
+        raise BadRequest("`explain` tells of the query as it stands, not of others.", "Leave `rewrite` out.")
     _check_k(request.k)
 
 
 def _check_filters(filters: Filters) -> None:
-    """Raise BadRequest for filters: the search does not apply them yet, and must not pass over them in silence."""
-    if filters != Filters():
-        raise BadRequest("filters are not applied by this version.", "Leave them out; `kind` narrows a search.")
+    """Raise BadRequest for a filter that is none: blank, too long, one of too many, no pattern or no time."""
+    for name in ("paths", "languages", "notebooks", "tags"):
+        values = getattr(filters, name)
+        if len(values) > _FILTERS_MOST:
+            raise BadRequest(f"filters.{name} holds {len(values)} values; it takes {_FILTERS_MOST}.", "Send fewer.")
+        for value in values:
+            check_text(f"filters.{name}", value)
+            if len(value) > _FILTER_LONGEST:
+                raise BadRequest(f"filters.{name} holds more than {_FILTER_LONGEST} characters.", "Shorten it.")
+    check_filters(filters)
 
 
 def check_sampling(sampling: Sampling) -> None:
@@ -144,7 +156,8 @@ def _check_k(k: int) -> None:
         raise BadRequest(f"k is {k}; it takes 1 to {K_MOST}.")
 
 
-def _check_id(name: str, text: str, hint: str) -> None:
+def check_id(name: str, text: str, hint: str) -> None:
+    """Raise BadRequest where an id is long or holds what does not belong into a line."""
     if len(text) > _ID_LONGEST or not text.isprintable():
         raise BadRequest(f"{name} takes up to {_ID_LONGEST} printable characters.", hint)
     if not text.isascii():

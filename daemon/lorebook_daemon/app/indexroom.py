@@ -11,7 +11,8 @@ from lorebook_api.errors import LorebookError, NotFound, Unusable
 from lorebook_api.home import Home
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.indexing import Events
-from lorebook_daemon.app.roots import Index, Indexes, NamedEmbedder
+from lorebook_daemon.app.opened import Index
+from lorebook_daemon.app.roots import Indexes, NamedEmbedder
 from lorebook_daemon.app.threads import in_thread
 from lorebook_daemon.index.embed import EMBEDDERS
 from lorebook_daemon.index.indexer import Indexer

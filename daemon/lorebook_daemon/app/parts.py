@@ -16,6 +16,7 @@ from lorebook_daemon.app.engines import Engines, Report
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.jobs import Jobs
 from lorebook_daemon.app.lifecycle import RuntimeFile
+from lorebook_daemon.app.opinions import Opinions
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.teachroom import Teaching
@@ -67,6 +68,7 @@ class Parts:
     teaching: Teaching
     jobs: Jobs
     conversations: Conversations
+    opinions: Opinions
     answer: Answering
     stop: Callable[[], None]
     """Ends the daemon, soon."""

@@ -8,17 +8,18 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from lorebook_api.errors import Cancelled, Conflict, LorebookError
-from lorebook_api.schema import Indexing, IndexReport, Kind, RootInfo
-from lorebook_daemon.answer.retrieved import Retrieved, RootHit
+from lorebook_api.schema import Indexing, IndexReport, RootInfo
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.holding import Holding
 from lorebook_daemon.app.indexing import Events, IndexRun
+from lorebook_daemon.app.opened import ALL, Hit, Index, Opened
 from lorebook_daemon.index.embed import Embedder
-from lorebook_daemon.index.passage import Passage
+from lorebook_daemon.index.learning import EVEN, Weights
+from lorebook_daemon.index.trace import Trace
 
 SOON = 256
 """With at most so many vectors to make, a search waits for them (some seconds, with a bar) rather than do without."""
@@ -28,49 +29,6 @@ TRUSTED_FROM = 2000
 """Files of a root: from here on looking at all of them takes longer than a search, and a watch is relied on instead"""
 TRUSTED_S = 60.0
 """for so long after the last look: systems lose events."""
-
-
-class Hit(Protocol):
-    """A passage that was found, and how well it fits."""
-
-    @property
-    def passage(self) -> Passage:
-        """The passage."""
-        ...
-
-    @property
-    def score(self) -> float:
-        """Higher is better; comparable between roots."""
-        ...
-
-
-class Index(Protocol):
-    """An opened index; its methods may be called from any thread."""
-
-    def search(self, query: str, k: int, kind: Kind | None, *, spread: bool) -> Sequence[Hit]:
-        """Return the best passages, best first; `spread` lets a file have few of the first places."""
-        ...
-
-    def passages_of(self, path: str) -> Sequence[Passage]:
-        """Return a file's passages in its order, none where it is not there."""
-        ...
-
-    def refresh(self) -> None:
-        """Read the index anew where it was written since."""
-        ...
-
-    @property
-    def retrieval(self) -> Literal["hybrid", "lexical"]:
-        """Whether vectors, some or all, take part in a search."""
-        ...
-
-    def info(self) -> RootInfo:
-        """Return what it holds, as of the last refresh."""
-        ...
-
-    def close(self) -> None:
-        """Give its files back."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -111,41 +69,18 @@ class Indexes:
     """Returns the embedder that the indexes are made with, brought here first; raises what bringing it raised."""
 
 
-@dataclass(frozen=True)
-class Opened:
-    """Roots that are fresh, and what the person should know about them: a Retriever for the answer."""
-
-    indexes: tuple[tuple[Path, Index], ...]
-    retrieval: Literal["hybrid", "lexical"]
-    notices: tuple[str, ...]
-
-    async def search(self, query: str, k: int, kind: Kind | None = None, *, spread: bool = True) -> tuple[RootHit, ...]:
-        """Return the best `k` passages of all roots, best first."""
-        searches = (asyncio.to_thread(index.search, query, k, kind, spread=spread) for _, index in self.indexes)
-        found = await asyncio.gather(*searches)
-        hits = [
-            RootHit(str(root), hit.passage, hit.score)
-            for (root, _), of_root in zip(self.indexes, found, strict=True)
-            for hit in of_root
-        ]
-        return tuple(sorted(hits, key=lambda hit: -hit.score)[:k])
-
-    async def retrieve(self, query: str, k: int) -> Retrieved:
-        """Return the passages to answer from: who asks for a fact is not served by a second file's passages."""
-        return Retrieved(await self.search(query, k, spread=False), self.retrieval, self.notices, self.beside)
-
-    def beside(self, root: str, path: str) -> Sequence[Passage]:
-        """Return all passages of a file in its order, none where it is not there. Blocking, a few milliseconds."""
-        return next((index.passages_of(path) for top, index in self.indexes if str(top) == root), ())
-
-
 class Roots:
     """Opens indexes, keeps them fresh, and runs at most one indexer a root."""
 
     def __init__(
-        self, indexes: Indexes, activity: Activity, indexed: Callable[[Path], None], holding: Holding | None = None
+        self,
+        indexes: Indexes,
+        activity: Activity,
+        indexed: Callable[[Path], None],
+        holding: Holding | None = None,
+        weights: Callable[[], Weights] = lambda: EVEN,
     ) -> None:
-        """Call `indexed` with a root whenever its index was brought up to date."""
+        """Call `indexed` with a root whenever its index was brought up to date; searches ask for the `weights`."""
         self._indexes = indexes
         self._activity = activity
         self._indexed = indexed
@@ -153,6 +88,7 @@ class Roots:
         self._outdated: list[Index] = []
         self._runs: dict[Path, IndexRun] = {}
         self._holding = holding or Holding(indexes.hold)
+        self._weights = weights
         self._looked: dict[Path, float] = {}
 
     def infos(self) -> tuple[RootInfo, ...]:
@@ -195,7 +131,8 @@ class Roots:
         lacking = self._indexes.lacking()
         notices += [lacking] if lacking else [notice for root, index in opened for notice in _short_of(root, index)]
         by_meaning = all(index.retrieval == "hybrid" for _, index in opened if index.info().passages)
-        return Opened(opened, "hybrid" if opened and by_meaning else "lexical", tuple(notices))
+        retrieval: Literal["hybrid", "lexical"] = "hybrid" if opened and by_meaning else "lexical"
+        return Opened(opened, retrieval, tuple(notices), weights=self._weights())
 
     async def start(self, root: Path, full: bool = False, paths: Collection[str] | None = None) -> IndexRun:
         """Return the run that brings `root` up to date: the one in hand, or a new one, narrowed to `paths` if given.
@@ -229,6 +166,18 @@ class Roots:
         if paths is None:
             self._looked[root] = time.monotonic()
         return report
+
+    async def traced(self, root: Path, query: str, k: int) -> tuple[Sequence[Hit], Trace]:
+        """Search an index as it is now, as for an answer; return the hits and how they came about.
+
+        Nothing is found where `root` was never indexed.
+        """
+        trace = Trace()
+        index = await self._known(root)
+        if index is None:
+            return (), trace
+        weights = self._weights()
+        return await asyncio.to_thread(index.search, query, k, ALL, spread=False, weights=weights, trace=trace), trace
 
     def unfollow(self, root: Path) -> None:
         """Look at all files of `root` before each search again: it is not watched now."""

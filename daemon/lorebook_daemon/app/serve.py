@@ -28,6 +28,7 @@ from lorebook_daemon.app.jobstore import JobStore
 from lorebook_daemon.app.lifecycle import RuntimeFile, announced, now, sole
 from lorebook_daemon.app.logs import logging_to
 from lorebook_daemon.app.modelroom import engines_at, models_at
+from lorebook_daemon.app.opinions import Opinions
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.running import Running
@@ -37,6 +38,7 @@ from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.app.watching import Watching
 from lorebook_daemon.app.writing_ahead import Ahead
 from lorebook_daemon.index.embed import Embedder
+from lorebook_daemon.index.feedback import FeedbackStore
 from lorebook_daemon.settings import Settings
 from lorebook_daemon.teach.needs import check_installed
 
@@ -71,7 +73,9 @@ def assemble(
         return (await indexes.embedder(lambda progress: None)).embedder
 
     warmer = Warmer(engines, home, settings, ahead=Ahead(home, embedder) if settings.questions_ahead else None)
-    roots = Roots(indexes, activity, warmer.indexed, Holding(indexes.hold, not settings.embed_on_battery))
+    opinions = Opinions(FeedbackStore(home.state), settings.feedback)
+    holding = Holding(indexes.hold, not settings.embed_on_battery)
+    roots = Roots(indexes, activity, warmer.indexed, holding, opinions.weights)
     models, adapters = models_at(home, settings), Adapters(home)
     teaching = Teaching(Room(home, settings, models.find, engines, adapters, ready=check_installed))
     return Parts(
@@ -88,6 +92,7 @@ def assemble(
         adapters=adapters,
         warmer=warmer,
         conversations=Conversations(home),
+        opinions=opinions,
         teaching=teaching,
         jobs=Jobs(JobStore(home.state), {"teach": teaching.work}, activity),
         answer=ask,

@@ -10,12 +10,13 @@ import click
 
 from lorebook_api.client import Client, TokenText, new_request_id
 from lorebook_api.errors import DaemonUnavailable, LorebookError
-from lorebook_api.schema import Answer, AskRequest, Progress, Rerank, Rewrite
+from lorebook_api.schema import Answer, AskRequest, Filters, Progress, Rerank, Rewrite
 from lorebook_api.typed import MAX_TOKENS_MOST, find_model, find_roots, parse_adapter
 from lorebook_daemon.cli.answer import StreamedText, show_answer
 from lorebook_daemon.cli.options import (
     daemon_option,
     examples,
+    filter_options,
     json_option,
     k_option,
     rerank_option,
@@ -31,6 +32,7 @@ from lorebook_daemon.cli.screen import Bars, Screen
     epilog=examples(
         'lorebook ask "which cell drops the null rows?"',
         'lorebook ask "how is the fare computed?" --root ~/taxi --root ~/notes -k 8',
+        'lorebook ask "why are rows dropped?" --kind notebook --since 7d',
         'lorebook ask "what is a p-value?" --no-grounding',
         'lorebook ask "which columns are dropped?" --json | jq .citations',
     ),
@@ -42,6 +44,7 @@ from lorebook_daemon.cli.screen import Bars, Screen
 )
 @click.option("--adapter", "adapters", multiple=True, metavar="NAME[:SCALE]", help="LoRA adapter; may be repeated.")
 @k_option(6)
+@filter_options
 @click.option(
     "--max-tokens",
     type=click.IntRange(1, MAX_TOKENS_MOST),
@@ -60,6 +63,7 @@ def ask(
     model: str,
     adapters: tuple[str, ...],
     k: int,
+    filters: Filters,
     max_tokens: int,
     rerank: Rerank,
     rewrite: Rewrite,
@@ -86,6 +90,7 @@ def ask(
         request_id=new_request_id(),
         rerank=rerank,
         rewrite=rewrite,
+        filters=filters,
     )
     screen = Screen()
     client = reach(screen, start)

@@ -11,16 +11,33 @@ from typing import Literal
 import click
 
 from lorebook_api.client import Client
-from lorebook_api.schema import FileChange, IndexReport, IndexRequest, Progress, RootNotice
+from lorebook_api.schema import (
+    FileChange,
+    Filters,
+    IndexReport,
+    IndexRequest,
+    Progress,
+    Rerank,
+    RootNotice,
+    SearchRequest,
+)
 from lorebook_api.typed import find_roots
-from lorebook_daemon.cli.options import daemon_option, examples, json_option
+from lorebook_daemon.cli.explain import show_steps
+from lorebook_daemon.cli.options import (
+    daemon_option,
+    examples,
+    filter_options,
+    json_option,
+    k_option,
+    rerank_option,
+)
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Bars, Screen, printable
 
 SKIPPED_SHOWN = 20
 CHANGES_SHOWN = 10
 
-Instead = Literal["pause", "resume", "forget"]
+Instead = Literal["pause", "resume", "forget", "forget feedback"]
 
 
 @click.command(
@@ -30,6 +47,7 @@ Instead = Literal["pause", "resume", "forget"]
         "lorebook index ~/taxi ~/notes",
         "lorebook index --watch",
         "lorebook index --pause",
+        'lorebook index --explain "which cell drops the null rows?"',
     ),
 )
 @click.argument("roots", nargs=-1, metavar="[DIR]...")
@@ -38,6 +56,13 @@ Instead = Literal["pause", "resume", "forget"]
 @click.option("--pause", "instead", flag_value="pause", help="Hold all indexing, until --resume or the daemon's end.")
 @click.option("--resume", "instead", flag_value="resume", help="Let it go on.")
 @click.option("--forget", "instead", flag_value="forget", help="Drop the index of each DIR; the files stay.")
+@click.option(
+    "--forget-feedback", "instead", flag_value="forget feedback", help="Forget what was opened, rated and put right."
+)
+@click.option("--explain", "query", metavar="QUERY", help="Show why what QUERY finds stands where it does.")
+@k_option(6)
+@rerank_option("none")
+@filter_options
 @json_option
 @daemon_option
 def index(
@@ -45,20 +70,29 @@ def index(
     watch: bool,
     full: bool,
     instead: Instead | None,
+    query: str | None,
+    k: int,
+    rerank: Rerank,
+    filters: Filters,
     as_json: bool,
     start: bool,
 ) -> None:
     """Read the files below each DIR (default: the current folder) into its index.
 
     Only what changed is read again. .gitignore and .lorebookignore hold. Asking does this by itself;
-    use it to have it done before the first question.
+    use it to have it done before the first question. The options of a search go with --explain.
     """
-    if sum((watch, full, instead is not None)) > 1:
-        raise click.UsageError("--watch, --full, --pause, --resume and --forget go one at a time.")
+    if sum((watch, full, instead is not None, query is not None)) > 1:
+        raise click.UsageError("--watch, --full, --pause, --resume, --forget and --explain go one at a time.")
     if watch and as_json:
         raise click.UsageError("--json prints one document, --watch never ends: leave one out.")
+    if query is None and filters != Filters():
+        raise click.UsageError("an index is of a whole folder: --path and its like go with --explain QUERY.")
     screen = Screen()
-    if instead is not None:
+    if query is not None:
+        request = SearchRequest(query, find_roots(roots), k, rerank=rerank, filters=filters, explain=True)
+        _explain(screen, request, as_json, start)
+    elif instead is not None:
         _do_instead(instead, screen, roots, as_json, start)
     elif watch:
         _watch(screen, reach(screen, start), IndexRequest(find_roots(roots), watch=True))
@@ -75,8 +109,20 @@ def _update(screen: Screen, request: IndexRequest, as_json: bool, start: bool) -
         _show(screen, report)
 
 
+def _explain(screen: Screen, request: SearchRequest, as_json: bool, start: bool) -> None:
+    if not request.query.strip():
+        raise click.BadParameter("the query is empty.", param_hint="--explain")
+    response = reach(screen, start).search(request)
+    if as_json:
+        click.echo(json.dumps(asdict(response), indent=2))
+        return
+    for notice in response.notices:
+        screen.say(notice)
+    show_steps(screen, response, request.roots)
+
+
 def _do_instead(instead: Instead, screen: Screen, roots: tuple[str, ...], as_json: bool, start: bool) -> None:
-    client = reach(screen, start and instead == "forget")
+    client = reach(screen, start and instead.startswith("forget"))
     told: dict[str, object] = {}
     if instead == "forget":
         if not roots:
@@ -86,6 +132,9 @@ def _do_instead(instead: Instead, screen: Screen, roots: tuple[str, ...], as_jso
         for root in [str(Path(root).expanduser().resolve()) for root in roots]:
             client.forget_root(root)
             screen.say(f"dropped the index of {root}")
+    elif instead == "forget feedback":
+        told["forgotten"] = client.forget_feedback()
+        screen.say(f"forgot {told['forgotten']} ratings, corrections and opened citations")
     elif instead == "pause":
         client.pause_index()
         screen.say("indexing is paused; it goes on with: lorebook index --resume")

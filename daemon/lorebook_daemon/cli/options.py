@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import click
 
-from lorebook_api.schema import Rerank, Rewrite
-from lorebook_api.typed import K_MOST
+from lorebook_api.schema import Kind, Rerank, Rewrite
+from lorebook_api.typed import K_MOST, find_filters
 from lorebook_daemon.cli.program import DEBUG, JSON
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,6 +66,32 @@ def k_option(default: int) -> Callable[[F], F]:
     return click.option(
         "-k", type=click.IntRange(1, K_MOST), default=default, show_default=True, help="How many passages."
     )
+
+
+def filter_options(command: F) -> F:
+    """Give a command the options that narrow what may be found; they are passed on together, as `filters`."""
+
+    @functools.wraps(command)
+    def narrowed(**given: Any) -> Any:
+        values = {name: given.pop(name) for name in ("paths", "kinds", "languages", "since", "notebooks", "tags")}
+        return command(**given, filters=find_filters(**values))
+
+    for option in (
+        click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only cells with this tag."),
+        click.option("--notebook", "notebooks", multiple=True, metavar="NAME", help="Only this notebook."),
+        click.option("--since", metavar="WHEN", help="Only files changed since: 30min, 12h, 7d, 2026-11-01."),
+        click.option("--language", "languages", multiple=True, metavar="NAME", help="Only this language: python, sql."),
+        click.option("--kind", "kinds", multiple=True, type=click.Choice(get_args(Kind)), help="Only this kind."),
+        click.option(
+            "--path",
+            "paths",
+            multiple=True,
+            metavar="GLOB",
+            help="Only these files: src/, '*.md', '!tests/'; from the root on. This and the next may be repeated.",
+        ),
+    ):
+        narrowed = option(narrowed)
+    return cast(F, narrowed)
 
 
 def rerank_option(default: Rerank) -> Callable[[F], F]:

@@ -8,11 +8,12 @@ from dataclasses import asdict
 import click
 from rich.text import Text
 
-from lorebook_api.schema import Kind, Rerank, Rewrite, SearchRequest
+from lorebook_api.schema import Filters, Rerank, Rewrite, SearchRequest
 from lorebook_api.typed import find_roots
 from lorebook_daemon.cli.options import (
     daemon_option,
     examples,
+    filter_options,
     json_option,
     k_option,
     rerank_option,
@@ -31,13 +32,14 @@ LINES_SHOWN = 6
     epilog=examples(
         'lorebook search "read_csv with a date column"',
         "lorebook search drop null rows --kind notebook -k 3",
+        "lorebook search fare --path src/ --path '!src/old/' --since 7d",
         "lorebook search parse_config --root ~/taxi --json | jq -r '.results[].path'",
     ),
 )
 @click.argument("query", nargs=-1, required=True)
 @roots_option
 @k_option(10)
-@click.option("--kind", type=click.Choice(["code", "notebook", "doc", "data"]), help="Only passages of this kind.")
+@filter_options
 @rerank_option("none")
 @rewrite_option("none")
 @json_option
@@ -46,7 +48,7 @@ def search(
     query: tuple[str, ...],
     roots: tuple[str, ...],
     k: int,
-    kind: Kind | None,
+    filters: Filters,
     rerank: Rerank,
     rewrite: Rewrite,
     as_json: bool,
@@ -56,7 +58,7 @@ def search(
     words = " ".join(query).strip()
     if not words:
         raise click.BadParameter("the query is empty.", param_hint="QUERY")
-    request = SearchRequest(words, find_roots(roots), k, kind, rerank, rewrite)
+    request = SearchRequest(words, find_roots(roots), k, None, rerank, rewrite, filters)
     screen = Screen()
     client = reach(screen, start)
     with screen.err.status("searching; a folder that is new is indexed first"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -35,6 +37,28 @@ class Filterable(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How far filters reach in one index."""
+
+    some: bool = True
+    """Whether there is a passage that may be found."""
+    unmatched: tuple[str, ...] = ()
+    """What matches nothing by itself, each as a sentence; kinds, languages and tags only where nothing is reached."""
+
+
+def reach(index: Filterable, filters: Filters, some: bool) -> Reach:
+    """Return how far filters reach; `some` is whether a passage is within all of them. Raises BadRequest as `choose`.
+
+    A pattern beside others that do match is told of too: it may be a slip of the pen.
+    """
+    rows = index.files() if any(getattr(filters, name) for name in FILE_FILTERS) else {}
+    idle = [sentence for test, sentence in _file_tests(filters) if not any(test(*file) for file in rows.items())]
+    if not some:
+        idle += _unmatched_passages(index, filters)
+    return Reach(some, tuple(idle))
+
+
 def choose(index: Filterable, filters: Filters) -> list[int] | None:
     """Return the ids of the passages that may be found, None for all. Raises BadRequest for a filter that is none."""
     if filters == Filters():
@@ -56,17 +80,52 @@ def check_filters(filters: Filters) -> None:
             make(wanted)
 
 
+def _file_tests(filters: Filters) -> Iterator[tuple[FileTest, str]]:
+    """Yield a test for each value that looks at files, with what to say where no file passes it."""
+    for pattern in filters.paths:
+        if not pattern.startswith("!"):
+            yield _by_path([pattern]), f"No file matches the path {pattern!r}: paths are relative to the root."
+    for name in filters.notebooks:
+        yield _by_notebook([name]), f"No notebook is called {name!r}."
+    if filters.modified_since:
+        yield _by_time(filters.modified_since), f"No file was modified since {filters.modified_since}."
+
+
+def _unmatched_passages(index: Filterable, filters: Filters) -> Iterator[str]:
+    """Yield a sentence for each kind, language and tag that no passage has."""
+    for kind in filters.kinds:
+        if not index.ids_where(None, (kind,), (), ()):
+            yield f"No passage is of the kind {kind!r}."
+    for language in filters.languages:
+        if not index.ids_where(None, (), (_language(language),), ()):
+            yield f"No passage is in the language {language!r}."
+    for tag in filters.tags:
+        if not index.ids_where(None, (), (), (tag,)):
+            yield f"No cell has the tag {tag!r}."
+
+
 def _by_path(patterns: Collection[str]) -> FileTest:
-    lines = [*patterns]
-    if all(line.startswith("!") for line in lines):
-        lines = ["*", *lines]  # who only takes out means everything else
+    """Return a test by which the last pattern that matches decides; who only takes out means everything else.
+
+    Not one GitIgnoreSpec of all: in git a folder that is taken out (`!old/`) does not outdo `*.py`.
+    """
+    lines = [(_spec(pattern.removeprefix("!")), not pattern.startswith("!")) for pattern in patterns]
+    untouched = not any(takes_in for _, takes_in in lines)
+
+    def taken(path: str, _: FileRow) -> bool:
+        return next((takes_in for spec, takes_in in reversed(lines) if spec.match_file(path)), untouched)
+
+    return taken
+
+
+def _spec(pattern: str) -> GitIgnoreSpec:
     try:
-        spec = GitIgnoreSpec.from_lines(lines)
-    except ValueError as error:
-        raise BadRequest(
-            f"filters.paths holds a pattern that is none ({error}).", "For example src/ or *.md"
-        ) from error
-    return lambda path, _: spec.match_file(path)
+        spec = GitIgnoreSpec.from_lines([pattern])
+    except (ValueError, re.error) as error:
+        raise BadRequest(f"filters.paths holds {pattern!r}, no pattern ({error}).", "Such as src/ or *.md") from error
+    if not spec.patterns or spec.patterns[0].include is None:
+        raise BadRequest(f"filters.paths holds {pattern!r}, which matches nothing.", "Such as src/ or *.md, or !tests/")
+    return spec
 
 
 def _by_time(since: str) -> FileTest:
@@ -74,7 +133,10 @@ def _by_time(since: str) -> FileTest:
         moment = datetime.fromisoformat(since)
         least = int(moment.astimezone().timestamp() * 1e9) if moment.tzinfo is None else int(moment.timestamp() * 1e9)
     except (ValueError, OverflowError, OSError) as error:
-        raise BadRequest(f"filters.modified_since is {since!r}, which is no time.", "Send ISO 8601.") from error
+        raise BadRequest(
+            f"filters.modified_since is {since!r}, which is no time.",
+            "Send ISO 8601, such as 2026-11-01 or 2026-11-01T14:00.",
+        ) from error
     return lambda _, row: row.stamp[0] >= least
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Literal, TypeVar
 
 from lorebook_api.errors import NotFound, Unusable
-from lorebook_api.schema import Kind, RootInfo
+from lorebook_api.schema import Filters, RootInfo
 from lorebook_daemon.index.embed import Embedder
+from lorebook_daemon.index.filters import Reach, choose, reach
+from lorebook_daemon.index.learning import EVEN, Weights
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.records import FORMAT, Meta
-from lorebook_daemon.index.search import Hit, Searcher
+from lorebook_daemon.index.search import ALL, Hit, Searcher
 from lorebook_daemon.index.storage import DATABASE, Damaged, storage
 from lorebook_daemon.index.store import Store
+from lorebook_daemon.index.trace import Trace
 from lorebook_daemon.index.vectors import Vectors
 
 T = TypeVar("T")
@@ -56,9 +60,27 @@ class OpenIndex:
             raise
         return index
 
-    def search(self, query: str, k: int, kind: Kind | None = None, *, spread: bool = True) -> list[Hit]:
-        """Return at most `k` passages, best first, from the state that the last indexer committed."""
-        return self._read(lambda searcher: searcher.search(query, k, kind, spread=spread))
+    def search(
+        self,
+        query: str,
+        k: int,
+        filters: Filters = ALL,
+        *,
+        spread: bool = True,
+        weights: Weights = EVEN,
+        trace: Trace | None = None,
+    ) -> list[Hit]:
+        """Return at most `k` passages, best first, from the state that the last indexer committed.
+
+        The rest is as `Searcher.search` has it.
+        """
+        return self._read(
+            lambda searcher: searcher.search(query, k, filters, spread=spread, weights=weights, trace=trace)
+        )
+
+    def reach(self, filters: Filters) -> Reach:
+        """Return how far filters reach in the last commit. Raises BadRequest for a filter that is none."""
+        return self._read(lambda searcher: reach(self._store, filters, _some(searcher, filters)))
 
     def passages_of(self, path: str) -> list[Passage]:
         """Return a file's passages in its order, none where it is not there, as of the last commit."""
@@ -124,7 +146,8 @@ class OpenIndex:
         try:
             kept = searcher is not None and old.lexical == meta.lexical
             lexical = searcher.lexical if searcher and kept else Lexical.load(self._folder / meta.lexical.name)
-            return Searcher(lexical, self._load_vectors(meta), self._embedder, self._store.passages)
+            files = partial(choose, self._store)
+            return Searcher(lexical, self._load_vectors(meta), self._embedder, self._store.passages, files, self._store.in_files)
         except Unusable as error:
             if self._has_moved(meta):
                 raise _Moved from error
@@ -153,6 +176,11 @@ class OpenIndex:
             return other.meta.generation != meta.generation
         finally:
             other.close()
+
+
+def _some(searcher: Searcher, filters: Filters) -> bool:
+    among = searcher.among(filters)
+    return among is None or bool(among.any())
 
 
 def _open_store(folder: Path) -> Store:

@@ -82,13 +82,13 @@ class Found:
         return np.array([known.get(key, beyond) for key in ids], np.float64)
 
 
-def fuse(ids: Sequence[int], by_words: Found, by_meaning: Found) -> NDArray[np.float64]:
-    """Return the score of each of `ids`, from 0 to 1, by what it is worth in either list.
+def fuse(ids: Sequence[int], by_words: Found, by_meaning: Found, meaning: float = MEANING) -> NDArray[np.float64]:
+    """Return the score of each of `ids`, from 0 to 1, by what it is worth in either list; `meaning` is a share.
 
     A convex combination of scores, with fixed bounds for the words (Bruch, Gai and Ingber, ACM TOIS 2023). Ranks are
     not looked at: they would give the first of a list of noise as much as the first of a list that is sure.
     """
-    scores: NDArray[np.float64] = (1 - MEANING) * by_words.worth(ids) + MEANING * by_meaning.worth(ids)
+    scores: NDArray[np.float64] = (1 - meaning) * by_words.worth(ids) + meaning * by_meaning.worth(ids)
     return scores
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lorebook_api.schema import Kind
+from lorebook_api.schema import Filters
 from lorebook_daemon.index.embed import Embedder
+from lorebook_daemon.index.learning import EVEN, Weights, weighted
 from lorebook_daemon.index.lexical import Lexical, Mask
+from lorebook_daemon.index.neighbourhood import Neighbourhood
 from lorebook_daemon.index.passage import Passage
-from lorebook_daemon.index.rank import DEPTH, Found, Question, best_first, fuse
+from lorebook_daemon.index.rank import DEPTH, MEANING, Found, Question, best_first, fuse
 from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS, SPREAD, Scores, Signal
 from lorebook_daemon.index.tokens import definition_term
+from lorebook_daemon.index.trace import AMONG_ALL, FINAL, FUSED, WORDS, Trace
+from lorebook_daemon.index.trace import MEANING as BY_MEANING
 from lorebook_daemon.index.vectors import Vectors
 
 DEFINERS = 10  # passages that define a name asked for come in even where both lists miss them
+SETTERS = 40  # those that define any of the names that the best passages take from other files
+ALL = Filters()
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,17 @@ class Hit:
     score: float
 
 
+def by_kind_alone(filters: Filters) -> None:
+    """Bound nothing: kinds are the search's own to look at. Raises ValueError for what only an index can tell."""
+    if filters != ALL:
+        raise ValueError(f"there is no index here to look up {filters} in")
+
+
+def no_files(_: Collection[str]) -> Mapping[int, Passage]:
+    """Return no passages: there are no files beside those that are searched."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Searcher:
     """Searches one root. Without vectors or an embedder the words alone decide."""
@@ -36,18 +53,34 @@ class Searcher:
     vectors: Vectors | None
     embedder: Embedder | None
     fetch: Callable[[Sequence[int]], Mapping[int, Passage]]
+    choose: Callable[[Filters], Collection[int] | None] = by_kind_alone
+    """Returns the ids of the passages within filters, None for all; it is not asked about kinds."""
+    in_files: Callable[[Collection[str]], Mapping[int, Passage]] = no_files
+    """Returns the passages of the files at these paths, by id, those that are there."""
     signals: Mapping[str, Signal] = field(default_factory=lambda: SIGNALS)
     cell_signals: Mapping[str, Signal] = field(default_factory=lambda: CELL_SIGNALS)
 
-    def search(self, query: str, k: int, kind: Kind | None = None, *, spread: bool = True) -> list[Hit]:
-        """Return at most `k` passages, best first; all of one `kind` where that is given.
+    def search(
+        self,
+        query: str,
+        k: int,
+        filters: Filters = ALL,
+        *,
+        spread: bool = True,
+        weights: Weights = EVEN,
+        trace: Trace | None = None,
+    ) -> list[Hit]:
+        """Return at most `k` passages within `filters`, best first.
 
         BM25Plus and embeddings give 50 passages each, passages that define a name asked for join them, the two
-        lists are fused, words by how much of the question they explain, the signals of names and files move code
-        among code, and cells lift their neighbours. Without `spread` one file may take all of the first places.
+        lists are fused, words by how much of the question they explain, what the best take from other files comes in
+        and a script gives way to the notebook it is paired with, the signals of names and files move code among code,
+        and cells lift their neighbours. Without `spread` one file may take all of the first places.
+        `weights` is what was learnt of the signals; a `trace` is told what each step made of each candidate.
+        Raises BadRequest for a filter that is none.
         """
         question = Question.read(query)
-        among = None if kind is None else self.lexical.of_kind(kind)
+        among = self.among(filters)
         by_words = self._by_words(question, among)
         by_meaning = self._by_meaning(question, among)
         by_name = self._by_name(question, among)
@@ -56,16 +89,49 @@ class Searcher:
         if not pool:  # one that was deleted a moment ago is not in it
             return []
 
-        scores = fuse(list(pool), by_words, by_meaning)
-        signals = [signal for name, signal in self.signals.items() if spread or name != SPREAD]
-        pool = _code_in_order(question, pool, scores, signals)
+        share = MEANING * weights.get(BY_MEANING, 1.0)
+        beside = self._neighbourhood(among)
+        pool, scores = beside.complete(pool, lambda ids: fuse(ids, by_words, by_meaning, share))
+        steps = _Steps(question, weights, trace)
+        steps.fused(list(pool), by_words, by_meaning, scores)
+        signals = {name: signal for name, signal in self.signals.items() if spread or name != SPREAD}
+        pool = _code_in_order(pool, scores, signals, steps)
         ids, passages = list(pool), list(pool.values())
-        for signal in self.cell_signals.values():
-            scores = signal(question, passages, scores)
+        steps.note(AMONG_ALL, ids, scores)
+        for name, signal in self.cell_signals.items():
+            scores = steps.signal(name, signal, ids, passages, scores)
 
         # Signals raise scores by their own measure; without the list's the roots of one question could not be merged.
         scores *= max(by_words.confidence, by_meaning.confidence) / (scores.max() or 1.0)
+        steps.note(FINAL, ids, scores)
         return [Hit(ids[place], passages[place], float(scores[place])) for place in best_first(scores)[:k]]
+
+    def among(self, filters: Filters) -> Mask | None:
+        """Return which passages, by place, are within `filters`; None where all are. Raises BadRequest."""
+        masks = [np.isin(self.lexical.ids, chosen)] if (chosen := self._chosen(filters)) is not None else []
+        if filters.kinds:
+            masks.append(np.logical_or.reduce([self.lexical.of_kind(kind) for kind in filters.kinds]))
+        return np.logical_and.reduce(masks) if masks else None
+
+    def _neighbourhood(self, among: Mask | None) -> Neighbourhood:
+        """Return what looks into other files, within the filters."""
+
+        def defining(names: Sequence[str]) -> Mapping[int, Passage]:
+            ids, _ = self.lexical.top([definition_term(name) for name in names], SETTERS, among)
+            return self.fetch(ids.tolist())
+
+        def in_files(paths: Collection[str]) -> Mapping[int, Passage]:
+            found = self.in_files(paths)
+            if among is None or not found:
+                return found
+            within = set(self.lexical.ids[among].tolist())
+            return {key: passage for key, passage in found.items() if key in within}
+
+        return Neighbourhood(defining, in_files)
+
+    def _chosen(self, filters: Filters) -> list[int] | None:
+        ids = self.choose(replace(filters, kinds=()))
+        return None if ids is None else list(ids)
 
     def _by_words(self, question: Question, among: Mask | None) -> Found:
         return Found.by_words(*self.lexical.top(question.terms, DEPTH, among), self.lexical.full_score(question.terms))
@@ -73,7 +139,7 @@ class Searcher:
     def _by_meaning(self, question: Question, among: Mask | None) -> Found:
         if self.vectors is None or self.embedder is None:
             return Found()
-        allowed = None if among is None else self.lexical.ids[among].tolist()
+        allowed = None if among is None else self.lexical.ids[among]
         return Found.by_meaning(*self.vectors.nearest(self.embedder.embed([question.text])[0], DEPTH, allowed))
 
     def _by_name(self, question: Question, among: Mask | None) -> list[int]:
@@ -81,8 +147,37 @@ class Searcher:
         return [int(key) for key in ids]
 
 
+@dataclass(frozen=True)
+class _Steps:
+    """The steps of one search: what is asked, how strongly the signals act, and who is told of it."""
+
+    question: Question
+    weights: Weights
+    trace: Trace | None
+
+    def fused(self, ids: Sequence[int], by_words: Found, by_meaning: Found, scores: Scores) -> None:
+        """Tell of the two lists, and of the one that was made of them."""
+        self.note(WORDS, by_words.ids, by_words.worths)
+        self.note(BY_MEANING, by_meaning.ids, by_meaning.worths)
+        self.note(FUSED, ids, scores)
+
+    def note(self, name: str, ids: Sequence[int], scores: Sequence[float] | Scores) -> None:
+        """Tell of the scores after a step."""
+        if self.trace is not None:
+            self.trace.note(name, ids, scores)
+
+    def signal(
+        self, name: str, signal: Signal, ids: Sequence[int], passages: Sequence[Passage], scores: Scores
+    ) -> Scores:
+        """Return the scores after a signal of that name."""
+        after = weighted(scores, signal(self.question, passages, scores), self.weights.get(name, 1.0))
+        if self.trace is not None:
+            self.trace.note(name, ids, after, scores)
+        return after
+
+
 def _code_in_order(
-    question: Question, pool: Mapping[int, Passage], scores: Scores, signals: Sequence[Signal]
+    pool: Mapping[int, Passage], scores: Scores, signals: Mapping[str, Signal], steps: _Steps
 ) -> dict[int, Passage]:
     """Return the passages of the pool in the order in which they have these scores, once signals moved code among code.
 
@@ -91,9 +186,10 @@ def _code_in_order(
     """
     rows = list(pool.items())
     code = np.array([place for place, (_, passage) in enumerate(rows) if passage.kind == "code"], np.int64)
+    ids, passages = [rows[place][0] for place in code.tolist()], [rows[place][1] for place in code.tolist()]
     moved = scores[code]
-    for signal in signals if len(code) else ():
-        moved = signal(question, [rows[place][1] for place in code.tolist()], moved)
+    for name, signal in signals.items() if len(code) else ():
+        moved = steps.signal(name, signal, ids, passages, moved)
     order = np.arange(len(rows))
     order[code[best_first(scores[code])]] = code[best_first(moved)]
     return dict(rows[place] for place in order.tolist())

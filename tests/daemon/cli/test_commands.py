@@ -42,7 +42,8 @@ def test_search(run: Run, fake: FakeDaemon, folder: Path) -> None:
         "1 passage, 3 ms, hybrid search",
     ]
     sent = fake.of("/api/search")[0].body
-    assert sent.items() >= {"query": "fare per km", "roots": [str(folder)], "k": 2, "kind": "code"}.items()
+    assert sent.items() >= {"query": "fare per km", "roots": [str(folder)], "k": 2, "explain": False}.items()
+    assert sent["filters"]["kinds"] == ["code"] and not sent["filters"]["paths"]
     assert (sent["rerank"], sent["rewrite"]) == ("model", "none")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from fakes import HashEmbedder
 from lorebook_api.errors import NotFound, Unusable
+from lorebook_api.schema import Filters
 from lorebook_daemon.index.embedding import embed_missing
 from lorebook_daemon.index.opened import OpenIndex
 from lorebook_daemon.index.storage import DATABASE
@@ -45,7 +46,7 @@ def test_what_was_never_indexed_is_not_found(tmp_path):
 def test_a_search_finds_and_keeps_to_the_kind(folder):
     opened = OpenIndex.open(folder, None)
     assert [hit.passage.path for hit in opened.search("alpha", 5)] == ["a.py", "b.md"]
-    assert [hit.passage.path for hit in opened.search("alpha", 5, "doc")] == ["b.md"]
+    assert [hit.passage.path for hit in opened.search("alpha", 5, Filters(kinds=("doc",)))] == ["b.md"]
     assert opened.search("alpha", 1)[0].passage.text == "def alpha():\n    return 1"
 
 

@@ -3,10 +3,13 @@ from __future__ import annotations
 import pytest
 
 from fakes import HashEmbedder
+from lorebook_api.schema import Filters
 from lorebook_daemon.index.embed import passage_text
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.search import Searcher
+from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS
+from lorebook_daemon.index.trace import AMONG_ALL, FINAL, FUSED, MEANING, WORDS, Trace
 from lorebook_daemon.index.vectors import Vectors
 
 PASSAGES = [
@@ -58,8 +61,28 @@ def test_scores_fall_and_stay_within_one(meaning):
 
 @both
 def test_only_the_kind_asked_for(meaning):
-    hits = searcher(meaning=meaning).search("cart prices", 6, kind="data")
-    assert {hit.passage.kind for hit in hits} <= {"data"}
+    hits = searcher(meaning=meaning).search("cart prices", 6, Filters(kinds=("data",)))
+    assert {hit.passage.kind for hit in hits} == {"data"}
+    two = searcher(meaning=meaning).search("cart prices", 6, Filters(kinds=("data", "doc")))
+    assert {hit.passage.kind for hit in two} == {"data", "doc"}
+
+
+def test_what_only_an_index_can_tell_is_not_passed_over_without_one():
+    with pytest.raises(ValueError, match="no index"):
+        searcher().search("cart", 5, Filters(paths=("shop/",)))
+
+
+def test_a_traced_search_is_the_same_search_and_its_steps_lead_to_the_score():
+    trace = Trace()
+    plain, traced = searcher().search("Cart", 6), searcher().search("Cart", 6, trace=trace)
+    assert [(hit.id, hit.score) for hit in plain] == [(hit.id, hit.score) for hit in traced]
+    steps = {step.name: step for step in trace.of(traced[0].id)}
+    names = [WORDS, MEANING, FUSED, *SIGNALS, AMONG_ALL, *CELL_SIGNALS, FINAL]
+    assert list(steps) == names
+    assert steps[FINAL].rank == 1 and steps[FINAL].score == pytest.approx(traced[0].score, abs=1e-6)
+    assert steps["definition"].factor > 2, "it defines what is asked for"
+    note = {step.name: step for step in trace.of(4)}
+    assert note["definition"].rank == 0 and note[AMONG_ALL].rank > 0, "signals of code do not see a note"
 
 
 def test_k_limits_the_hits():

@@ -114,6 +114,16 @@ def test_one_changed_byte_is_noticed(tmp_path_factory, place, change):
         Vectors.load(folder / "v.graph")
 
 
+def test_few_that_may_come_among_many_are_all_found():
+    vectors, matrix = Vectors.empty(DIMENSIONS), unit(2100, 1)
+    vectors.add(range(2100), matrix)
+    among = [3, 77, 1999, 5000]
+    ids, similarities = vectors.nearest(matrix[77], 50, among)
+    assert ids[0] == 77 and sorted(ids.tolist()) == [3, 77, 1999]
+    assert similarities.tolist() == pytest.approx((matrix[ids] @ matrix[77]).tolist(), abs=1e-5)
+    assert [len(found) for found in vectors.nearest(matrix[0], 50, [])] == [0, 0]
+
+
 class AddedAndRemoved(RuleBasedStateMachine):
     """Whatever is added and removed, in any order, each vector is found under its own id and no other is."""
 
