@@ -21,6 +21,9 @@ from scripts.turn import take_turn
 
 PARTS = Path("extension/parts")
 
+MOST_BYTES = 300_000
+"""Of JavaScript, for what a page loads at once: the panel, or one widget."""
+
 
 @dataclass(frozen=True)
 class Project:
@@ -28,6 +31,8 @@ class Project:
 
     folder: Path
     built: Path | None = None
+    split: bool = False
+    """Whether a page loads one of its scripts at a time."""
 
     @property
     def name(self) -> str:
@@ -38,7 +43,7 @@ class Project:
 PROJECTS = (
     Project(PARTS),
     Project(Path("extension/labextension"), Path("extension/lorebook_extension/labextension")),
-    Project(Path("widgets/frontend"), Path("widgets/lorebook/static")),
+    Project(Path("widgets/frontend"), Path("widgets/lorebook/static"), split=True),
 )
 
 
@@ -56,6 +61,7 @@ class Workshop:
         self._bring(project)
         if project.built is not None:
             self._build(project, self.root / project.built)
+            self._weigh(project, self.root / project.built)
         if check:
             self._once("check", f"checking {project.name}", project, ["run", "check"])
 
@@ -70,6 +76,13 @@ class Workshop:
         if not built.is_dir():
             self.stamps.mark(f"{project.name}-build", "")
         self._once("build", f"building {project.name}", project, ["run", "build"], built)
+
+    def _weigh(self, project: Project, built: Path) -> None:
+        sizes = [path.stat().st_size for path in built.rglob("*.js")]
+        loaded = max(sizes, default=0) if project.split else sum(sizes)
+        if loaded > MOST_BYTES:
+            hint = "See which package grew: npm ls --prefix " + project.folder.as_posix()
+            raise Trouble(f"A page would load {loaded:,} bytes of {project.name}, above {MOST_BYTES:,}.", hint)
 
     def _once(self, step: str, label: str, project: Project, words: list[str], built: Path | None = None) -> None:
         """Run a step unless it was finished for the same sources; what it built before goes first."""

@@ -87,3 +87,32 @@ def test_only_a_check_outside_of_ci_is_passed_over(no_npm, monkeypatch, capsys, 
     told = capsys.readouterr().err
     assert "There is no npm" in told
     assert ("was not checked" in told) == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("split", "sizes", "fits"),
+    [
+        (False, (200_000, 100_000), True),
+        (False, (200_000, 100_001), False),
+        (True, (300_000, 300_000), True),
+        (True, (10, 300_001), False),
+    ],
+)
+def test_a_bundle_that_grew_too_big_is_refused(tmp_path, monkeypatch, split, sizes, fits):
+    def build(label, command, *_):
+        if "build" in command:
+            (tmp_path / PANEL.built).mkdir()
+            for number, size in enumerate(sizes):
+                (tmp_path / PANEL.built / f"{number}.js").write_bytes(b"x" * size)
+
+    monkeypatch.setattr(frontend, "run_logged", build)
+    for folder in (PARTS, PANEL.folder):
+        (tmp_path / folder / "node_modules").mkdir(parents=True)
+        (tmp_path / folder / "package-lock.json").write_text("{}")
+    made = Workshop(tmp_path, "npm", Stamps(tmp_path / "stamps"), tmp_path)
+    project = Project(PANEL.folder, PANEL.built, split)
+    if fits:
+        made.make(project, check=False)
+    else:
+        with pytest.raises(Trouble, match="above 300,000"):
+            made.make(project, check=False)

@@ -27,6 +27,9 @@ BODY_LIMIT = 4 * 1024 * 1024
 OPEN_PATHS = frozenset({"/health"})
 """What may be asked without the token."""
 
+LOOKING = frozenset({"/health", "/api/status"})
+"""Paths of those who only look: a page that is left open asks every few seconds, and must not keep the daemon up."""
+
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -143,7 +146,7 @@ class Journal:
             await send(message)
 
         try:
-            with self._activity.working() if scope["path"] not in OPEN_PATHS else nullcontext():
+            with self._activity.working() if scope["path"] not in LOOKING else nullcontext():
                 await self._app(scope, receive, noting)
         finally:
             took = (time.perf_counter() - begun) * 1000

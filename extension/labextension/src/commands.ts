@@ -11,7 +11,9 @@ import type { Choices } from './choices';
 import type { Conversation } from './conversation';
 import { saveText } from './download';
 import type { HttpDoor } from './httpdoor';
-import { bookIcon } from './icon';
+import { bookIcon, capIcon } from './icon';
+import type { Lesson } from './lesson';
+import { count } from './lessonview';
 import type { SidePanel } from './panel';
 import type { Workspace } from './workspace';
 
@@ -19,6 +21,7 @@ export const COMMANDS = {
   open: 'lorebook:open',
   askCell: 'lorebook:ask-cell',
   explainError: 'lorebook:explain-error',
+  teachCells: 'lorebook:teach-cells',
   fresh: 'lorebook:new-conversation',
   stop: 'lorebook:stop',
   save: 'lorebook:export-conversation',
@@ -35,6 +38,7 @@ export interface Scene {
   workspace: Workspace;
   conversation: Conversation;
   panel: SidePanel;
+  lesson: Lesson;
   choices: () => Choices;
 }
 
@@ -42,6 +46,7 @@ export interface Scene {
 export function addCommands(scene: Scene): void {
   addPanelCommands(scene);
   addCellCommands(scene);
+  addTeachCommand(scene);
   scene.app.commands.addCommand(COMMANDS.index, {
     label: 'Index the Workspace Now',
     caption: 'Read what has changed in the folders that are asked about',
@@ -118,6 +123,32 @@ function addCellCommands({ app, tracker, workspace, panel, choices }: Scene): vo
         chat.composer.text = EXPLAIN;
         app.shell.activateById(panel.id);
       }
+    }
+  });
+}
+
+function addTeachCommand({ app, tracker, workspace, panel, lesson, choices }: Scene): void {
+  app.commands.addCommand(COMMANDS.teachCells, {
+    label: 'Teach Selected Cells',
+    caption: 'Save the notebook and look at what lorebook would learn from the selected cells',
+    icon: capIcon,
+    isEnabled: () => tracker.currentWidget !== null,
+    execute: async () => {
+      const notebook = tracker.currentWidget;
+      if (!notebook) {
+        return;
+      }
+      app.shell.activateById(panel.id);
+      const { content, context } = notebook;
+      const ids = content.widgets.filter(cell => content.isSelectedOrActive(cell)).map(cell => cell.model.id);
+      const name = context.path.split('/').pop() ?? '';
+      await lesson.propose(`Teach ${count(ids.length, 'cell')} of ${name}`, async () => {
+        const path = workspace.fileOf(context.path);
+        if (context.model.dirty) {
+          await context.save(); // what stands in the file is what is taught
+        }
+        return { notebooks: [path], ids, base: choices().model };
+      });
     }
   });
 }

@@ -14,8 +14,10 @@ import {
   type Progress,
   type Question,
   type SearchResponse,
-  type Status
+  type Status,
+  type Vote
 } from '../../parts/src';
+import type { JobEvent, JobInfo, Preview, TeachDoor, TeachRequest } from './teaching';
 
 /** What a run of the indexer tells of one root. */
 export interface IndexReport {
@@ -39,16 +41,16 @@ export type IndexEvent = { event: 'progress'; data: Progress } | { event: 'repor
 
 const NO_CONTENT = 204;
 
-export class HttpDoor implements Door {
+export class HttpDoor implements Door, TeachDoor {
   constructor(private readonly settings: ServerConnection.ISettings) {}
 
   async *ask(question: Question, signal: AbortSignal): AsyncIterable<AskEvent> {
-    yield* this.events<AskEvent>('api/ask', question, 'answer', signal);
+    yield* this.events<AskEvent>(await this.post('api/ask', question, signal), 'answer');
   }
 
   /** Reads the folders that are not read yet, or have changed. */
   async *index(roots: string[], signal: AbortSignal): AsyncIterable<IndexEvent> {
-    yield* this.events<IndexEvent>('api/index', { roots }, 'done', signal);
+    yield* this.events<IndexEvent>(await this.post('api/index', { roots }, signal), 'done');
   }
 
   async cancel(requestId: string): Promise<void> {
@@ -81,6 +83,34 @@ export class HttpDoor implements Door {
     return response.status === NO_CONTENT ? null : ((await response.json()) as Status);
   }
 
+  async feedback(vote: Vote): Promise<void> {
+    await this.post('api/feedback', vote);
+  }
+
+  async previewTeaching(request: TeachRequest): Promise<Preview> {
+    return (await (await this.post('api/teach/preview', request)).json()) as Preview;
+  }
+
+  async teach(request: TeachRequest): Promise<JobInfo> {
+    return (await (await this.post('api/teach', request)).json()) as JobInfo;
+  }
+
+  async jobs(): Promise<JobInfo[]> {
+    return ((await (await this.request('api/jobs', {})).json()) as { jobs: JobInfo[] }).jobs;
+  }
+
+  async *jobEvents(id: string, signal: AbortSignal): AsyncIterable<JobEvent> {
+    yield* this.events<JobEvent>(await this.request(`${jobPath(id)}/events`, { signal }), 'done');
+  }
+
+  async cancelJob(id: string): Promise<void> {
+    await this.post(`${jobPath(id)}/cancel`, {});
+  }
+
+  async resumeJob(id: string): Promise<JobInfo> {
+    return (await (await this.post(`${jobPath(id)}/resume`, {})).json()) as JobInfo;
+  }
+
   private post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
     const headers = { 'Content-Type': 'application/json' };
     return this.request(path, { method: 'POST', body: JSON.stringify(body), headers, ...(signal ? { signal } : {}) });
@@ -105,8 +135,7 @@ export class HttpDoor implements Door {
   }
 
   /** Yields the events of a stream up to the one named `last`; one that is an error is thrown. */
-  private async *events<T>(path: string, body: unknown, last: string, signal: AbortSignal): AsyncGenerator<T> {
-    const response = await this.post(path, body, signal);
+  private async *events<T>(response: Response, last: string): AsyncGenerator<T> {
     if (!response.body) {
       throw new Failure('The browser gives no stream of the answer.');
     }
@@ -128,4 +157,8 @@ export class HttpDoor implements Door {
     }
     throw new Failure('The daemon ended while it was at this.', 'Ask again: it starts by itself.');
   }
+}
+
+function jobPath(id: string): string {
+  return `api/jobs/${encodeURIComponent(id)}`;
 }

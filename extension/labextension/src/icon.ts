@@ -12,3 +12,11 @@ const SHAPE =
   `<g class="jp-icon3" fill="#616161">${PATH}</g></svg>`;
 
 export const bookIcon = new LabIcon({ name: 'lorebook:book', svgstr: SHAPE });
+
+const CAP = 'M12 4 2 9l10 5 8-4v5h1.5V9zM6 12.6V16c0 1.4 2.7 3 6 3s6-1.6 6-3v-3.4l-6 3z';
+const CAP_SHAPE =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="16">' +
+  `<path class="jp-icon3" fill="#616161" d="${CAP}"/></svg>`;
+
+/** Teaching: the cap of those who have learnt. */
+export const capIcon = new LabIcon({ name: 'lorebook:cap', svgstr: CAP_SHAPE });

@@ -16,6 +16,7 @@ import { Consent } from './consent';
 import { Conversation } from './conversation';
 import { HttpDoor } from './httpdoor';
 import { insertCell, replaceCell } from './insertion';
+import { Lesson } from './lesson';
 import { Opener } from './opener';
 import { SidePanel } from './panel';
 import { StatusItem } from './status';
@@ -56,9 +57,15 @@ function activate(
 
   const actions = actionsOf(opener, tracker, languages);
   offerActions(actions); // to the widgets in the notebooks' outputs
+  const lesson = new Lesson({
+    door,
+    choose: async adapter => void (await settings?.set('adapters', adapter ? [adapter] : [])),
+    changed: () => status?.redraw()
+  });
   const parts = {
     door,
     workspace,
+    lesson: lesson.element,
     actions,
     choices: () => ({ conversation: conversation.id, ...asFields(choices()) }),
     cut: (turn: Turn) => conversation.cut(turn),
@@ -67,21 +74,44 @@ function activate(
       app.commands.notifyCommandChanged();
       status?.refresh();
       conversation.note(turns);
+      if (turns.at(-1)?.state === 'done') {
+        void told(look());
+      }
     }
   };
   const panel = new SidePanel(parts);
-  addCommands({ app, tracker, door, workspace, conversation, panel, choices });
+  /** Looks at a daemon that runs, which says whether opinions are kept. */
+  const look = async (): Promise<boolean> => {
+    const seen = await door.glance();
+    panel.chat.takeVotes(seen !== null && seen.feedback !== 'off');
+    return seen !== null;
+  };
+  const arrive = async (): Promise<void> => {
+    panel.chat.restore(await conversation.load());
+    if (await look()) {
+      await lesson.pickUp();
+    }
+  };
+  addCommands({ app, tracker, door, workspace, conversation, panel, lesson, choices });
   panel.addButtons(app.commands, [COMMANDS.fresh, COMMANDS.save, COMMANDS.index]);
   app.shell.add(panel, 'right', { rank: 450 });
   restorer?.add(panel, panel.id);
-  panel.onFirstShow(() => void told(conversation.load().then(turns => panel.chat.restore(turns))));
+  panel.onFirstShow(() => void told(arrive()));
 
   Object.values(COMMANDS).forEach(command => palette?.addItem({ command, category: 'lorebook' }));
   tracker.activeCellChanged.connect(() => app.commands.notifyCommandChanged(COMMANDS.explainError));
   void registry?.load(ID).then(loaded => {
     settings = loaded;
+    const showScope = () => panel.showScope([workspace.name, ...choices().adapters].join(' + '));
+    loaded.changed.connect(showScope);
+    showScope();
     if (statusBar && choices().statusBar) {
-      status = new StatusItem(door, workspace, () => void app.commands.execute(COMMANDS.open));
+      status = new StatusItem(
+        door,
+        workspace,
+        () => ({ doing: lesson.doing, adapters: choices().adapters }),
+        () => void app.commands.execute(COMMANDS.open)
+      );
       statusBar.registerStatusItem(ID, { item: status, align: 'left', rank: 500 });
     }
   });
@@ -111,7 +141,7 @@ async function highlight(
 }
 
 /** Tells the person what went wrong with a press of a button. */
-async function told(work: Promise<void>): Promise<void> {
+async function told(work: Promise<unknown>): Promise<void> {
   try {
     await work;
   } catch (error) {

@@ -12,6 +12,8 @@ import type { Workspace } from './workspace';
 /** What the panel is built from: a chat's parts, and the folders that it asks about. */
 export interface SidePanelParts extends Omit<ChatParts, 'welcome'> {
   workspace: Workspace;
+  /** What is being taught, which stands above the chat. */
+  lesson: HTMLElement;
 }
 
 export class SidePanel extends Panel {
@@ -32,13 +34,18 @@ export class SidePanel extends Panel {
       choices: (): Partial<Question> => ({ roots: workspace.roots, ...parts.choices() }),
       welcome: welcome(workspace, question => void this.chat.ask(question))
     });
-    this.chat.context.setScope(workspace.name);
+    this.showScope(workspace.name);
     this.toolbar.node.setAttribute('aria-label', 'lorebook');
     const frame = new Widget();
     frame.addClass('lb-frame');
-    frame.node.append(this.chat.element);
+    frame.node.append(parts.lesson, this.chat.element);
     this.addWidget(this.toolbar);
     this.addWidget(frame);
+  }
+
+  /** Says beside the question what is asked about, and with what. */
+  showScope(scope: string): void {
+    this.chat.context.setScope(scope);
   }
 
   /** Calls `load` when the panel is shown for the first time: the daemon is not started for a panel nobody looks at. */

@@ -9,19 +9,34 @@ import type { Workspace } from './workspace';
 
 const SECONDS = 10;
 
+/** What the panel knows beside the daemon: what it is at, which adapters the person has chosen. */
+export interface Own {
+  doing: string;
+  adapters: string[];
+}
+
 export class StatusItem extends Widget {
   private readonly button = make('button', { type: 'button', class: 'lb-status' });
   private readonly poll: Poll;
+  private last: Status | null = null;
 
-  /** `press` is what a click does. */
-  constructor(door: HttpDoor, workspace: Workspace, press: () => void) {
+  /** `own` tells what the panel knows; `press` is what a click does. */
+  constructor(
+    door: HttpDoor,
+    private readonly workspace: Workspace,
+    private readonly own: () => Own,
+    press: () => void
+  ) {
     super();
     this.node.append(this.button);
     this.button.addEventListener('click', press);
     this.tell('lorebook', 'lorebook');
     this.poll = new Poll({
       auto: false,
-      factory: async () => this.draw(await door.glance(), workspace),
+      factory: async () => {
+        this.last = await door.glance();
+        this.redraw();
+      },
       frequency: { interval: SECONDS * 1000, backoff: true, max: 60_000 },
       standby: 'when-hidden'
     });
@@ -43,11 +58,13 @@ export class StatusItem extends Widget {
     super.dispose();
   }
 
-  private draw(status: Status | null, workspace: Workspace): void {
+  /** Shows what the panel knows now beside what the daemon last said. */
+  redraw(): void {
+    const { last: status, workspace } = this;
     if (status === null) {
       this.tell('lorebook: asleep', 'No daemon runs. It starts with the first question.');
     } else {
-      this.tell(`lorebook: ${headline(status, workspace)}`, details(status, workspace));
+      this.tell(`lorebook: ${headline(status, workspace, this.own())}`, details(status, workspace));
     }
   }
 
@@ -58,7 +75,10 @@ export class StatusItem extends Widget {
 }
 
 /** Returns the most important thing in a few words: work that is going on, else model and index. */
-export function headline(status: Status, workspace: Workspace, now = Date.now()): string {
+export function headline(status: Status, workspace: Workspace, own: Own, now = Date.now()): string {
+  if (own.doing) {
+    return own.doing;
+  }
   if (status.indexing.length > 0) {
     return 'indexing …';
   }
@@ -67,7 +87,8 @@ export function headline(status: Status, workspace: Workspace, now = Date.now())
   }
   const updated = status.roots.find(root => workspace.roots.includes(root.root))?.updated;
   const index = updated ? `index ${ago(now - Date.parse(updated))}` : 'not indexed';
-  return status.model ? `${status.model} · ${index}` : index;
+  const adapters = own.adapters.map(name => ` + ${name}`).join('');
+  return status.model ? `${status.model}${adapters} · ${index}` : index;
 }
 
 function details(status: Status, workspace: Workspace): string {

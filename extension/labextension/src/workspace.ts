@@ -33,6 +33,14 @@ export class Workspace {
     return file.slice(below.length);
   }
 
+  /** Returns the absolute path of a file that JupyterLab has open; throws a Failure where Jupyter serves no folder. */
+  fileOf(path: string): string {
+    if (!this.served) {
+      throw new Failure('Jupyter serves no folder here, so lorebook cannot read this notebook.');
+    }
+    return `${this.served.replace(/[/\\]+$/, '')}/${path}`;
+  }
+
   /** Returns the path below the root that it lies in, '' where it lies in none: the opposite of `pathOf`. */
   insideRoot(path: string): string {
     const file = `${slashed(this.served)}/${path}`;

@@ -1,28 +1,33 @@
 /** An answer that is whole: its text with marks, what supports it, how far it is grounded, what it was written from. */
 
 import type { Actions } from './actions';
+import { drawText, type AnswerText } from './answertext';
 import { citationList, openPlace, sourceList } from './citations';
-import { dressCode } from './code';
 import { make } from './element';
-import { markCitations, markUnsupported } from './marks';
-import { renderMarkdown } from './markdown';
 import { namePlace } from './place';
 import { remark } from './notice';
-import type { Answer, Cut } from './schema';
+import type { Answer, Citation, Cut } from './schema';
 
-/** Returns the answer as an element. */
-export function showAnswer(answer: Answer, actions: Actions): HTMLElement {
-  const element = make('div', { class: 'lb-answer' });
-  const body = make('div', { class: 'lb-text' }, renderMarkdown(answer.answer));
+/** Calls `ready` with the answer as an element once it is drawn: at once, unless it is very long. */
+export function showAnswer(answer: Answer, actions: Actions, ready: (element: HTMLElement) => void): void {
   const checked = answer.retrieval !== 'none' && !answer.abstained;
-  const unplaced = checked ? markUnsupported(body, answer.claims) : [];
   const citations = citationList(answer.citations, actions);
-  markCitations(body, answer.citations, citation => {
+  const press = (citation: Citation): void => {
     const item = citations.querySelector(`[data-n="${citation.n}"]`) ?? citations;
     void openPlace(citation, item, actions);
-  });
-  dressCode(body, actions);
-  element.append(...answer.notices.map(remark), body);
+  };
+  const claims = checked ? answer.claims : [];
+  drawText({ ...answer, claims }, actions, press, text => ready(frame(answer, text, citations, actions, checked)));
+}
+
+function frame(
+  answer: Answer,
+  { element: body, unplaced }: AnswerText,
+  citations: HTMLElement,
+  actions: Actions,
+  checked: boolean
+): HTMLElement {
+  const element = make('div', { class: 'lb-answer' }, ...answer.notices.map(remark), body);
   if (unplaced.length > 0) {
     element.append(make('p', { class: 'lb-muted', text: 'No passage supports:' }));
     element.append(make('ul', {}, ...unplaced.map(claim => make('li', { class: 'lb-unsupported', text: claim.text }))));

@@ -5,6 +5,7 @@ import { renderMarkdown } from './markdown';
 import type { Citation, Claim } from './schema';
 
 const MARK = /\[(\d{1,4})\]/g;
+const MARKDOWN = /[*_`~[\]<>&|#\\!]|^\s*(?:\d+[.)]|[-+=])/m;
 export const UNSUPPORTED = 'No passage supports this';
 
 /** Turns the marks of `citations` in the text of `body` into buttons, code left alone. */
@@ -46,24 +47,50 @@ export function citationButton(citation: Citation, press: (citation: Citation) =
 
 /**
  * Marks each sentence that no passage supports where it stands in `body`; returns those that could not be found there.
- * A sentence may run over emphasis and inline code; how many blanks stand between its words does not matter.
+ * A sentence may run over emphasis and inline code; how many blanks stand between its words does not matter. What is
+ * said twice is marked twice where it is doubted twice.
  */
 export function markUnsupported(body: Element, claims: Claim[]): Claim[] {
-  return claims.filter(claim => claim.citations.length === 0 && !markOne(body, claim));
-}
-
-function markOne(body: Element, claim: Claim): boolean {
-  const wanted = squeeze(make('div', {}, renderMarkdown(claim.text)).textContent).text;
+  const doubted = claims.filter(claim => claim.citations.length === 0);
+  if (doubted.length === 0) {
+    return [];
+  }
   const nodes = textsOf(body);
   const whole = squeeze(nodes.map(node => node.data).join(''));
-  const at = wanted ? whole.text.indexOf(wanted) : -1;
-  const first = whole.places[at];
-  const last = whole.places[at + wanted.length - 1];
-  if (first === undefined || last === undefined) {
-    return false;
+  const stretches: Stretch[] = [];
+  const missed = doubted.filter(claim => {
+    const found = find(whole, squeeze(plainText(claim.text)).text, stretches);
+    stretches.push(...(found ? [found] : []));
+    return !found;
+  });
+  // From the end on: what was wrapped does not move what stands before it.
+  stretches.sort((one, other) => other.begin - one.begin).forEach(({ begin, end }) => wrap(nodes, begin, end));
+  return missed;
+}
+
+/** Characters of a body, counted over all its text nodes. */
+interface Stretch {
+  begin: number;
+  end: number;
+}
+
+/** Returns the first stretch that holds `wanted` and is not taken. */
+function find({ text, places }: Squeezed, wanted: string, taken: Stretch[]): Stretch | null {
+  let at = wanted ? text.indexOf(wanted) : -1;
+  while (at >= 0) {
+    const begin = places[at] ?? 0;
+    const end = (places[at + wanted.length - 1] ?? 0) + 1;
+    if (!taken.some(other => begin < other.end && other.begin < end)) {
+      return { begin, end };
+    }
+    at = text.indexOf(wanted, at + 1);
   }
-  wrap(nodes, first, last + 1);
-  return true;
+  return null;
+}
+
+/** Returns Markdown as the text that is read; most sentences have none in them. */
+function plainText(text: string): string {
+  return MARKDOWN.test(text) ? make('div', {}, renderMarkdown(text)).textContent : text;
 }
 
 /** Wraps the characters from `begin` to `end`, counted over all nodes. */
@@ -85,8 +112,13 @@ function wrap(nodes: Text[], begin: number, end: number): void {
   }
 }
 
+interface Squeezed {
+  text: string;
+  places: number[];
+}
+
 /** Returns the text without its blanks, and where each of its characters stood. */
-function squeeze(text: string): { text: string; places: number[] } {
+function squeeze(text: string): Squeezed {
   const places: number[] = [];
   let kept = '';
   for (let at = 0; at < text.length; at += 1) {

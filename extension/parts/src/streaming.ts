@@ -51,21 +51,27 @@ export class StreamingText {
   }
 }
 
-/** Returns how much of `text` no later text can change: up to the last blank line that is not inside fenced code. */
+/** Returns how much of `text` no later text can change. */
 export function lengthOfWholeBlocks(text: string): number {
+  return text.length - partBlocks(text).rest.length;
+}
+
+/** Parts a text after each blank line that is not inside fenced code; later text can change only the rest. */
+export function partBlocks(text: string): { whole: string[]; rest: string } {
+  const whole: string[] = [];
   let fence = '';
-  let at = 0;
-  let whole = 0;
+  let rest = '';
   for (const line of text.split(/(?<=\n)/)) {
     const opening = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1];
+    rest += line;
     if (fence) {
       fence = opening?.startsWith(fence) && line.trim() === opening ? '' : fence;
     } else if (opening) {
       fence = opening;
     } else if (line.trim() === '' && line.endsWith('\n')) {
-      whole = at + line.length;
+      whole.push(rest);
+      rest = '';
     }
-    at += line.length;
   }
-  return whole;
+  return { whole, rest };
 }

@@ -48,6 +48,14 @@ describe('sentences that nothing supports', () => {
     expect(marked(box).replaceAll('|', '')).toBe('So it ran df.x twice.');
   });
 
+  it('are marked each where they stand, several in one paragraph and one said twice', () => {
+    const box = body('It rained. The pump ran. It rained. 1 < 2 then.');
+    const claims = [doubtful('1 < 2 then.'), doubtful('It rained.'), doubtful('It rained.')];
+    expect(markUnsupported(box, claims)).toEqual([]);
+    expect(marked(box)).toBe('It rained.|It rained.|1 < 2 then.');
+    expect(box.textContent.trim()).toBe('It rained. The pump ran. It rained. 1 < 2 then.');
+  });
+
   it('are given back where they are not found', () => {
     const claim = doubtful('Something else.');
     expect(markUnsupported(body('It rained.'), [claim])).toEqual([claim]);
