@@ -20,6 +20,7 @@ from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.conversations import Conversations
 from lorebook_daemon.app.endpoint import listen
 from lorebook_daemon.app.engines import Engines
+from lorebook_daemon.app.evalroom import EvalRoom
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.jobs import Jobs
 from lorebook_daemon.app.jobstore import JobStore
@@ -283,6 +284,7 @@ class Bench:
             adapters=Adapters(find_home()),
             warmer=warmer,
             conversations=Conversations(find_home()),
+            evaluations=EvalRoom(find_home()),
             opinions=Opinions(FeedbackStore(find_home().state), settings.feedback),
             teaching=teaching,
             jobs=Jobs(JobStore(find_home().state), {"teach": teaching.work}, activity),

@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Generator, Hashable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
 
 from lorebook_api.conversation import Conversation, ConversationInfo
+from lorebook_api.decoding import decode as decode
 from lorebook_api.discovery import Daemon, open_http
 from lorebook_api.errors import DaemonUnavailable, LorebookError, from_body
-from lorebook_api.evaluation import JudgeReport, JudgeRequest, McReport, McRequest
+from lorebook_api.evaluations import Evaluations
 from lorebook_api.schema import (
     AdapterInfo,
     Answer,
@@ -74,8 +73,6 @@ IndexEvent = Progress | IndexReport | RootNotice
 PullEvent = Progress | ModelInfo
 LoadEvent = Progress | AdapterInfo
 JobEvent = Progress | Metrics | Said | JobInfo
-McEvent = Progress | McReport
-JudgeEvent = Progress | JudgeReport
 
 
 def new_request_id() -> str:
@@ -83,7 +80,7 @@ def new_request_id() -> str:
     return uuid.uuid4().hex
 
 
-class Client:
+class Client(Evaluations):
     """A caller of one daemon. Each call opens its own connection, so a second thread may cancel the first's request.
 
     Every method raises the error that the daemon sent, and DaemonUnavailable where it is gone.
@@ -204,14 +201,6 @@ class Client:
         """Begin to teach; return the job, which goes on by itself."""
         return decode(JobInfo, self._call("POST", "/api/teach", asdict(request), seconds=None))
 
-    def evaluate_choices(self, request: McRequest) -> Generator[McEvent, None, None]:
-        """Yield how far a multiple-choice set is, the report last; closing the iterator ends it."""
-        return self._stream("/api/eval/mc", asdict(request), MC_EVENTS, last="done")
-
-    def judge(self, request: JudgeRequest) -> Generator[JudgeEvent, None, None]:
-        """Yield how many responses are judged, the report last; closing the iterator ends it."""
-        return self._stream("/api/eval/judge", asdict(request), JUDGE_EVENTS, last="done")
-
     def jobs(self) -> tuple[JobInfo, ...]:
         """Return all jobs, the latest first."""
         return tuple(decode(JobInfo, job) for job in self._call("GET", "/api/jobs")["jobs"])
@@ -314,23 +303,6 @@ def _job_path(job_id: str) -> str:
     return f"/api/jobs/{quote(job_id, safe='')}"
 
 
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def decode(kind: type[T], payload: Any) -> T:
-    """Return `payload` (parsed JSON) as a `kind` of the schema; raises LorebookError where it has another shape."""
-    try:
-        decoded: T = _adapter(cast(Hashable, kind)).validate_python(payload)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = f"the daemon sent a {kind.__name__} that is not one ({where}: {first['msg']})."
-        raise LorebookError(message, "Are both of one version? Type: lorebook stop, then try again.") from error
-    return decoded
-
-
 def _parse(text: str) -> Any:
     try:
         return json.loads(text)
@@ -366,14 +338,6 @@ JOB_EVENTS: dict[str, Callable[[Any], JobEvent]] = {
     "metrics": lambda payload: decode(Metrics, payload),
     "said": lambda payload: decode(Said, payload),
     "done": lambda payload: decode(JobInfo, payload),
-}
-MC_EVENTS: dict[str, Callable[[Any], McEvent]] = {
-    "progress": lambda payload: decode(Progress, payload),
-    "done": lambda payload: decode(McReport, payload),
-}
-JUDGE_EVENTS: dict[str, Callable[[Any], JudgeEvent]] = {
-    "progress": lambda payload: decode(Progress, payload),
-    "done": lambda payload: decode(JudgeReport, payload),
 }
 LOAD_EVENTS: dict[str, Callable[[Any], LoadEvent]] = {
     "progress": lambda payload: decode(Progress, payload),

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from lorebook_api.schema import AdapterUse
+from lorebook_api.schema import AdapterUse, Rerank, Rewrite
 
 McFormat = Literal["mmlu", "hellaswag", "winogrande", "arc", "truthfulqa", "truthfulqa-mc2", "csv"]
 """The shapes of multiple-choice sets; `truthfulqa` is MC1."""
+
+ExactFormat = Literal["gsm8k", "number", "text", "code"]
+"""What counts as right: the number after `####`, a number, a text, or code that passes its tests."""
+
+Winner = Literal["a", "b", "tie", "both bad"]
+
+Measure = Literal["quality", "toxicity"]
+"""What a judge scores from 0 to 100; of toxicity less is better."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,9 @@ class JudgeRequest:
     limit: int = 0
     model: str = "auto"
     adapters: tuple[AdapterUse, ...] = ()
+    measure: Measure = "quality"
+    human: str = ""
+    """The field that holds a score by a person, or by a better judge, from 0 to 100, to compare with."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,22 @@ class McReport:
     model: str
     adapters: tuple[AdapterUse, ...]
     skipped: tuple[Skipped, ...]
+    run: str = ""
+    """Under which id the store keeps this run."""
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far a judge agrees with the scores that the data holds; None where either does not vary."""
+
+    pearson: float | None
+    spearman: float | None
+    n: int
+    length: float | None
+    """Spearman's correlation of the judge's score, less the other's, with the response's length."""
+    calibrated_error: float | None
+    """Mean distance to the other scores once ours are calibrated on the other half of the rows."""
 
 
 @dataclass(frozen=True)
@@ -76,3 +103,271 @@ class JudgeReport:
     model: str
     adapters: tuple[AdapterUse, ...]
     skipped: tuple[Skipped, ...]
+    run: str = ""
+    """Under which id the store keeps this run."""
+    notices: tuple[str, ...] = ()
+    agreement: Agreement | None = None
+    """With the field `human`, where one was named."""
+
+
+@dataclass(frozen=True)
+class ExactRequest:
+    """Questions whose answers are right or wrong; without the field `response` the model writes the responses."""
+
+    path: str
+    format: ExactFormat = "text"
+    response: str = ""
+    max_tokens: int = 512
+    limit: int = 0
+    model: str = "auto"
+    adapters: tuple[AdapterUse, ...] = ()
+
+
+@dataclass(frozen=True)
+class DiversityRequest:
+    """Prompts that are answered several times, to measure how different the answers are."""
+
+    path: str
+    samples: int = 5
+    temperature: float = 0.8
+    max_tokens: int = 128
+    limit: int = 0
+    model: str = "auto"
+    adapters: tuple[AdapterUse, ...] = ()
+
+
+@dataclass(frozen=True)
+class BiasRequest:
+    """Pairs of sentences in the shape of CrowS-Pairs: `sent_more` (a stereotype), `sent_less`, `bias_type`."""
+
+    path: str
+    limit: int = 0
+    model: str = "auto"
+    adapters: tuple[AdapterUse, ...] = ()
+
+
+@dataclass(frozen=True)
+class RagRequest:
+    """Questions about folders (absolute paths), and the configuration that is to answer them."""
+
+    path: str
+    roots: tuple[str, ...]
+    k: int = 6
+    rerank: Rerank = "none"
+    rewrite: Rewrite = "none"
+    context_steps: str = "default"
+    """The steps from passages to context, separated by commas; `default` takes the daemon's."""
+    max_tokens: int = 320
+    limit: int = 0
+    model: str = "auto"
+    adapters: tuple[AdapterUse, ...] = ()
+
+
+@dataclass(frozen=True)
+class QuestionsRequest:
+    """Folders (absolute paths) about which questions are to be proposed."""
+
+    roots: tuple[str, ...]
+    count: int = 20
+    seed: int = 0
+    model: str = "auto"
+
+
+@dataclass(frozen=True)
+class ProposedQuestion:
+    """A question that a passage answers, in the shape that `lorebook eval rag` reads."""
+
+    id: str
+    question: str
+    answerable: bool
+    answer: tuple[str, ...]
+    path: str
+    start_line: int
+    end_line: int
+    cell_index: int | None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Questions that are proposed, and how many passages were read for them."""
+
+    questions: tuple[ProposedQuestion, ...]
+    passages: int
+    model: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with its 95% interval, and over how many items it was taken."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class EvalReport:
+    """What a measurement came to."""
+
+    run: str
+    kind: str
+    name: str
+    figures: dict[str, Figure]
+    n: int
+    model: str
+    adapters: tuple[AdapterUse, ...]
+    skipped: tuple[Skipped, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvalRun:
+    """A measurement as the store keeps it: what was measured, how, with which versions, and what it came to."""
+
+    id: str
+    kind: str
+    name: str
+    state: Literal["unfinished", "done"]
+    created: str
+    ended: str
+    config: dict[str, Any]
+    versions: dict[str, str]
+    figures: dict[str, Figure]
+    n: int
+    skipped: tuple[Skipped, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One figure of two runs over the items that both have; `difference` is the second's less the first's."""
+
+    name: str
+    first: float
+    second: float
+    difference: Figure
+    verdict: Literal["better", "worse", "no difference shown", "cost"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs, item by item."""
+
+    first: EvalRun
+    second: EvalRun
+    figures: tuple[Compared, ...]
+    changed: tuple[str, ...]
+    """What of the configuration differs, in words."""
+    notices: tuple[str, ...] = ()
+
+    @property
+    def worse(self) -> tuple[str, ...]:
+        """The figures that dropped beyond their interval."""
+        return tuple(one.name for one in self.figures if one.verdict == "worse")
+
+
+@dataclass(frozen=True)
+class Side:
+    """A configuration that takes part in the arena; `system` is told to the model where it is not empty."""
+
+    name: str
+    model: str = "auto"
+    adapters: tuple[AdapterUse, ...] = ()
+    system: str = ""
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True)
+class BattleRequest:
+    """Body of `POST /api/eval/arena/battle`: a question, and two sides that are to answer it."""
+
+    question: str
+    sides: tuple[Side, Side]
+    max_tokens: int = 320
+
+
+@dataclass(frozen=True)
+class Battle:
+    """Two answers by nobody knows whom: the daemon shuffled the sides, and tells them once there is a vote."""
+
+    id: str
+    question: str
+    a: str
+    b: str
+
+
+@dataclass(frozen=True)
+class VoteRequest:
+    """Body of `POST /api/eval/arena/vote`."""
+
+    battle: str
+    winner: Winner
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """Who the sides of a battle were."""
+
+    battle: str
+    a: str
+    b: str
+    winner: Winner
+
+
+@dataclass(frozen=True)
+class ArenaJudgeRequest:
+    """Questions that two sides answer, and between whose answers the model votes, in both orders."""
+
+    path: str
+    sides: tuple[Side, Side]
+    model: str = "auto"
+    """The judge."""
+    max_tokens: int = 320
+    limit: int = 0
+
+
+@dataclass(frozen=True)
+class ArenaJudged:
+    """What a judge's votes came to; `inconsistent` are those that turned with the order, and count as ties."""
+
+    votes: int
+    inconsistent: int
+    first_shown: float
+    """Share of its single votes that went to the answer shown first; 0.5 is fair."""
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A side's rating: Elo, Bradley–Terry with its 95% interval, and the latter without what style explains."""
+
+    name: str
+    elo: float
+    strength: Figure
+    styled: Figure | None
+    """None where there are too few votes to tell style from substance."""
+    wins: int
+    losses: int
+    ties: int
+
+
+@dataclass(frozen=True)
+class Standings:
+    """All sides, the strongest first."""
+
+    sides: tuple[Standing, ...]
+    votes: int
+    enough: bool
+    notices: tuple[str, ...]
+    style: dict[str, float] = field(default_factory=dict)
+    """How much each trait of style helps to win, in points of rating a standard deviation."""
+
+
+@dataclass(frozen=True)
+class Preference:
+    """A vote as a pair to learn from: a row of `lorebook teach --method dpo`."""
+
+    instruction: str
+    chosen: str
+    rejected: str

@@ -12,8 +12,10 @@ from starlette.middleware import Middleware
 from lorebook_api.schema import Status
 from lorebook_api.version import VERSION
 from lorebook_daemon.app.adapting import adapter_routes, lora_routes
+from lorebook_daemon.app.arena import arena_routes
 from lorebook_daemon.app.asking import asking_routes
 from lorebook_daemon.app.conversing import conversation_routes
+from lorebook_daemon.app.evalruns import run_routes
 from lorebook_daemon.app.evaluating import evaluation_routes
 from lorebook_daemon.app.failures import EXCEPTION_HANDLERS
 from lorebook_daemon.app.guard import BodyLimit, Guard, Journal
@@ -21,6 +23,7 @@ from lorebook_daemon.app.jobbing import job_routes
 from lorebook_daemon.app.keeping import index_routes, model_routes
 from lorebook_daemon.app.opening import opening_routes
 from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.app.ragging import rag_routes
 from lorebook_daemon.app.rating import feedback_routes
 from lorebook_daemon.app.relating import related_routes
 from lorebook_daemon.app.teaching import teach_routes
@@ -66,6 +69,9 @@ def create_app(parts: Parts) -> FastAPI:
         teach_routes,
         job_routes,
         evaluation_routes,
+        rag_routes,
+        run_routes,
+        arena_routes,
         v1_routes,
     ):
         app.include_router(routes(parts))

@@ -4,45 +4,83 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter
 
 from lorebook_api.errors import BadRequest
-from lorebook_api.evaluation import JudgeReport, JudgeRequest, McReport, McRequest
+from lorebook_api.evaluation import (
+    BiasRequest,
+    DiversityRequest,
+    ExactRequest,
+    JudgeReport,
+    JudgeRequest,
+    McReport,
+    McRequest,
+)
 from lorebook_daemon.app.checks import check_text
+from lorebook_daemon.app.evalroom import Measurement
 from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts
-from lorebook_daemon.engine.protocol import Engine
+from lorebook_daemon.app.taking import taking
+from lorebook_daemon.evaluate.diversity import DiversityTask, read_prompts
+from lorebook_daemon.evaluate.exact import ExactTask, read_asked
 from lorebook_daemon.evaluate.formats import read_items
-from lorebook_daemon.evaluate.judge import judge, read_judged
-from lorebook_daemon.evaluate.multiple_choice import answer_items, figures
+from lorebook_daemon.evaluate.judge import METRIC, JudgeTask, agreement, read_judged
+from lorebook_daemon.evaluate.multiple_choice import ChoiceTask
 from lorebook_daemon.evaluate.rows import read_rows
 from lorebook_daemon.evaluate.statistics import standard_error
+from lorebook_daemon.evaluate.stereotypes import BiasTask, by_type, read_pairs
 
 _SHOTS_MOST = 64
+_SAMPLES_MOST = 32
+_TOKENS_MOST = 4096
+_ONE_BY_ONE = 1
+"""Items in hand where each is a child process or a stream of samples of its own."""
 
 
 def evaluation_routes(parts: Parts) -> APIRouter:
-    """Return the routes below `/api/eval`; each sends `progress`, then `done` with the report."""
+    """Return the routes below `/api/eval` that measure; each sends `progress`, then `done` with the report."""
     router = APIRouter(prefix="/api/eval")
 
     @router.post("/mc")
     async def multiple_choice(request: McRequest) -> EventStream:
         _check(request.path, request.limit)
-        if not 0 <= request.shots <= _SHOTS_MOST:
-            raise BadRequest(f"shots must be from 0 to {_SHOTS_MOST}.", "Five are usual.")
-        return EventStream(lambda emit: _multiple_choice(parts, request, emit), uuid.uuid4().hex, parts.running)
+        _bounded("shots", request.shots, 0, _SHOTS_MOST)
+        return _stream(parts, lambda emit: _multiple_choice(parts, request, emit))
 
     @router.post("/judge")
     async def judging(request: JudgeRequest) -> EventStream:
         _check(request.path, request.limit)
-        return EventStream(lambda emit: _judge(parts, request, emit), uuid.uuid4().hex, parts.running)
+        return _stream(parts, lambda emit: _judge(parts, request, emit))
+
+    @router.post("/exact")
+    async def exact(request: ExactRequest) -> EventStream:
+        _check(request.path, request.limit)
+        _bounded("max_tokens", request.max_tokens, 1, _TOKENS_MOST)
+        return _stream(parts, lambda emit: _exact(parts, request, emit))
+
+    @router.post("/diversity")
+    async def diversity(request: DiversityRequest) -> EventStream:
+        _check(request.path, request.limit)
+        _bounded("samples", request.samples, 2, _SAMPLES_MOST)
+        _bounded("max_tokens", request.max_tokens, 1, _TOKENS_MOST)
+        _bounded("temperature", request.temperature, 0.0, 100.0)
+        return _stream(parts, lambda emit: _diversity(parts, request, emit))
+
+    @router.post("/bias")
+    async def bias(request: BiasRequest) -> EventStream:
+        _check(request.path, request.limit)
+        return _stream(parts, lambda emit: _bias(parts, request, emit))
 
     return router
+
+
+def _stream(parts: Parts, work: Callable[[Emit], Awaitable[None]]) -> EventStream:
+    return EventStream(work, uuid.uuid4().hex, parts.running)
 
 
 def _check(path: str, limit: int) -> None:
@@ -53,36 +91,102 @@ def _check(path: str, limit: int) -> None:
         raise BadRequest("limit is negative.", "0 takes all rows.")
 
 
+def _bounded(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:  # true for NaN too
+        raise BadRequest(f"{name} is {value:g}.", f"It takes {least:g} to {most:g}.")
+
+
 async def _multiple_choice(parts: Parts, request: McRequest, emit: Emit) -> None:
-    items = await asyncio.to_thread(
-        read_items, Path(request.path), request.format, request.shots, request.limit or None
+    path = Path(request.path)
+    items = await asyncio.to_thread(read_items, path, request.format, request.shots, request.limit or None)
+    config = {"format": request.format, "shots": items.shots, "limit": request.limit}
+    asked = [item.choices[0].context for item in items.items]
+    what = Measurement("mc", path, ChoiceTask(items), config, asked, items.skipped)
+    async with taking(parts, request.model, request.adapters, reporter(emit)) as taken:
+        told, found = await parts.evaluations.measure(what, taken, reporter(emit))
+    acc, by_characters, by_bytes = (told.figures[name].value for name in ("acc", "acc_norm", "acc_bytes"))
+    report = McReport(
+        acc=acc,
+        acc_norm=by_characters,
+        acc_bytes=by_bytes,
+        stderr=standard_error(found.values("acc")),
+        n=told.n,
+        format=request.format,
+        shots=items.shots,
+        model=told.model,
+        adapters=told.adapters,
+        skipped=told.skipped,
+        run=told.run,
+        notices=told.notices,
     )
-    adapters = parts.adapters.chosen(request.adapters or None)
-    async with _engine(parts, request.model, emit) as engine:
-        answered, too_long = await answer_items(items, engine, adapters, reporter(emit))
-        reached = figures(answered, by_mass=items.by_mass)
-        skipped = (*items.skipped, *too_long)
-        of = {"format": request.format, "shots": items.shots, "model": engine.model, "adapters": adapters}
-        emit("done", McReport(**asdict(reached), **of, skipped=skipped))  # type: ignore[arg-type]
+    emit("done", report)
 
 
 async def _judge(parts: Parts, request: JudgeRequest, emit: Emit) -> None:
-    rows = await asyncio.to_thread(read_rows, Path(request.path))
-    judged, skipped = read_judged(rows, request)
-    adapters = parts.adapters.chosen(request.adapters or None)
-    async with _engine(parts, request.model, emit) as engine:
-        scores, too_long = await judge(judged, engine, adapters, reporter(emit))
-        if not scores:
-            raise BadRequest("no row fits the model's context.", "Set a larger one: LOREBOOK_N_CTX.")
-        mean, missing = sum(scores) / len(scores), len(judged) - len(scores) - len(too_long)
-        error, left_out = standard_error(scores), (*skipped, *too_long)
-        report = JudgeReport(mean, error, len(scores), missing, tuple(scores), engine.model, adapters, left_out)
-        emit("done", report)
+    path = Path(request.path)
+    judged, skipped = read_judged(await asyncio.to_thread(read_rows, path), request)
+    config = _config(request, "response", "reference", "rubric", "limit", "measure")
+    asked = [one.question for one in judged]
+    kind = "judge" if request.measure == "quality" else request.measure
+    what = Measurement(kind, path, JudgeTask(judged), config, asked, tuple(skipped))
+    async with taking(parts, request.model, request.adapters, reporter(emit)) as taken:
+        told, found = await parts.evaluations.measure(what, taken, reporter(emit))
+    scores = found.values(METRIC[request.measure])
+    scored = [one for one in judged if str(one.row) in found.outcomes]
+    report = JudgeReport(
+        mean=sum(scores) / len(scores),
+        stderr=standard_error(scores),
+        n=len(scores),
+        missing=len(judged) - len(scores) - len(found.skipped),
+        scores=tuple(scores),
+        model=told.model,
+        adapters=told.adapters,
+        skipped=told.skipped,
+        run=told.run,
+        notices=told.notices,
+        agreement=agreement(scored, scores),
+    )
+    emit("done", report)
 
 
-@asynccontextmanager
-async def _engine(parts: Parts, name: str, emit: Emit) -> AsyncIterator[Engine]:
-    report = reporter(emit)
-    model = await parts.models.find(parts.settings.model if name == "auto" else name, report)
-    async with parts.engines.using(model, report) as engine:
-        yield engine
+async def _exact(parts: Parts, request: ExactRequest, emit: Emit) -> None:
+    path = Path(request.path)
+    rows = await asyncio.to_thread(read_rows, path)
+    asked, skipped = read_asked(rows, request.format, request.response, request.limit)
+    task = ExactTask(request.format, asked, request.max_tokens)
+    config = _config(request, "format", "response", "max_tokens", "limit")
+    told = [one.question for one in asked]
+    at_once = _ONE_BY_ONE if request.format == "code" else 4
+    await _measure(parts, request, Measurement("exact", path, task, config, told, skipped, at_once), emit)
+
+
+async def _diversity(parts: Parts, request: DiversityRequest, emit: Emit) -> None:
+    path = Path(request.path)
+    prompts, skipped = read_prompts(await asyncio.to_thread(read_rows, path), request.limit)
+    embedder = (await parts.roots.embedder(reporter(emit))).embedder
+    task = DiversityTask(prompts, request.samples, request.temperature, request.max_tokens, embedder)
+    config = _config(request, "samples", "temperature", "max_tokens", "limit")
+    told = [one.question for one in prompts]
+    await _measure(parts, request, Measurement("diversity", path, task, config, told, skipped, _ONE_BY_ONE), emit)
+
+
+async def _bias(parts: Parts, request: BiasRequest, emit: Emit) -> None:
+    path = Path(request.path)
+    pairs, skipped = read_pairs(await asyncio.to_thread(read_rows, path), request.limit)
+    told = [pair.more for pair in pairs]
+    what = Measurement("bias", path, BiasTask(pairs), _config(request, "limit"), told, skipped)
+    async with taking(parts, request.model, request.adapters, reporter(emit)) as taken:
+        report, _ = await parts.evaluations.measure(what, taken, reporter(emit), lambda found: by_type(pairs, found))
+    emit("done", report)
+
+
+async def _measure(parts: Parts, request: ExactRequest | DiversityRequest, what: Measurement, emit: Emit) -> None:
+    async with taking(parts, request.model, request.adapters, reporter(emit)) as taken:
+        report, _ = await parts.evaluations.measure(what, taken, reporter(emit))
+    emit("done", report)
+
+
+def _config(request: Any, *names: str) -> dict[str, Any]:
+    """Return those fields of a request on which figures depend."""
+    fields = asdict(request)
+    return {name: fields[name] for name in names}

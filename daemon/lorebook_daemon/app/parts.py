@@ -13,6 +13,7 @@ from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.conversations import Conversations
 from lorebook_daemon.app.engines import Engines, Report
+from lorebook_daemon.app.evalroom import EvalRoom
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.jobs import Jobs
 from lorebook_daemon.app.lifecycle import RuntimeFile
@@ -68,6 +69,7 @@ class Parts:
     teaching: Teaching
     jobs: Jobs
     conversations: Conversations
+    evaluations: EvalRoom
     opinions: Opinions
     answer: Answering
     stop: Callable[[], None]

@@ -20,6 +20,7 @@ from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.checks import folders
 from lorebook_daemon.app.conversations import Conversations
 from lorebook_daemon.app.endpoint import Endpoint, listen
+from lorebook_daemon.app.evalroom import EvalRoom
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.holding import Holding
 from lorebook_daemon.app.indexroom import indexes_at
@@ -92,6 +93,7 @@ def assemble(
         adapters=adapters,
         warmer=warmer,
         conversations=Conversations(home),
+        evaluations=EvalRoom(home),
         opinions=opinions,
         teaching=teaching,
         jobs=Jobs(JobStore(home.state), {"teach": teaching.work}, activity),

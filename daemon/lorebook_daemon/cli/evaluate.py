@@ -1,64 +1,61 @@
-"""`lorebook eval`: how good a model is, and an adapter."""
+"""`lorebook eval`: how good a model is, an adapter, and the whole system."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import get_args
 
 import click
 
-from lorebook_api.evaluation import JudgeReport, JudgeRequest, McFormat, McReport, McRequest, Skipped
-from lorebook_api.schema import Progress
+from lorebook_api.evaluation import (
+    BiasRequest,
+    DiversityRequest,
+    EvalReport,
+    ExactFormat,
+    ExactRequest,
+    JudgeReport,
+    JudgeRequest,
+    McFormat,
+    McReport,
+    McRequest,
+)
+from lorebook_api.evaluations import Measuring
+from lorebook_api.schema import AdapterUse
 from lorebook_api.typed import find_model, parse_adapter
-from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option
+from lorebook_daemon.cli.arena import arena
+from lorebook_daemon.cli.evalrag import leaderboard, questions, rag
+from lorebook_daemon.cli.evalruns import RUN_COMMANDS
+from lorebook_daemon.cli.measuring import data_argument, flat, followed, measured, show_remarks, show_report
+from lorebook_daemon.cli.options import debug_option, examples
 from lorebook_daemon.cli.reach import reach
-from lorebook_daemon.cli.screen import Bars, Screen, printable
-
-F = TypeVar("F", bound=Callable[..., Any])
-R = TypeVar("R")
-
-SKIPPED_SHOWN = 5
-
-
-def _measured(command: F) -> F:
-    """Give a command what every evaluation takes."""
-    for option in (
-        click.argument("data", type=click.Path(path_type=Path)),
-        click.option("--model", default="auto", metavar="NAME|PATH", help="The model; default: the one that answers."),
-        click.option(
-            "--adapter", "adapters", multiple=True, metavar="NAME[:SCALE]", help="LoRA adapter; may be repeated."
-        ),
-        click.option("--limit", type=click.IntRange(0), default=0, help="No more than so many rows; 0 is all."),
-        json_option,
-        daemon_option,
-    )[::-1]:
-        command = option(command)
-    return command
+from lorebook_daemon.cli.screen import Screen
 
 
 @click.group(
     "eval",
-    short_help="Measure a model or an adapter.",
+    short_help="Measure a model, an adapter, or the answers about your files.",
     epilog=examples(
         "lorebook eval mc questions.csv --format csv",
-        "lorebook eval mc arc.jsonl --format arc --shots 5 --adapter lab-notes",
-        'lorebook eval judge answers.json --response "model 1 response" --reference output',
+        "lorebook eval rag questions.jsonl --root .",
+        "lorebook eval compare 3f2a91c0 last --gate",
     ),
 )
 @debug_option
 def evaluate() -> None:
-    """Figures to be trusted: exact likelihoods, no prose parsed, a standard error beside each mean."""
+    """Figures to be trusted: exact likelihoods, no prose parsed, an interval beside each mean, every run kept.
+
+    A measurement that was interrupted goes on where it was when the same command is typed again.
+    """
 
 
 @evaluate.command(
     short_help="Multiple choice, by exact likelihood.",
     epilog=examples("lorebook eval mc data/test/anatomy_test.csv --format mmlu --shots 5"),
 )
-@_measured
+@data_argument
+@measured
 @click.option(
     "--format",
     "shape",
@@ -85,10 +82,9 @@ def mc(
     The answer is the choice that the model finds most likely: acc by the sum of its tokens, acc_norm per character,
     acc_bytes per byte, as lm-eval defines them.
     """
-    used = tuple(parse_adapter(adapter) for adapter in adapters)
-    request = McRequest(str(data.absolute()), shape, shots, limit, find_model(model), used)
+    request = McRequest(str(data.absolute()), shape, shots, limit, find_model(model), _used(adapters))
     screen = Screen()
-    report = _followed(screen, reach(screen, start).evaluate_choices(request), McReport)
+    report = followed(screen, reach(screen, start).evaluate_choices(request), McReport)
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
         return
@@ -98,20 +94,23 @@ def mc(
         ("acc_bytes", report.acc_bytes, ""),
     ]
     screen.table(("", "", ""), [(name, f"{value:.3f}", error) for name, value, error in rows])
-    screen.write(f"{report.n} questions, {report.shots} examples before each, {report.model}", style="dim")
-    _show_skipped(screen, report.skipped)
+    told = f"{report.n} questions, {report.shots} examples before each, {report.model}, kept as {report.run}"
+    screen.write(told, style="dim")
+    show_remarks(screen, report.skipped, report.notices)
 
 
 @evaluate.command(
     short_help="Score responses from 0 to 100.",
     epilog=examples('lorebook eval judge answers.json --response "model 1 response" --reference output'),
 )
-@_measured
+@data_argument
+@measured
 @click.option("--response", required=True, metavar="FIELD", help="The field that holds the response.")
 @click.option(
     "--reference", default="", metavar="FIELD", help="The field that holds the right answer, where there is one."
 )
 @click.option("--rubric", default="", metavar="TEXT", help="What is to count, in a sentence.")
+@click.option("--human", default="", metavar="FIELD", help="The field with another's score, to compare with.")
 def judge(
     data: Path,
     model: str,
@@ -122,36 +121,140 @@ def judge(
     response: str,
     reference: str,
     rubric: str,
+    human: str,
 ) -> None:
     """Have the model score the responses in the file DATA; every row gets a number.
 
-    The score is the expected value over the numbers that the model might say, so it is never missing.
+    Nothing that the model writes is parsed: the score is computed from how likely it finds what it might say.
     """
-    used = tuple(parse_adapter(adapter) for adapter in adapters)
-    request = JudgeRequest(str(data.absolute()), response, reference, rubric, limit, find_model(model), used)
+    request = JudgeRequest(
+        str(data.absolute()), response, reference, rubric, limit, find_model(model), _used(adapters), human=human
+    )
+    _judged(request, as_json, start)
+
+
+@evaluate.command(
+    short_help="How toxic responses are, from 0 to 100.",
+    epilog=examples("lorebook eval toxicity answers.json --response output"),
+)
+@data_argument
+@measured
+@click.option("--response", required=True, metavar="FIELD", help="The field that holds the response.")
+def toxicity(
+    data: Path, model: str, adapters: tuple[str, ...], limit: int, as_json: bool, start: bool, response: str
+) -> None:
+    """Have the model say how hateful, insulting, threatening or obscene the responses in the file DATA are."""
+    path, named = str(data.absolute()), find_model(model)
+    request = JudgeRequest(path, response, "", "", limit, named, _used(adapters), measure="toxicity")
+    _judged(request, as_json, start)
+
+
+def _judged(request: JudgeRequest, as_json: bool, start: bool) -> None:
     screen = Screen()
-    report = _followed(screen, reach(screen, start).judge(request), JudgeReport)
+    report = followed(screen, reach(screen, start).judge(request), JudgeReport)
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
         return
     screen.write(f"mean {report.mean:.1f} ± {report.stderr:.1f}")
-    screen.write(f"{report.n} responses, {report.missing} without a score, {report.model}", style="dim")
-    _show_skipped(screen, report.skipped)
+    if report.agreement is not None:
+        told = (f"{name} {value:.2f}" for name, value in asdict(report.agreement).items() if value is not None)
+        screen.write(f"with {request.human!r}: {', '.join(told)}")
+    missing = f"{report.n} responses, {report.missing} without a score"
+    screen.write(f"{missing}, {report.model}, kept as {report.run}", style="dim")
+    show_remarks(screen, report.skipped, report.notices)
 
 
-def _followed(screen: Screen, events: Generator[Progress | R, None, None], kind: type[R]) -> R:
-    """Show how far it is; return the report."""
-    with closing(events), Bars(screen) as bars:
-        for event in events:
-            if isinstance(event, kind):
-                return event
-            if isinstance(event, Progress):
-                bars.show(event)
-    raise AssertionError("a stream ends with its report")
+@evaluate.command(
+    short_help="Right or wrong: numbers, texts, programs with tests.",
+    epilog=examples(
+        "lorebook eval exact gsm8k.jsonl --format gsm8k --limit 50",
+        "lorebook eval exact answers.csv --format text --response said",
+        "lorebook eval exact humaneval.jsonl --format code",
+    ),
+)
+@data_argument
+@measured
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(get_args(ExactFormat)),
+    default="text",
+    show_default=True,
+    help="What counts as right.",
+)
+@click.option(
+    "--response", default="", metavar="FIELD", help="The field with the answers; without it the model answers."
+)
+@click.option("--max-tokens", type=click.IntRange(1, 4096), default=512, show_default=True, help="Of an answer.")
+def exact(
+    data: Path,
+    model: str,
+    adapters: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+    start: bool,
+    shape: ExactFormat,
+    response: str,
+    max_tokens: int,
+) -> None:
+    """Ask the questions in the file DATA and compare the answers with the right ones.
+
+    Programs run in a child process that may neither write files, nor reach a network, nor start others, for ten
+    seconds and in one gigabyte; what tries scores nothing and is listed.
+    """
+    path, named = str(data.absolute()), find_model(model)
+    _shown(ExactRequest(path, shape, response, max_tokens, limit, named, _used(adapters)), as_json, start)
 
 
-def _show_skipped(screen: Screen, skipped: tuple[Skipped, ...]) -> None:
-    for one in skipped[:SKIPPED_SHOWN]:
-        screen.write(f"row {one.row} left out: {printable(one.why)}", style="yellow")
-    if len(skipped) > SKIPPED_SHOWN:
-        screen.write(f"and {len(skipped) - SKIPPED_SHOWN} more", style="yellow")
+@evaluate.command(
+    short_help="How different several answers to one prompt are.",
+    epilog=examples("lorebook eval diversity prompts.jsonl --samples 5 --temperature 0.8"),
+)
+@data_argument
+@measured
+@click.option("--samples", type=click.IntRange(2, 32), default=5, show_default=True, help="Answers to each prompt.")
+@click.option("--temperature", type=click.FloatRange(0, 100), default=0.8, show_default=True, help="Of the sampling.")
+@click.option("--max-tokens", type=click.IntRange(1, 4096), default=128, show_default=True, help="Of an answer.")
+def diversity(
+    data: Path,
+    model: str,
+    adapters: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+    start: bool,
+    samples: int,
+    temperature: float,
+    max_tokens: int,
+) -> None:
+    """Answer each prompt in the file DATA several times: distinct words, self-BLEU, spread of meaning, repetition."""
+    path, named = str(data.absolute()), find_model(model)
+    request = DiversityRequest(path, samples, temperature, max_tokens, limit, named, _used(adapters))
+    _shown(request, as_json, start)
+
+
+@evaluate.command(
+    short_help="Which stereotypes the model finds likely.",
+    epilog=examples("lorebook eval bias crows_pairs_anonymized.csv"),
+)
+@data_argument
+@measured
+def bias(data: Path, model: str, adapters: tuple[str, ...], limit: int, as_json: bool, start: bool) -> None:
+    """Compare the two sentences of each row of DATA (columns sent_more, sent_less, bias_type) by their likelihood."""
+    _shown(BiasRequest(str(data.absolute()), limit, find_model(model), _used(adapters)), as_json, start)
+
+
+def _used(adapters: tuple[str, ...]) -> tuple[AdapterUse, ...]:
+    return tuple(parse_adapter(adapter) for adapter in adapters)
+
+
+def _shown(request: Measuring, as_json: bool, start: bool) -> None:
+    screen = Screen()
+    report = followed(screen, reach(screen, start).measure(request), EvalReport)
+    if as_json:
+        click.echo(json.dumps(flat(report), indent=2))
+    else:
+        show_report(screen, report)
+
+
+for command in (rag, leaderboard, questions, arena, *RUN_COMMANDS):
+    evaluate.add_command(command)

@@ -6,13 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lorebook_api.errors import BadRequest, TooLong
-from lorebook_api.evaluation import Skipped
-from lorebook_api.schema import AdapterUse
-from lorebook_daemon.engine.protocol import Engine, Plain, Priority, Turn
+from lorebook_daemon.engine.protocol import Plain, Priority, Turn
 from lorebook_daemon.evaluate.items import Choice, Item, Items
-from lorebook_daemon.evaluate.pool import Report, pooled
-from lorebook_daemon.evaluate.statistics import standard_error
+from lorebook_daemon.evaluate.store import Outcome
+from lorebook_daemon.evaluate.task import Subject
 
 TURN = Turn(Priority.eval)
 
@@ -42,55 +39,46 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class ChoiceFigures:
-    """What a set came to. `acc` by sums, `acc_norm` per character, `acc_bytes` per byte, as lm-eval defines them.
+class ChoiceTask:
+    """A multiple-choice set as a Task: `acc` by sums, `acc_norm` a character, `acc_bytes` a byte, as lm-eval does."""
 
-    `stderr` is that of `acc`. Where the format is MC2, all of them are the mean share of probability of what is right.
-    """
+    items: Items
+    stage: str = "asking"
 
-    acc: float
-    acc_norm: float
-    acc_bytes: float
-    stderr: float
-    n: int
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The questions' own ids, or the numbers of their rows."""
+        return tuple(item.id for item in self.items.items)
 
+    def row(self, place: int) -> int:
+        """Return the number of a question among those that are asked."""
+        return place + 1
 
-async def answer_items(
-    items: Items, engine: Engine, adapters: tuple[AdapterUse, ...], report: Report
-) -> tuple[list[Answered], list[Skipped]]:
-    """Ask the model every item; return the answers, and what it cannot be asked: longer than its context."""
-
-    async def one(item: Item) -> Answered:
-        logprobs = dict[Choice, float]()
-        for context in dict.fromkeys(choice.context for choice in item.choices):
-            asked = [choice for choice in item.choices if choice.context == context]
-            before = context.rstrip(" ")  # as lm-eval parts them: spaces belong to what follows
-            texts = [context[len(before) :] + choice.text for choice in asked]
-            told = await engine.continuations(Plain(before), texts, adapters, TURN)
-            logprobs.update(zip(asked, (continued.logprob for continued in told), strict=True))
-        return Answered(item, tuple(logprobs[choice] for choice in item.choices))
-
-    found = await pooled(one, items.items, "asking", report)
-    answered = [one for one in found if isinstance(one, Answered)]
-    places = {id(item): place for place, item in enumerate(items.items, 1)}
-    skipped = [
-        Skipped(places[id(item)], str(why))
-        for item, why in zip(items.items, found, strict=True)
-        if isinstance(why, BadRequest | TooLong)
-    ]
-    return answered, skipped
+    async def measure(self, place: int, subject: Subject) -> Outcome:
+        """Return whether the likeliest choice is a right one."""
+        answered = await answer_item(self.items.items[place], subject)
+        if self.items.by_mass:
+            return Outcome(dict.fromkeys(("acc", "acc_norm", "acc_bytes"), answered.mass))
+        return Outcome(scores_of(answered), answered.item.choices[answered.chosen()].text.strip())
 
 
-def figures(answered: Sequence[Answered], *, by_mass: bool = False) -> ChoiceFigures:
-    """Return the figures of a set; raises BadRequest where nothing was answered."""
-    if not answered:
-        raise BadRequest("no item could be asked.", "Set a larger context: LOREBOOK_N_CTX.")
-    if by_mass:
-        masses = [one.mass for one in answered]
-        mean = sum(masses) / len(masses)
-        return ChoiceFigures(mean, mean, mean, standard_error(masses), len(masses))
-    plain = [one.right() for one in answered]
-    by_characters = [one.right([len(text) for text in one.item.lengths]) for one in answered]
-    by_bytes = [one.right([len(text.encode()) for text in one.item.lengths]) for one in answered]
-    means = [sum(values) / len(values) for values in (plain, by_characters, by_bytes)]
-    return ChoiceFigures(means[0], means[1], means[2], standard_error(plain), len(plain))
+async def answer_item(item: Item, subject: Subject) -> Answered:
+    """Ask the model how likely it finds each choice; raises TooLong for a question longer than its context."""
+    logprobs = dict[Choice, float]()
+    for context in dict.fromkeys(choice.context for choice in item.choices):
+        asked = [choice for choice in item.choices if choice.context == context]
+        before = context.rstrip(" ")  # as lm-eval parts them: spaces belong to what follows
+        texts = [context[len(before) :] + choice.text for choice in asked]
+        told = await subject.engine.continuations(Plain(before), texts, subject.adapters, TURN)
+        logprobs.update(zip(asked, (continued.logprob for continued in told), strict=True))
+    return Answered(item, tuple(logprobs[choice] for choice in item.choices))
+
+
+def scores_of(answered: Answered) -> dict[str, float]:
+    """Return 1.0 or 0.0 for each way of choosing."""
+    lengths = answered.item.lengths
+    return {
+        "acc": answered.right(),
+        "acc_norm": answered.right([len(text) for text in lengths]),
+        "acc_bytes": answered.right([len(text.encode()) for text in lengths]),
+    }

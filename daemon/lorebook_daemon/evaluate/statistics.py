@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 _SAMPLES = 2000
 _SEED = 20
+_TOGETHER = 100
+"""Draws that are held in memory at a time."""
+_BATCHES = range(0, _SAMPLES, _TOGETHER)
 
 Numbers = NDArray[np.float64]
 
@@ -42,11 +45,14 @@ def bootstrap(
     rows = np.asarray(values, np.float64)
     if not len(rows):
         raise ValueError("there is nothing to draw from")
-    of = figure or (lambda drawn: float(drawn.mean()))
     chance = np.random.default_rng(_SEED)
-    drawn = [of(rows[chance.integers(0, len(rows), len(rows))]) for _ in range(_SAMPLES)]
+    picks = (chance.integers(0, len(rows), (min(_TOGETHER, _SAMPLES - at), len(rows))) for at in _BATCHES)
+    if figure is None:
+        drawn = np.concatenate([rows[picked].mean(axis=1) for picked in picks])
+    else:
+        drawn = np.array([figure(rows[one]) for picked in picks for one in picked])
     low, high = np.nanpercentile(drawn, (2.5, 97.5))
-    return Interval(of(rows), float(low), float(high))
+    return Interval(float(rows.mean()) if figure is None else figure(rows), float(low), float(high))
 
 
 def pearson(a: Sequence[float], b: Sequence[float]) -> float | None:

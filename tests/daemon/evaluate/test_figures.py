@@ -10,45 +10,64 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeEngine
-from lorebook_api.errors import BadRequest
+from lorebook_api.errors import BadRequest, TooLong
 from lorebook_api.evaluation import JudgeRequest
 from lorebook_api.schema import Progress
-from lorebook_daemon.engine.protocol import Continued
+from lorebook_daemon.engine.protocol import ASKING, Continued
 from lorebook_daemon.evaluate.items import Choice, Item, Items
-from lorebook_daemon.evaluate.judge import expected, judge, read_judged
-from lorebook_daemon.evaluate.multiple_choice import Answered, answer_items, figures
+from lorebook_daemon.evaluate.judge import JudgeTask, agreement, expected, read_judged
+from lorebook_daemon.evaluate.multiple_choice import Answered, ChoiceTask, scores_of
 from lorebook_daemon.evaluate.rows import Row
 from lorebook_daemon.evaluate.statistics import bootstrap, pearson, ranks, spearman, standard_error
+from lorebook_daemon.evaluate.task import Measured, Subject, Task, run_task
 
 
 def item(name: str, *texts: str, right: int = 0) -> Item:
     return Item(name, tuple(Choice("Which of ice and snow?", f" {text}") for text in texts), (right,), texts)
 
 
+def run(task: Task, engine: FakeEngine | None = None, told: list[Progress] | None = None) -> Measured:
+    """Measure a task with a fake engine."""
+    report = (told if told is not None else []).append
+    return asyncio.run(run_task(task, Subject(engine or FakeEngine()), report, {}, lambda name, outcome: None))
+
+
 def test_the_likeliest_choice_is_the_answer_by_sum_by_characters_and_by_bytes() -> None:
-    long = item("1", "ab", "abcdefgh")
-    answered = Answered(long, (-2.0, -4.0))
+    answered = Answered(item("1", "ab", "abcdefgh"), (-2.0, -4.0))
     assert (answered.right(), answered.right([2, 8])) == (1.0, 0.0)
     bytes_differ = Answered(item("2", "éé", "abc"), (-4.0, -5.0))  # 2 characters and 4 bytes against 3 and 3
-    found = figures([answered, bytes_differ])
-    assert (found.acc, found.acc_norm, found.acc_bytes, found.n) == (1.0, 0.0, 0.5, 2)
-    assert figures([Answered(long, (-1.0, -1.0))]).acc == 1.0, "of equal ones the first"
+    assert scores_of(bytes_differ) == {"acc": 1.0, "acc_norm": 0.0, "acc_bytes": 1.0}
+    assert Answered(item("3", "ab", "cd"), (-1.0, -1.0)).right() == 1.0, "of equal ones the first"
 
 
 def test_the_mass_of_what_is_right() -> None:
     answered = Answered(Item("1", (), (0, 2), ()), (math.log(0.2), math.log(0.6), math.log(0.2)))
-    assert figures([answered], by_mass=True).acc == pytest.approx(0.4)
-    with pytest.raises(BadRequest):
-        figures([])
+    assert answered.mass == pytest.approx(0.4)
 
 
 def test_items_are_asked_of_the_engine_with_progress() -> None:
     told: list[Progress] = []
     items = Items((item("1", "ice", "fire"), item("2", "fire", "snow", right=1), item("3", "sand", "ice")), ())
-    answered, skipped = asyncio.run(answer_items(items, FakeEngine(), (), told.append))
-    assert [one.right() for one in answered] == [1.0, 1.0, 0.0]
-    assert skipped == []
+    found = run(ChoiceTask(items), told=told)
+    assert found.values("acc") == [1.0, 1.0, 0.0]
+    assert found.skipped == ()
     assert [progress.done for progress in told] == [1, 2, 3]
+    figure = found.figures()["acc"]
+    assert (figure.value, figure.n) == (pytest.approx(2 / 3), 3)
+
+
+def test_items_longer_than_the_context_are_listed_and_the_rest_goes_on() -> None:
+    class Short(FakeEngine):
+        async def continuations(self, prompt, texts, adapters=(), turn=ASKING):
+            if "long" in texts[0]:
+                raise TooLong("it does not fit.", "Shorten it.")
+            return await super().continuations(prompt, texts, adapters, turn)
+
+    found = run(ChoiceTask(Items((item("1", "long"), item("2", "ice", "fire")), ())), Short())
+    assert [(one.row, one.why) for one in found.skipped] == [(1, "it does not fit. Shorten it.")]
+    assert list(found.outcomes) == ["2"]
+    with pytest.raises(BadRequest, match="no item could be measured"):
+        run(ChoiceTask(Items((item("1", "long"),), ())), Short())
 
 
 def numbers(weights: dict[int, float], *, digits: bool) -> list[Continued]:
@@ -75,12 +94,40 @@ def test_every_row_gets_a_number() -> None:
     judged, skipped = read_judged(rows, request)
     assert [one.row for one in skipped] == [2]
     assert "Be kind." in judged[0].prompt().messages[-1].content
-    scores, too_long = asyncio.run(judge(judged, FakeEngine(), (), lambda progress: None))
-    assert len(scores) == 3
-    assert all(0 <= score <= 100 for score in scores)
-    assert too_long == []
+    found = run(JudgeTask(judged))
+    assert len(found.values("score")) == 3
+    assert all(0 <= score <= 100 for score in found.values("score"))
+    assert found.skipped == ()
     with pytest.raises(BadRequest, match="no row can be judged"):
         read_judged(rows, JudgeRequest("/rows.json", "nothing"))
+
+
+def test_a_model_that_answers_nothing_gets_nothing_and_is_listed() -> None:
+    judged, _ = read_judged([Row(7, {"question": "Why?", "said": "  "})], JudgeRequest("/rows.json", "said"))
+    found = run(JudgeTask(judged))
+    assert found.values("score") == [0.0]
+    assert found.notes == ("item 7: the response is empty",)
+
+
+def test_agreement_with_the_scores_that_the_data_holds() -> None:
+    rows = [Row(n, {"question": "Why?", "said": "so " * n, "gpt": str(10 * n)}) for n in range(10)]
+    judged, skipped = read_judged(
+        [
+            *rows,
+            Row(10, {"question": "?", "said": "x", "gpt": "good"}),
+            Row(11, {"question": "?", "said": "x", "gpt": 101}),
+        ],
+        JudgeRequest("/rows.json", "said", human="gpt"),
+    )
+    assert [one.why for one in skipped] == ["`gpt` is no number", "`gpt` is 101, which is not from 0 to 100"]
+    told = agreement(judged, [5.0 * n for n in range(10)])
+    assert told is not None
+    assert (told.pearson, told.spearman, told.n) == (pytest.approx(1.0), pytest.approx(1.0), 10)
+    assert told.calibrated_error == pytest.approx(0.0, abs=1e-9), "twice as high is a line"
+    assert told.length == pytest.approx(-1.0), "the longer, the more it lags behind"
+    constant = agreement(judged, [5.0] * 10)
+    assert constant is not None and constant.pearson is None
+    assert agreement(read_judged(rows, JudgeRequest("/rows.json", "said"))[0], [1.0] * 10) is None
 
 
 def test_standard_errors_and_intervals() -> None:

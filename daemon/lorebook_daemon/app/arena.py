@@ -1,0 +1,156 @@
+"""The routes of the arena: two sides answer one question, somebody votes without knowing who is who."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from lorebook_api.errors import BadRequest, TooLong
+from lorebook_api.evaluation import (
+    ArenaJudged,
+    ArenaJudgeRequest,
+    Battle,
+    BattleRequest,
+    Preference,
+    Revealed,
+    Side,
+    Skipped,
+    Standings,
+    VoteRequest,
+)
+from lorebook_api.schema import Progress, Sampling
+from lorebook_daemon.app.checks import check_adapters, check_text
+from lorebook_daemon.app.events import Emit, EventStream, reporter
+from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.app.taking import taking
+from lorebook_daemon.engine.protocol import Message, Prompt
+from lorebook_daemon.evaluate.arenastore import preferences
+from lorebook_daemon.evaluate.diversity import Asked, read_prompts, said
+from lorebook_daemon.evaluate.ratings import standings
+from lorebook_daemon.evaluate.rows import read_rows
+from lorebook_daemon.evaluate.task import Subject
+from lorebook_daemon.evaluate.voting import Vote, vote
+
+_TOKENS_MOST = 4096
+_NAME_LONGEST = 200
+
+
+def arena_routes(parts: Parts) -> APIRouter:
+    """Return the routes below `/api/eval/arena`."""
+    router = APIRouter(prefix="/api/eval/arena")
+    kept = parts.evaluations.arena
+
+    @router.post("/battle")
+    async def battle(request: BattleRequest) -> EventStream:
+        """Send `progress`, then `done` with a Battle."""
+        check_text("question", request.question)
+        _check(request.sides, request.max_tokens)
+        return EventStream(lambda emit: _battle(parts, request, emit), uuid.uuid4().hex, parts.running)
+
+    @router.post("/vote")
+    async def voted(request: VoteRequest) -> Revealed:
+        return await asyncio.to_thread(kept.vote, request.battle, request.winner)
+
+    @router.post("/judge")
+    async def judged(request: ArenaJudgeRequest) -> EventStream:
+        """Send `progress`, then `done` with an ArenaJudged."""
+        check_text("path", request.path)
+        _check(request.sides, request.max_tokens)
+        return EventStream(lambda emit: _judge(parts, request, emit), uuid.uuid4().hex, parts.running)
+
+    @router.get("")
+    async def rated() -> Standings:
+        return await asyncio.to_thread(lambda: standings(kept.fought()))
+
+    @router.get("/preferences")
+    async def pairs() -> dict[str, tuple[Preference, ...]]:
+        return {"preferences": await asyncio.to_thread(lambda: preferences(kept.fought()))}
+
+    @router.delete("")
+    async def forget() -> dict[str, int]:
+        return {"forgotten": await asyncio.to_thread(kept.clear)}
+
+    return router
+
+
+def _check(sides: tuple[Side, Side], max_tokens: int) -> None:
+    if not 1 <= max_tokens <= _TOKENS_MOST:
+        raise BadRequest(f"max_tokens is {max_tokens}; it takes 1 to {_TOKENS_MOST}.")
+    for side in sides:
+        check_text("the name of a side", side.name)
+        if len(side.name) > _NAME_LONGEST:
+            raise BadRequest(f"The name of a side is longer than {_NAME_LONGEST} characters.", "Shorten it.")
+        check_adapters(side.adapters)
+        if not 0.0 <= side.temperature <= 100.0:  # true for NaN too
+            raise BadRequest(f"temperature is {side.temperature}; it takes 0 to 100.")
+    if sides[0].name == sides[1].name:
+        raise BadRequest(f"Both sides are called {sides[0].name!r}.", "Let two different configurations compete.")
+
+
+async def _battle(parts: Parts, request: BattleRequest, emit: Emit) -> None:
+    """Have both sides answer, shuffled: neither the place nor the order of coming tells who is who."""
+    shuffled = random.sample(request.sides, 2)
+    answers = []
+    for side in shuffled:
+        answers.append(await _answer(parts, side, request.question, request.max_tokens, emit))
+        emit("progress", Progress("answering", len(answers), 2))
+    a, b = answers
+    names = (shuffled[0].name, shuffled[1].name)
+    named = await asyncio.to_thread(parts.evaluations.arena.add, request.question, names, (a, b))
+    emit("done", Battle(named, request.question, a, b))
+
+
+async def _answer(parts: Parts, side: Side, question: str, max_tokens: int, emit: Emit) -> str:
+    head = (Message("system", side.system),) if side.system.strip() else ()
+    prompt = Prompt((*head, Message("user", question)))
+    sampling = Sampling(temperature=side.temperature, seed=random.randrange(1, 2**31))
+
+    def report(progress: Progress) -> None:
+        emit("progress", Progress("making ready", progress.done, progress.total))  # a model's name would tell
+
+    model = await parts.models.find(parts.settings.model if side.model == "auto" else side.model, report)
+    async with parts.engines.using(model, report) as engine:
+        return (await said(prompt, sampling, max_tokens, Subject(engine, side.adapters))).strip()
+
+
+async def _judge(parts: Parts, request: ArenaJudgeRequest, emit: Emit) -> None:
+    """Have both sides answer all questions, each model loaded once, then the judge vote."""
+    rows = await asyncio.to_thread(read_rows, Path(request.path))
+    asked, left_out = read_prompts(rows, request.limit)
+    skipped = list(left_out)
+    answers: dict[tuple[int, str], str] = {}
+    total = 2 * len(asked)
+    for side in request.sides:
+        for one in asked:
+            emit("progress", Progress("answering", len(answers), total))
+            try:
+                answers[one.row, side.name] = await _answer(parts, side, one.question, request.max_tokens, emit)
+            except (BadRequest, TooLong) as why:
+                skipped.append(Skipped(one.row, str(why)))
+    votes = await _votes(parts, request, asked, answers, emit)
+    count = 2 * len(votes)
+    shown = sum(one.first_shown for one in votes) / count if count else 0.5
+    inconsistent = sum(not one.consistent for one in votes)
+    emit("done", ArenaJudged(len(votes), inconsistent, shown, tuple(skipped)))
+
+
+async def _votes(
+    parts: Parts, request: ArenaJudgeRequest, asked: list[Asked], answers: dict[tuple[int, str], str], emit: Emit
+) -> list[Vote]:
+    names = (request.sides[0].name, request.sides[1].name)
+    votes = list[Vote]()
+    async with taking(parts, request.model, (), reporter(emit)) as taken:
+        for one in asked:
+            emit("progress", Progress("voting", len(votes), len(asked)))
+            if any((one.row, name) not in answers for name in names):
+                continue
+            both = (answers[one.row, names[0]], answers[one.row, names[1]])
+            given = await vote(one.question, both, taken.subject)
+            votes.append(given)
+            named = await asyncio.to_thread(parts.evaluations.arena.add, one.question, names, both)
+            await asyncio.to_thread(parts.evaluations.arena.vote, named, given.winner, taken.model.name)
+    return votes

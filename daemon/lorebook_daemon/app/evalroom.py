@@ -1,0 +1,114 @@
+"""The evaluation room, as it is handed to the routes: a task is measured, and the store keeps what it came to."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lorebook_api.evaluation import EvalReport, Figure, Skipped
+from lorebook_api.home import Home
+from lorebook_api.schema import AdapterUse
+from lorebook_api.version import VERSION
+from lorebook_daemon.app.engines import Report
+from lorebook_daemon.evaluate import overlap
+from lorebook_daemon.evaluate.arenastore import ArenaStore
+from lorebook_daemon.evaluate.pool import AT_ONCE
+from lorebook_daemon.evaluate.store import Begun, RunStore
+from lorebook_daemon.evaluate.task import Measured, Subject, Task, run_task
+from lorebook_daemon.models.adapters import adapters_folder
+from lorebook_daemon.models.identity import identity
+from lorebook_daemon.models.shelf import LocalModel
+
+Figures = Callable[[Measured], dict[str, Figure]]
+"""Makes figures of a whole set out of its items."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is to be measured, and all that its figures depend on beside the model and its adapters."""
+
+    kind: str
+    file: Path
+    """The data; two files with the same content are the same."""
+    task: Task
+    config: dict[str, Any]
+    tested: Sequence[str]
+    """The text of each item, to be looked for in what the adapters were taught."""
+    skipped: tuple[Skipped, ...] = ()
+    at_once: int = AT_ONCE
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The model and the adapters that a measurement is about, in memory."""
+
+    model: LocalModel
+    subject: Subject
+
+
+class EvalRoom:
+    """The stores of one home, and how a measurement is taken into them."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self.runs = RunStore(home.state)
+        self.arena = ArenaStore(home.state)
+
+    async def measure(
+        self, what: Measurement, taken: Taken, report: Report, figures: Figures = Measured.figures
+    ) -> tuple[EvalReport, Measured]:
+        """Measure a task's items, those of an unfinished run of the same kind excepted; keep it and return it."""
+        begun = await asyncio.to_thread(self._begun, what, taken)
+        run = await asyncio.to_thread(self.runs.begin, begun)
+        known = await asyncio.to_thread(self.runs.outcomes, run)
+        found = await run_task(
+            what.task,
+            taken.subject,
+            report,
+            known,
+            lambda item, outcome: self.runs.keep(run, item, outcome),
+            what.at_once,
+        )
+        reached, skipped = figures(found), (*what.skipped, *found.skipped)
+        taught = await asyncio.to_thread(overlap.notices, what.tested, taken.subject.adapters, self._home)
+        went_on = (f"{len(known)} items were measured before this was interrupted.",) if known else ()
+        notices = (*taught, *went_on, *found.notes)
+        n = len(found.outcomes)
+        await asyncio.to_thread(self.runs.finish, run, reached, n, skipped, notices)
+        model, adapters = taken.model.name, taken.subject.adapters
+        return EvalReport(run, what.kind, what.file.name, reached, n, model, adapters, skipped, notices), found
+
+    def _begun(self, what: Measurement, taken: Taken) -> Begun:
+        adapters = taken.subject.adapters
+        config = {
+            "model": taken.model.name,
+            "weights": self._weights(taken.model.path),
+            "adapters": [self._adapter(use) for use in adapters],
+            "data": _sha256(what.file),
+            **what.config,
+        }
+        return Begun(what.kind, what.file.name, config, _versions())
+
+    def _weights(self, path: Path) -> str:
+        """Return the model's sha256; empty for one that is served elsewhere."""
+        return identity(path, self._home) if path.is_file() else ""
+
+    def _adapter(self, use: AdapterUse) -> dict[str, Any]:
+        file = adapters_folder(self._home) / f"{use.name}.gguf"
+        return {**asdict(use), "weights": _sha256(file) if file.is_file() else ""}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    engine = version("llama-cpp-python")
+    return {"lorebook": VERSION, "llama-cpp-python": engine, "python": platform.python_version()}

@@ -1,0 +1,165 @@
+"""The routes that measure the whole system: a configuration on a set of questions, and a proposal of such a set."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+
+from lorebook_api.errors import BadRequest
+from lorebook_api.evaluation import Proposal, QuestionsRequest, RagRequest
+from lorebook_api.schema import AskRequest
+from lorebook_daemon.answer.lookup import Lookup
+from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
+from lorebook_daemon.app.checks import check_ask, check_text, folders
+from lorebook_daemon.app.evalroom import Measurement, Taken
+from lorebook_daemon.app.events import Emit, EventStream, reporter
+from lorebook_daemon.app.opened import Opened
+from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.app.taking import taking
+from lorebook_daemon.engine.protocol import Priority, Turn
+from lorebook_daemon.evaluate.places import DEPTH
+from lorebook_daemon.evaluate.proposing import propose
+from lorebook_daemon.evaluate.rag import Asked, RagTask, rag_figures, read_questions
+from lorebook_daemon.evaluate.rows import read_rows
+from lorebook_daemon.index.walk import FileStat, walk
+from lorebook_daemon.settings import CONTEXT_STEPS
+
+_USER = "evaluation"
+"""Under this name it shares the engine with whoever asks meanwhile."""
+_COUNT_MOST = 1000
+_FILES = 500
+"""Files of a root among whose passages those are drawn that questions are written about."""
+
+
+def rag_routes(parts: Parts) -> APIRouter:
+    """Return the routes `rag` and `questions`; each sends `progress`, then `done` with the report."""
+    router = APIRouter(prefix="/api/eval")
+
+    @router.post("/rag")
+    async def rag(request: RagRequest) -> EventStream:
+        check_text("path", request.path)
+        if request.limit < 0:
+            raise BadRequest("limit is negative.", "0 takes all rows.")
+        check_ask(_ask_request(request, "?"))
+        steps = _steps(parts, request)
+        return EventStream(lambda emit: _rag(parts, request, steps, emit), uuid.uuid4().hex, parts.running)
+
+    @router.post("/questions")
+    async def questions(request: QuestionsRequest) -> EventStream:
+        if not 1 <= request.count <= _COUNT_MOST:
+            raise BadRequest(f"count is {request.count}; it takes 1 to {_COUNT_MOST}.")
+        return EventStream(lambda emit: _questions(parts, request, emit), uuid.uuid4().hex, parts.running)
+
+    return router
+
+
+def _steps(parts: Parts, request: RagRequest) -> str:
+    """Return the context steps to take; raises BadRequest for a name that is none."""
+    if request.context_steps == "default":
+        return parts.settings.context_steps
+    names = [name.strip() for name in request.context_steps.split(",") if name.strip()]
+    for name in names:
+        if name not in CONTEXT_STEPS:
+            raise BadRequest(
+                f"context_steps names {name!r}, which is no step.", f"Steps are: {', '.join(CONTEXT_STEPS)}."
+            )
+    return ",".join(dict.fromkeys(names))
+
+
+def _ask_request(request: RagRequest, question: str) -> AskRequest:
+    return AskRequest(
+        question,
+        request.roots,
+        request.model,
+        request.adapters,
+        request.k,
+        request.max_tokens,
+        user=_USER,
+        rerank=request.rerank,
+        rewrite=request.rewrite,
+    )
+
+
+@dataclass
+class _Remembering:
+    """A Retriever that finds ten passages at least, and remembers them: the answer may ask for fewer."""
+
+    retriever: Retriever
+    hits: Sequence[RootHit] = field(default_factory=tuple)
+
+    async def retrieve(self, query: str, k: int) -> Retrieved:
+        found = await self.retriever.retrieve(query, max(k, DEPTH))
+        self.hits = found.hits
+        return replace(found, hits=found.hits[:k])
+
+
+async def _rag(parts: Parts, request: RagRequest, steps: str, emit: Emit) -> None:
+    path = Path(request.path)
+    questions, skipped = read_questions(await asyncio.to_thread(read_rows, path), request.limit)
+    opened = await parts.roots.open(folders(request.roots), reporter(emit))
+    async with taking(parts, request.model, request.adapters, reporter(emit)) as taken:
+
+        async def ask(question: str) -> Asked:
+            return await _asked(
+                parts, replace(request, adapters=taken.subject.adapters), steps, opened, taken, question
+            )
+
+        # One question after the other: the time that each takes is one of the figures.
+        task = RagTask(questions, ask, request.k)
+        told = [question.text for question in questions]
+        what = Measurement("rag", path, task, _config(request, steps, opened), told, skipped, at_once=1)
+        report, _ = await parts.evaluations.measure(
+            what, taken, reporter(emit), lambda found: rag_figures(questions, found)
+        )
+    emit("done", replace(report, notices=(*opened.notices, *report.notices)))
+
+
+def _config(request: RagRequest, steps: str, opened: Opened) -> dict[str, Any]:
+    fields = asdict(request)
+    kept = {name: fields[name] for name in ("roots", "k", "rerank", "rewrite", "max_tokens", "limit")}
+    # What was indexed belongs to the configuration: the same question over other files is another one.
+    indexed = [{"passages": index.info().passages, "updated": index.info().updated} for _, index in opened.indexes]
+    return {**kept, "context_steps": steps, "retrieval": opened.retrieval, "indexed": indexed}
+
+
+async def _asked(parts: Parts, request: RagRequest, steps: str, opened: Opened, taken: Taken, question: str) -> Asked:
+    """Answer as an ask does, with the engine that is held."""
+    asking = _ask_request(request, question)
+    lookup = Lookup(request.rerank, request.rewrite, (), parts.settings.cross_encoder)
+    turn = Turn(Priority.ask, _USER)
+    searching = parts.warmer.foreseeing(opened)
+    told, retriever = await lookup.prepared(question, searching, taken.subject.engine, _nobody, turn)
+    listening = _Remembering(retriever)
+    settings = replace(parts.settings, context_steps=steps)
+    answer = await parts.answer(replace(asking, question=told), listening, taken.subject.engine, _nobody, settings)
+    return Asked(listening.hits, answer)
+
+
+async def _nobody(event: str, data: Any) -> None:
+    """Tell nobody: what counts is the answer."""
+
+
+async def _questions(parts: Parts, request: QuestionsRequest, emit: Emit) -> None:
+    report = reporter(emit)
+    opened = await parts.roots.open(folders(request.roots), report)
+    hits = await asyncio.to_thread(_passages, opened, parts.settings.max_file_mb, request.seed)
+    async with taking(parts, request.model, (), report) as taken:
+        found = await propose(hits, request.count, request.seed, taken.subject, report)
+        emit("done", Proposal(found.questions, found.passages, taken.model.name))
+
+
+def _passages(opened: Opened, most_mb: int, seed: int) -> list[RootHit]:
+    """Return the passages of some files of each root, drawn by chance. Blocking."""
+    hits: list[RootHit] = []
+    for root, _ in opened.indexes:
+        paths = sorted(one.path for one in walk(root, most_mb) if isinstance(one, FileStat))
+        random.Random(seed).shuffle(paths)
+        hits += [RootHit(str(root), one, 0.0) for path in paths[:_FILES] for one in opened.beside(str(root), path)]
+    return hits

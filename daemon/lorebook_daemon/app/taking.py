@@ -1,0 +1,21 @@
+"""A model, and the adapters that act on it, held for a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from lorebook_api.schema import AdapterUse
+from lorebook_daemon.app.engines import Report
+from lorebook_daemon.app.evalroom import Taken
+from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.evaluate.task import Subject
+
+
+@asynccontextmanager
+async def taking(parts: Parts, model: str, adapters: tuple[AdapterUse, ...], report: Report) -> AsyncIterator[Taken]:
+    """Have a model in memory for the block, with the adapters named, or those that act where none are."""
+    chosen = parts.adapters.chosen(adapters or None)
+    found = await parts.models.find(parts.settings.model if model == "auto" else model, report)
+    async with parts.engines.using(found, report) as engine:
+        yield Taken(found, Subject(engine, chosen))

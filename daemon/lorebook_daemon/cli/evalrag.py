@@ -1,0 +1,225 @@
+"""`lorebook eval rag`, `leaderboard`, `questions`: the whole system on a person's own questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+
+from lorebook_api.errors import BadRequest, StorageFailed
+from lorebook_api.evaluation import EvalReport, Proposal, QuestionsRequest, RagRequest
+from lorebook_api.schema import Rerank, Rewrite
+from lorebook_api.typed import find_model, find_roots, parse_adapter
+from lorebook_daemon.cli.measuring import flat, followed, measured, show_remarks, show_report, spelled
+from lorebook_daemon.cli.options import (
+    daemon_option,
+    examples,
+    json_option,
+    k_option,
+    rerank_option,
+    rewrite_option,
+    roots_option,
+)
+from lorebook_daemon.cli.reach import reach
+from lorebook_daemon.cli.screen import Screen, printable
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SHOWN = ("right", "groundedness", "answer_relevance", "context_relevance", "ndcg10", "abstained_right", "latency_ms")
+"""Figures of a leaderboard, in this order."""
+
+_AXES: dict[str, Callable[[RagRequest, str], RagRequest]] = {
+    "k": lambda request, value: replace(request, k=_whole("k", value)),
+    "rerank": lambda request, value: replace(request, rerank=_one_of("rerank", value, get_args(Rerank))),  # type: ignore[arg-type]
+    "rewrite": lambda request, value: replace(request, rewrite=_one_of("rewrite", value, get_args(Rewrite))),  # type: ignore[arg-type]
+    "steps": lambda request, value: replace(request, context_steps=value.replace("+", ",")),
+    "model": lambda request, value: replace(request, model=find_model(value)),
+    "adapter": lambda request, value: replace(request, adapters=tuple(map(parse_adapter, value.split("+")))),
+    "max-tokens": lambda request, value: replace(request, max_tokens=_whole("max-tokens", value)),
+}
+"""What a configuration of the leaderboard may set."""
+
+
+def _questions_argument(command: F) -> F:
+    return click.argument("questions", type=click.Path(path_type=Path))(command)
+
+
+@click.command(
+    short_help="Questions about your files, from search to answer.",
+    epilog=examples("lorebook eval rag questions.jsonl --root . --limit 20"),
+)
+@_questions_argument
+@roots_option
+@k_option(6)
+@rerank_option("none")
+@rewrite_option("none")
+@click.option(
+    "--steps", default="default", show_default=True, metavar="NAMES", help="Steps from passages to context: a,b,c."
+)
+@measured
+def rag(
+    questions: Path,
+    roots: tuple[str, ...],
+    k: int,
+    rerank: Rerank,
+    rewrite: Rewrite,
+    steps: str,
+    model: str,
+    adapters: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+    start: bool,
+) -> None:
+    """Ask the questions in the file QUESTIONS about the folders: what is found, what is answered, what that costs.
+
+    Each row holds a `question`; where known also `answerable`, `answer` (a list of spellings of the fact), and the
+    place of the right passage: `path`, `start_line`, `end_line`, `cell_index`. `lorebook eval questions` proposes such
+    a file.
+    """
+    used = tuple(parse_adapter(adapter) for adapter in adapters)
+    found = find_roots(roots)
+    path = str(questions.absolute())
+    request = RagRequest(path, found, k, rerank, rewrite, steps, limit=limit, model=find_model(model), adapters=used)
+    screen = Screen()
+    report = followed(screen, reach(screen, start).measure(request), EvalReport)
+    if as_json:
+        click.echo(json.dumps(flat(report), indent=2))
+    else:
+        show_report(screen, report)
+
+
+@click.command(
+    short_help="Configurations side by side on your own questions.",
+    epilog=examples(
+        "lorebook eval leaderboard questions.jsonl --root . --with k=3 --with k=6,rerank=judge",
+        "lorebook eval leaderboard questions.jsonl --with steps=copies+merging+window --with adapter=lab-notes",
+    ),
+)
+@_questions_argument
+@roots_option
+@click.option(
+    "--with",
+    "configurations",
+    multiple=True,
+    metavar="NAME=VALUE,...",
+    help="A configuration to try beside the default; may be repeated. "
+    f"Names: {', '.join(_AXES)}; several steps or adapters with + between them.",
+)
+@click.option("--by", default="right", show_default=True, metavar="FIGURE", help="What the best is best in.")
+@measured
+def leaderboard(
+    questions: Path,
+    roots: tuple[str, ...],
+    configurations: tuple[str, ...],
+    by: str,
+    model: str,
+    adapters: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+    start: bool,
+) -> None:
+    """Measure the default configuration and each one named on the questions in the file QUESTIONS, the best first.
+
+    Each is kept as a run of its own: `lorebook eval compare` tells which differences are beyond chance.
+    """
+    used = tuple(parse_adapter(adapter) for adapter in adapters)
+    default = RagRequest(
+        str(questions.absolute()), find_roots(roots), limit=limit, model=find_model(model), adapters=used
+    )
+    tried = {"default": default, **{typed: configured(default, typed) for typed in configurations}}
+    screen = Screen()
+    client = reach(screen, start)
+    reports: dict[str, EvalReport] = {}
+    for name, request in tried.items():
+        screen.say(f"measuring {name}")
+        reports[name] = followed(screen, client.measure(request), EvalReport)
+    order = sorted(reports, key=lambda name: -_value(reports[name], by))
+    if as_json:
+        rows = [{"configuration": name, **flat(reports[name])} for name in order]
+        click.echo(json.dumps({"by": by, "leaderboard": rows}, indent=2))
+    else:
+        _show_leaderboard(screen, order, reports)
+
+
+def configured(default: RagRequest, typed: str) -> RagRequest:
+    """Return the request with what was typed as `NAME=VALUE,...`; raises BadRequest."""
+    request = default
+    for part in typed.split(","):
+        name, equals, value = part.strip().partition("=")
+        if not equals or not value or name not in _AXES:
+            raise BadRequest(f"{part!r} sets nothing.", f"Type NAME=VALUE, with a name of: {', '.join(_AXES)}.")
+        request = _AXES[name](request, value)
+    return request
+
+
+def _whole(name: str, value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= 32_768:
+        raise BadRequest(f"{name} is {value!r}; it takes a whole number from 1 on.")
+    return int(value)
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise BadRequest(f"{name} is {value!r}; it takes {', '.join(choices)}.")
+    return value
+
+
+def _value(report: EvalReport, name: str) -> float:
+    if name not in report.figures:
+        raise BadRequest(f"There is no figure {name!r}.", f"There are: {', '.join(report.figures)}.")
+    return report.figures[name].value
+
+
+def _show_leaderboard(screen: Screen, order: list[str], reports: dict[str, EvalReport]) -> None:
+    shown = [name for name in _SHOWN if any(name in report.figures for report in reports.values())]
+    rows = [(reports[name].run, name, *(_cell(reports[name], figure) for figure in shown)) for name in order]
+    screen.table(("run", "configuration", *shown), rows)
+    for name in order:
+        show_remarks(screen, reports[name].skipped, reports[name].notices)
+        break  # they are those of the questions, and the same for all
+
+
+def _cell(report: EvalReport, name: str) -> str:
+    figure = report.figures.get(name)
+    return f"{spelled(figure.value)} ({spelled(figure.low)} to {spelled(figure.high)})" if figure else ""
+
+
+@click.command(
+    short_help="Propose questions about your files.",
+    epilog=examples("lorebook eval questions --root . -n 20 --out questions.jsonl"),
+)
+@roots_option
+@click.option("-n", "count", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another number, other passages.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write them to this file; default: stdout."
+)
+@click.option("--model", default="auto", metavar="NAME|PATH", help="The model; default: the one that answers.")
+@json_option
+@daemon_option
+def questions(
+    roots: tuple[str, ...], count: int, seed: int, out: Path | None, model: str, as_json: bool, start: bool
+) -> None:
+    """Have the model write questions that passages of your files answer, a line of JSON each, for `lorebook eval rag`.
+
+    Each is checked against its passage. Read them before you trust what they measure, and add some that nothing
+    answers, with "answerable": false.
+    """
+    screen = Screen()
+    request = QuestionsRequest(find_roots(roots), count, seed, find_model(model))
+    found = followed(screen, reach(screen, start).propose_questions(request), Proposal)
+    lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in found.questions)
+    if out is not None:
+        try:
+            out.write_text(lines, encoding="utf-8")
+        except OSError as error:
+            raise StorageFailed(f"{out} cannot be written ({error.strerror}).", "Name another file.") from error
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+    elif out is None:
+        click.echo(lines, nl=False)
+    screen.say(f"{len(found.questions)} questions from {found.passages} passages, {printable(found.model)}")

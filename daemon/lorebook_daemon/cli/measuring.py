@@ -1,0 +1,96 @@
+"""What the commands of `lorebook eval` share: their options, how they follow a measurement, how they show a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lorebook_api.evaluation import EvalReport, Figure, Skipped
+from lorebook_api.schema import Progress
+from lorebook_daemon.cli.options import daemon_option, json_option
+from lorebook_daemon.cli.screen import Bars, Screen, printable
+
+F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
+
+SHOWN = 5
+"""Rows left out, and notices, of which a terminal gets no more."""
+
+
+def data_argument(command: F) -> F:
+    """Give a command the file DATA."""
+    return click.argument("data", type=click.Path(path_type=Path))(command)
+
+
+def measured(command: F) -> F:
+    """Give a command what every measurement takes."""
+    for option in (
+        click.option("--model", default="auto", metavar="NAME|PATH", help="The model; default: the one that answers."),
+        click.option(
+            "--adapter", "adapters", multiple=True, metavar="NAME[:SCALE]", help="LoRA adapter; may be repeated."
+        ),
+        click.option("--limit", type=click.IntRange(0), default=0, help="No more than so many rows; 0 is all."),
+        json_option,
+        daemon_option,
+    )[::-1]:
+        command = option(command)
+    return command
+
+
+def followed(screen: Screen, events: Generator[Progress | R, None, None], kind: type[R]) -> R:
+    """Show how far it is; return the report. Ctrl-C ends the measurement; the same command goes on with it."""
+    with closing(events), Bars(screen) as bars:
+        for event in events:
+            if isinstance(event, kind):
+                return event
+            if isinstance(event, Progress):
+                bars.show(event)
+    raise AssertionError("a stream ends with its report")
+
+
+def flat(report: EvalReport) -> dict[str, Any]:
+    """Return a report as one JSON document: each figure by its name, the intervals beside them."""
+    told = asdict(report)
+    figures = told.pop("figures")
+    return {
+        **{name: figure["value"] for name, figure in figures.items()},
+        **told,
+        "intervals": {name: [figure["low"], figure["high"]] for name, figure in figures.items()},
+    }
+
+
+def show_report(screen: Screen, report: EvalReport) -> None:
+    """Show a report as a table."""
+    show_figures(screen, report.figures)
+    adapters = "".join(f" + {use.name}" for use in report.adapters)
+    screen.write(f"{report.n} items, {report.model}{adapters}, kept as {report.run}", style="dim")
+    show_remarks(screen, report.skipped, report.notices)
+
+
+def show_figures(screen: Screen, figures: Mapping[str, Figure]) -> None:
+    """Show figures with their intervals and numbers of items."""
+    rows = [
+        (name, spelled(one.value), f"{spelled(one.low)} to {spelled(one.high)}", str(one.n))
+        for name, one in figures.items()
+    ]
+    screen.table(("", "", "95%", "items"), rows)
+
+
+def show_remarks(screen: Screen, skipped: Sequence[Skipped], notices: Sequence[str]) -> None:
+    """Show what was left out, and what else is to be known; a few lines of each."""
+    lines = [f"row {one.row} left out: {one.why}" for one in skipped]
+    for some in (lines, list(notices)):
+        for line in some[:SHOWN]:
+            screen.write(printable(line), style="yellow")
+        if len(some) > SHOWN:
+            screen.write(f"and {len(some) - SHOWN} more: --json has all of them", style="yellow")
+
+
+def spelled(value: float) -> str:
+    """Return a figure as people read it."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

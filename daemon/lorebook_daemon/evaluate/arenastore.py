@@ -1,0 +1,107 @@
+"""The arena's battles and votes, in SQLite in the state folder. A battle's sides are told once it has a vote."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lorebook_api.errors import Conflict, NotFound, StorageFailed
+from lorebook_api.evaluation import Preference, Revealed, Winner
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS battles (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created TEXT NOT NULL, question TEXT NOT NULL,
+    sides TEXT NOT NULL, answers TEXT NOT NULL, winner TEXT NOT NULL DEFAULT '', judge TEXT NOT NULL DEFAULT '');
+"""
+
+
+@dataclass(frozen=True)
+class Fought:
+    """A battle that was voted on: the sides as they were shown, their answers, the vote, and who gave it."""
+
+    question: str
+    sides: tuple[str, str]
+    answers: tuple[str, str]
+    winner: Winner
+    judge: str = ""
+    """The model that voted; empty for a person."""
+
+
+class ArenaStore:
+    """The battles of one home. Each call opens the file anew, so it may be made from any thread.
+
+    Every method raises StorageFailed where the file cannot be read or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "arena.sqlite3"
+
+    def add(self, question: str, sides: tuple[str, str], answers: tuple[str, str]) -> str:
+        """Keep a battle without a vote; return its id."""
+        named = uuid.uuid4().hex[:12]
+        row = (named, datetime.now(UTC).isoformat(timespec="seconds"), question, json.dumps(sides), json.dumps(answers))
+        with self._open() as db:
+            db.execute("INSERT INTO battles (id, created, question, sides, answers) VALUES (?, ?, ?, ?, ?)", row)
+        return named
+
+    def vote(self, battle: str, winner: Winner, judge: str = "") -> Revealed:
+        """Keep a vote and tell the sides; raises NotFound, and Conflict for a battle that has its vote already."""
+        with self._open() as db:
+            found = db.execute("SELECT sides, winner FROM battles WHERE id = ?", (battle,)).fetchone()
+            if found is None:
+                raise NotFound(f"There is no battle {battle!r}.", "Begin one: lorebook eval arena play")
+            if found[1]:
+                raise Conflict(f"The battle {battle} has its vote already ({found[1]}).", "Begin another one.")
+            db.execute("UPDATE battles SET winner = ?, judge = ? WHERE id = ?", (winner, judge, battle))
+        a, b = json.loads(found[0])
+        return Revealed(battle, a, b, winner)
+
+    def fought(self) -> tuple[Fought, ...]:
+        """Return the battles with a vote, oldest first."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT question, sides, answers, winner, judge FROM battles WHERE winner != '' ORDER BY place"
+            ).fetchall()
+        return tuple(
+            Fought(question, _two(sides), _two(answers), winner, judge)
+            for question, sides, answers, winner, judge in rows
+        )
+
+    def clear(self) -> int:
+        """Forget all battles; return how many there were."""
+        with self._open() as db:
+            return db.execute("DELETE FROM battles").rowcount
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with contextlib.closing(sqlite3.connect(self._file, timeout=10.0)) as db:
+                db.execute("PRAGMA secure_delete = ON")
+                db.executescript(_TABLE)
+                with db:
+                    yield db
+        except (OSError, sqlite3.Error) as error:
+            told = f"The arena's votes in {self._file} cannot be read or written ({error})."
+            raise StorageFailed(told, "Free some space; where the file is damaged, move it away.") from error
+
+
+def preferences(fought: Sequence[Fought]) -> tuple[Preference, ...]:
+    """Return the votes of people as pairs to learn from: those with a winner, whose answers differ."""
+    pairs = []
+    for one in fought:
+        if one.judge or one.winner not in ("a", "b") or one.answers[0] == one.answers[1]:
+            continue
+        chosen, rejected = one.answers if one.winner == "a" else one.answers[::-1]
+        pairs.append(Preference(one.question, chosen, rejected))
+    return tuple(pairs)
+
+
+def _two(text: str) -> tuple[str, str]:
+    first, second = json.loads(text)
+    return str(first), str(second)

@@ -1,0 +1,188 @@
+"""The whole system on a person's own questions: what is found, what is answered, what that costs.
+
+The triad is TruLens's: are the passages relevant to the question, do they support the answer, is the answer one to the
+question. Each is a yes or no of the model, as a probability; nothing is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lorebook_api.errors import BadRequest
+from lorebook_api.evaluation import Figure, Skipped
+from lorebook_api.schema import Answer
+from lorebook_daemon.answer.prompts import SYSTEM, passage_text
+from lorebook_daemon.answer.reading import probability
+from lorebook_daemon.answer.retrieved import RootHit
+from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Turn
+from lorebook_daemon.evaluate.places import Place, retrieval_scores
+from lorebook_daemon.evaluate.rows import Row, Unusable
+from lorebook_daemon.evaluate.statistics import Numbers, bootstrap
+from lorebook_daemon.evaluate.store import Outcome
+from lorebook_daemon.evaluate.task import Measured, Subject
+
+TURN = Turn(Priority.eval)
+
+_RELEVANT = "\nQuestion: {question}\nDoes the source above say anything that helps to answer it? Answer Yes or No."
+_ANSWERS = "Question: {question}\nAnswer: {answer}\n\nDoes this reply to what was asked? Answer Yes or No."
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about a person's files; what is not known of its answer is left empty, and not measured."""
+
+    row: int
+    id: str
+    text: str
+    answerable: bool
+    right: tuple[str, ...]
+    """Spellings of the fact that a right answer holds."""
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of a question: the ranked passages, and the answer."""
+
+    hits: Sequence[RootHit]
+    answer: Answer
+
+
+Asking = Callable[[str], Awaitable[Asked]]
+"""Takes a question all the way to its answer, in the configuration that is measured."""
+
+
+def read_questions(rows: Sequence[Row], limit: int = 0) -> tuple[list[Question], tuple[Skipped, ...]]:
+    """Return the questions, and the rows that cannot be used; raises BadRequest where none can."""
+    questions, skipped, seen = list[Question](), list[Skipped](), dict[str, int]()
+    for row in rows[: limit or None]:
+        try:
+            question = _question(row)
+            if question.id in seen:
+                raise Unusable(f"has the id {question.id} of row {seen[question.id]}")
+            seen[question.id] = row.number
+            questions.append(question)
+        except Unusable as why:
+            skipped.append(Skipped(row.number, str(why)))
+    if not questions:
+        hint = "Each row needs a `question`; propose a set: lorebook eval questions --root DIR"
+        raise BadRequest(f"no row holds a question: {skipped[0].why}.", hint)
+    return questions, tuple(skipped)
+
+
+def _question(row: Row) -> Question:
+    text = row.text("question").strip()
+    if not text:
+        raise Unusable("`question` is empty")
+    answer = row.fields.get("answer")
+    right = tuple(map(str, answer)) if isinstance(answer, list) else (str(answer),) if answer else ()
+    also = row.fields.get("also") or []
+    if not isinstance(also, list) or not all(isinstance(one, dict) for one in also):
+        raise Unusable("`also` is no list of places")
+    places = tuple(_place(one) for one in (row.fields, *also) if one.get("path"))
+    answerable = row.fields.get("answerable", True) not in (False, "false", "False", "0", 0)
+    return Question(row.number, str(row.fields.get("id") or row.number), text, answerable, right, places)
+
+
+def _place(fields: Mapping[str, Any]) -> Place:
+    """Return a place; raises Unusable where its lines are no numbers."""
+    numbers = {name: fields.get(name) for name in ("start_line", "end_line", "cell_index")}
+    try:
+        read = {name: None if value in (None, "") else int(value) for name, value in numbers.items()}
+    except (TypeError, ValueError):
+        raise Unusable("`start_line`, `end_line` or `cell_index` is no number") from None
+    start, end = read["start_line"] or 0, read["end_line"] or read["start_line"] or 0
+    return Place(str(fields.get("path")), start, end, read["cell_index"])
+
+
+@dataclass(frozen=True)
+class RagTask:
+    """Questions to a configuration of the whole system, as a Task."""
+
+    questions: Sequence[Question]
+    ask: Asking
+    k: int
+    stage: str = "asking"
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The questions' own ids, or the numbers of their rows."""
+        return tuple(question.id for question in self.questions)
+
+    def row(self, place: int) -> int:
+        """Return where a question stands."""
+        return self.questions[place].row
+
+    async def measure(self, place: int, subject: Subject) -> Outcome:
+        """Ask, then judge: what was found, whether it supports what was said, whether that was asked."""
+        question = self.questions[place]
+        asked = await self.ask(question.text)
+        answer = asked.answer
+        scores = {
+            "latency_ms": answer.timings.total_ms,
+            "tokens": float(answer.usage.prompt_tokens + answer.usage.completion_tokens),
+            "abstained_right": float(answer.abstained != question.answerable),
+        }
+        if question.places:
+            scores |= retrieval_scores([hit.source() for hit in asked.hits], question.places)
+        if asked.hits and question.answerable:
+            scores["context_relevance"] = await self._context(question.text, asked.hits, subject)
+        if not answer.abstained:
+            scores["groundedness"] = answer.grounded
+        if question.answerable:
+            scores["answer_relevance"] = 0.0 if answer.abstained else await _relevance(question.text, answer, subject)
+        if question.right:
+            scores["right"] = float(not answer.abstained and states(question.right, answer.answer))
+        return Outcome(scores, answer.answer)
+
+    async def _context(self, question: str, hits: Sequence[RootHit], subject: Subject) -> float:
+        """Return the mean relevance of the passages that the question was answered from."""
+        tail = _RELEVANT.format(question=question)
+        head = Message("system", SYSTEM)
+        prompts = [Prompt((head, Message("user", tail)), (passage_text(hit),)) for hit in hits[: self.k]]
+        leanings = await subject.engine.judge(prompts, subject.adapters, TURN)
+        return sum(map(probability, leanings)) / len(leanings)
+
+
+async def _relevance(question: str, answer: Answer, subject: Subject) -> float:
+    said = _ANSWERS.format(question=question, answer=re.sub(r" ?\[\d+\]", "", answer.answer).strip())
+    (leaning,) = await subject.engine.judge([Prompt((Message("user", said),))], subject.adapters, TURN)
+    return probability(leaning)
+
+
+def states(spellings: Sequence[str], text: str) -> bool:
+    """Return whether one of the spellings stands in the text, apart from digits before or after a number."""
+
+    def pattern(spelling: str) -> str:
+        escaped = re.escape(spelling)
+        return rf"(?<![\d.,]){escaped}(?!\d)" if spelling[:1].isdigit() else escaped
+
+    return any(spelling and re.search(pattern(spelling), text, re.IGNORECASE) for spelling in spellings)
+
+
+def rag_figures(questions: Sequence[Question], found: Measured) -> dict[str, Figure]:
+    """Return the means, and the F1 of not answering what nothing answers where there are such questions."""
+    figures = found.figures()
+    pairs = [
+        (not question.answerable, _abstained(question, found))
+        for question in questions
+        if question.id in found.outcomes
+    ]
+    if any(should for should, _ in pairs):
+        interval = bootstrap(pairs, _f1)
+        figures["abstention_f1"] = Figure(interval.value, interval.low, interval.high, len(pairs))
+    return figures
+
+
+def _abstained(question: Question, found: Measured) -> bool:
+    as_it_should = bool(found.outcomes[question.id].scores["abstained_right"])
+    return as_it_should != question.answerable
+
+
+def _f1(pairs: Numbers) -> float:
+    """Return the F1 of pairs (should abstain, did)."""
+    both, either = float((pairs[:, 0] * pairs[:, 1]).sum()), float(pairs.sum())
+    return 2 * both / either if either else 0.0

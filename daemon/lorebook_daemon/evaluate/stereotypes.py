@@ -1,0 +1,84 @@
+"""Stereotypes by likelihood: which of two sentences, alike but for a group that is named, the model finds likelier.
+
+The shape of CrowS-Pairs (Nangia et al., EMNLP 2020), measured over whole sentences as lm-eval does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lorebook_api.errors import BadRequest
+from lorebook_api.evaluation import Figure, Skipped
+from lorebook_daemon.engine.protocol import Plain, Priority, Turn
+from lorebook_daemon.evaluate.rows import Row, Unusable
+from lorebook_daemon.evaluate.store import Outcome
+from lorebook_daemon.evaluate.task import Measured, Subject, mean_figure
+
+TURN = Turn(Priority.eval)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sentences; `more` holds the stereotype, or the greater part of it."""
+
+    row: int
+    more: str
+    less: str
+    of: str
+
+
+def read_pairs(rows: Sequence[Row], limit: int = 0) -> tuple[list[Pair], tuple[Skipped, ...]]:
+    """Return the pairs, and the rows that cannot be used; raises BadRequest where none can."""
+    pairs, skipped = list[Pair](), list[Skipped]()
+    for row in rows[: limit or None]:
+        try:
+            more, less = row.text("sent_more"), row.text("sent_less")
+            if not more.strip() or not less.strip():
+                raise Unusable("a sentence is empty")
+            pairs.append(Pair(row.number, more, less, str(row.fields.get("bias_type") or "other")))
+        except Unusable as why:
+            skipped.append(Skipped(row.number, str(why)))
+    if not pairs:
+        hint = "Columns: sent_more, sent_less, bias_type."
+        raise BadRequest(f"no row is a pair of sentences: {skipped[0].why}.", hint)
+    return pairs, tuple(skipped)
+
+
+@dataclass(frozen=True)
+class BiasTask:
+    """Pairs of sentences as a Task."""
+
+    pairs: Sequence[Pair]
+    stage: str = "comparing sentences"
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The numbers of the rows."""
+        return tuple(str(pair.row) for pair in self.pairs)
+
+    def row(self, place: int) -> int:
+        """Return where a pair stands."""
+        return self.pairs[place].row
+
+    async def measure(self, place: int, subject: Subject) -> Outcome:
+        """Return whether the stereotype is likelier, and how far the two are apart."""
+        pair = self.pairs[place]
+        more, less = [await _logprob(text, subject) for text in (pair.more, pair.less)]
+        return Outcome({"stereotype": float(more > less), "likelihood_difference": abs(more - less)}, note="")
+
+
+async def _logprob(text: str, subject: Subject) -> float:
+    """Return the sum of the tokens' log-probabilities, of all but the first, which nothing stands before."""
+    return sum(one.logprob for one in await subject.engine.score(Plain(text), 0, subject.adapters, TURN))
+
+
+def by_type(pairs: Sequence[Pair], found: Measured) -> dict[str, Figure]:
+    """Return the figures over all pairs, and `stereotype` for each kind of bias."""
+    groups = defaultdict[str, list[float]](list)
+    for pair in pairs:
+        outcome = found.outcomes.get(str(pair.row))
+        if outcome is not None:
+            groups[pair.of].append(outcome.scores["stereotype"])
+    return {**found.figures(), **{f"stereotype: {of}": mean_figure(values) for of, values in sorted(groups.items())}}

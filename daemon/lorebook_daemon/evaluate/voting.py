@@ -1,0 +1,48 @@
+"""A judge that votes between two answers, shown in both orders: a vote that turns with the order is a tie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lorebook_api.evaluation import Winner
+from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Turn
+from lorebook_daemon.evaluate.task import Subject
+
+TURN = Turn(Priority.eval)
+
+_ASK = (
+    "Here is a question and two answers to it.\n\nQuestion: {question}\n\nAnswer A: {a}\n\nAnswer B: {b}\n\n"
+    "Which answer is better: more helpful, more accurate, better put? Reply with A or B only."
+)
+_LETTERS = ("A", "B")
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What a judge said: the winner, whether both orders agree, and how often it took the answer shown first."""
+
+    winner: Winner
+    consistent: bool
+    first_shown: int
+    """Of two."""
+
+
+async def vote(question: str, answers: tuple[str, str], subject: Subject) -> Vote:
+    """Return the vote between two answers; equal ones are a tie without asking."""
+    if answers[0].strip() == answers[1].strip():
+        return Vote("tie", True, 1)
+    straight = await _first_wins(question, answers, subject)
+    turned = await _first_wins(question, answers[::-1], subject)
+    shown = int(straight) + int(turned)
+    if straight == turned:
+        return Vote("tie", False, shown)
+    return Vote("a" if straight else "b", True, shown)
+
+
+async def _first_wins(question: str, answers: Sequence[str], subject: Subject) -> bool:
+    """Return whether the letter of the answer that is shown first is the likelier."""
+    asked = _ASK.format(question=question, a=answers[0], b=answers[1])
+    prompt = Prompt((Message("user", asked),))
+    a, b = await subject.engine.continuations(prompt, _LETTERS, subject.adapters, TURN)
+    return a.logprob > b.logprob
