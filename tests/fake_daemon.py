@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Self
 
 from filelock import FileLock
 
+from lorebook_api.classification import Classified, ClassifyReport
 from lorebook_api.conversation import Conversation, ConversationInfo, Exchange
 from lorebook_api.errors import Cancelled, LorebookError, NotFound
 from lorebook_api.schema import (
@@ -24,6 +26,7 @@ from lorebook_api.schema import (
     Answer,
     Citation,
     Claim,
+    FeedbackMode,
     FeedbackState,
     IndexReport,
     ModelInfo,
@@ -38,7 +41,7 @@ from lorebook_api.schema import (
     Timings,
     Usage,
 )
-from lorebook_api.teaching import JobInfo, Metrics, Preview, PreviewExample, Said, Segment, TeachResult
+from lorebook_api.teaching import JobInfo, Metrics, Preview, PreviewExample, Said, Saw, Segment, TeachResult
 from lorebook_api.version import VERSION
 
 TOKEN = "a-token"
@@ -109,21 +112,24 @@ CONVERSATION = Conversation(
 )
 DAMAGED = AdapterInfo("old", "/models/adapters/old.gguf", 15, damaged="old.gguf is cut short: 0 of 2 MB.")
 
-JOB = JobInfo("j1", "teach", "lab", "waiting", "2030-01-01T00:00:00+00:00")
-TAUGHT = replace(JOB, state="done", result=asdict(TeachResult("j1", "lab", "active", 2, 9.5, 0.08, 0.11)))
-PREVIEW = Preview(
-    (
-        PreviewExample("lab.ipynb c3", (Segment("Who?", 3, False), Segment("Anna.", 2, True)), 5),
-        PreviewExample("lab.ipynb c4", (Segment("Key?", 3, False),), 3, left_out="secret: it holds a token"),
-    ),
-    "echo-1b",
-    "preview",
-    20,
-    40,
-    544,
-    12.0,
-    900.0,
+EXAMPLE = PreviewExample(
+    "clean.ipynb, cell c5", (Segment("Explain this.", 4, False), Segment("It drops rows.", 5, True)), 9
 )
+PREVIEW = Preview((EXAMPLE, replace(EXAMPLE, left_out="duplicate")), "echo-1b", "preview", 2, 4, 9000, 40.0, 1536.0)
+JOB = JobInfo("j1", "teach", "clean", "running", "2030-01-01T00:00:00+00:00")
+TAUGHT = replace(JOB, state="done", result=asdict(TeachResult("j1", "clean", "active", 1, 35.0, 0.4, 0.6)))
+
+
+def teaching() -> list[Any]:
+    """Return the events of a job that goes well."""
+    return [
+        ("progress", asdict(Progress("reading examples"))),
+        ("metrics", asdict(Metrics(1, 4, 3.2, None, 120.0, 30.0))),
+        ("metrics", asdict(Metrics(2, 4, 1.6, 1.9, 120.0, 20.0))),
+        ("said", asdict(Said("Explain this.", "It drops rows.", "It drops rows.", 2))),
+        ("metrics", asdict(Metrics(4, 4, 0.4, 0.6, 120.0, 0.0))),
+        ("done", asdict(TAUGHT)),
+    ]
 
 
 def answering(answer: Answer = ANSWER, tokens: tuple[str, ...] = TOKENS) -> list[Any]:
@@ -150,7 +156,7 @@ class Call:
 class Scripts:
     """What the fake says; a number in a script is a pause in seconds, an event to wait for blocks."""
 
-    ask: list[Any] = field(default_factory=answering)
+    ask: Iterable[Any] = field(default_factory=answering)
     index: list[Any] = field(
         default_factory=lambda: [
             ("progress", asdict(Progress("reading files", 1, 3))),
@@ -170,17 +176,11 @@ class Scripts:
             ("done", asdict(replace(ADAPTER, loaded=True))),
         ]
     )
-    job: list[Any] = field(
-        default_factory=lambda: [
-            ("progress", asdict(Progress("loading the model to teach"))),
-            ("metrics", asdict(Metrics(1, 2, 3.5, 3.0, 100.0, 1.0))),
-            ("said", asdict(Said("Who?", "Anna.", "Anna.", 1))),
-            ("metrics", asdict(Metrics(2, 2, 0.08, 0.11, 120.0, 0.0))),
-            ("done", asdict(TAUGHT)),
-        ]
-    )
     adapters: tuple[AdapterInfo, ...] = (ADAPTER, DAMAGED)
+    job: list[Any] = field(default_factory=teaching)
+    jobs: tuple[JobInfo, ...] = ()
     conversations: list[Conversation] = field(default_factory=list)
+    feedback: FeedbackMode = "off"
     error: LorebookError | None = None
     """Answered to everything but /health."""
 
@@ -195,6 +195,7 @@ class FakeDaemon:
         self.stopped = threading.Event()
         self.version = version
         self.queue = queue
+        self.roots = (RootInfo("/data", 3, 17, 17, "2026-01-01T00:00:00+00:00"),)
         self._file = runtime / "daemon.json"
         # Held for life, as the daemon does; let go of by the thread that ends it.
         self._lock = FileLock(runtime / "daemon.lock", thread_local=False)
@@ -237,7 +238,6 @@ class FakeDaemon:
         return [call for call in self.calls if call.path == path]
 
     def status(self) -> Status:
-        roots = (RootInfo("/data", 3, 17, 17, "2026-01-01T00:00:00+00:00"),)
         return Status(
             self.version,
             os.getpid(),
@@ -248,12 +248,13 @@ class FakeDaemon:
             "echo-1b",
             "ready",
             self.queue,
-            roots,
+            self.roots,
             99.5,
             ("/photos",),
             12.5,
             4096,
             1024,
+            feedback=self.scripts.feedback,
         )
 
 
@@ -296,6 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/models/pull": lambda: self._stream(daemon.scripts.pull),
             "/api/cancel": self._cancel,
             "/api/search": lambda: self._json(asdict(SearchResponse((_result(call.body),), 3.2))),
+            "/api/related": lambda: self._json(asdict(SearchResponse((RESULT,), 3.2))),
             "/api/models": lambda: self._json({"models": [asdict(MODEL)]}),
             "/api/models/add": lambda: self._json(asdict(MODEL)),
             "/api/models/echo-1b": lambda: self._json({"removed": "echo-1b"}),
@@ -303,15 +305,18 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/adapters/load": lambda: self._stream(daemon.scripts.load),
             "/api/adapters/unload": lambda: self._json({"unloaded": "lab-notes"}),
             "/api/adapters/import": lambda: self._json(asdict(ADAPTER)),
+            "/api/adapters/rollback": lambda: self._json(asdict(replace(ADAPTER, status="active"))),
+            "/api/adapters/forget": lambda: self._json({"adapters": [asdict(Saw("lab", ("lab.ipynb c3",), 4, "j1"))]}),
             "/api/adapters/lab-notes": lambda: self._json(asdict(ADAPTER)),
             "/api/adapters/old": lambda: self._json(asdict(DAMAGED)),
-            "/api/teach": lambda: self._json(asdict(JOB)),
-            "/api/teach/preview": lambda: self._json(asdict(PREVIEW)),
-            "/api/jobs": lambda: self._json({"jobs": [asdict(TAUGHT)]}),
             "/api/jobs/j1": lambda: self._json(asdict(TAUGHT)),
-            "/api/jobs/j1/events": lambda: self._stream(daemon.scripts.job),
-            "/api/jobs/j1/cancel": lambda: self._json(asdict(replace(JOB, state="cancelled"))),
             "/api/jobs/j1/resume": lambda: self._json(asdict(JOB)),
+            "/api/teach/preview": lambda: self._json(asdict(PREVIEW)),
+            "/api/classify": lambda: self._json(asdict(_classes(call.body))),
+            "/api/teach": lambda: self._json(asdict(JOB)),
+            "/api/jobs": lambda: self._json({"jobs": [asdict(job) for job in daemon.scripts.jobs]}),
+            "/api/jobs/j1/events": lambda: self._stream(daemon.scripts.job),
+            "/api/jobs/j1/cancel": self._cancel_job,
             "/api/stop": self._stop,
         }
         if self.path.startswith("/api/conversations"):
@@ -349,7 +354,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _stream(self, script: list[Any]) -> None:
+    def _stream(self, script: Iterable[Any]) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
@@ -369,6 +374,10 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
 
+    def _cancel_job(self) -> None:
+        self.daemon.cancelled.set()
+        self._json(asdict(replace(JOB, state="cancelled")))
+
     def _cancel(self) -> None:
         self.daemon.cancelled.set()
         self._json({"cancelled": True})
@@ -386,6 +395,13 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def _classes(body: dict[str, Any]) -> ClassifyReport:
+    """Return "long" for texts of more than ten characters."""
+    lengths = [len(text) > 10 for text in body["texts"]]
+    results = tuple(Classified("long", (0.9, 0.1)) if long else Classified("short", (0.2, 0.8)) for long in lengths)
+    return ClassifyReport(body["classifier"], "echo-1b", ("long", "short"), results)
 
 
 def _result(asked: Any) -> SearchResult:

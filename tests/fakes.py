@@ -169,6 +169,14 @@ class FakeEngine:
             scored.append(one if scored else Scored(one.token, one.raw, 0.0))
         return tuple(scored)
 
+    async def hidden(
+        self, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[list[float]]:
+        """The number of its words, and whether the first is "bad"."""
+        self._note(Call("hidden", turn, adapters, tuple(Plain(text) for text in texts)))
+        await asyncio.sleep(self._pause_s)
+        return [[float(len(words(text))), float(words(text)[:1] == ["bad"])] for text in texts]
+
     async def warm(self, prompts: Sequence[Prompt], adapters: tuple[AdapterUse, ...] = (), turn: Turn = WARMING) -> int:
         self._note(Call("warm", turn, adapters, tuple(prompts)))
         await asyncio.sleep(self._pause_s)

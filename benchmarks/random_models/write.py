@@ -62,8 +62,9 @@ def write_adapter(
     rank: int = 4,
     seed: int = 1,
     alora_invocation: tuple[int, ...] | None = None,
+    task: str = "",
 ) -> Path:
-    """Write a LoRA for `model` that changes what it says; return `path`.
+    """Write a LoRA for `model` that changes what it says; return `path`. `task` is what it says that it is for.
 
     With `alora_invocation` it is an activated one (aLoRA, arXiv 2504.12397) that begins at these tokens.
     """
@@ -73,6 +74,8 @@ def write_adapter(
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(rank))
+    if task:
+        writer.add_string(gguf.Keys.Adapter.LORA_TASK_NAME, task)
     if alora_invocation is not None:
         writer.add_key_value(
             gguf.Keys.Adapter.ALORA_INVOCATION_TOKENS,

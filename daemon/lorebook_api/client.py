@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import httpx
 
+from lorebook_api.classification import ClassifyReport, ClassifyRequest
 from lorebook_api.conversation import Conversation, ConversationInfo
 from lorebook_api.decoding import decode as decode
 from lorebook_api.discovery import Daemon, open_http
@@ -192,6 +193,10 @@ class Client(Evaluations):
         """Delete the adapters that learnt from a cell and have them made again without it, or only list them."""
         told = self._call("POST", "/api/adapters/forget", asdict(request), seconds=None)
         return tuple(decode(Saw, one) for one in told["adapters"])
+
+    def classify(self, request: ClassifyRequest) -> ClassifyReport:
+        """Return the class of each text."""
+        return decode(ClassifyReport, self._call("POST", "/api/classify", asdict(request), seconds=None))
 
     def preview_teaching(self, request: TeachRequest) -> Preview:
         """Return the examples that a request would teach, and what training them would take."""

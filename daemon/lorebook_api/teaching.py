@@ -124,6 +124,8 @@ class Metrics:
     held_out_loss: float | None = None
     tokens_per_s: float = 0.0
     seconds_left: float = 0.0
+    accuracy: float | None = None
+    """Share of what was kept back that the model gets right: of pairs and of classes, None for answers."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,12 @@ class TeachResult:
     loss: float | None
     held_out_loss: float | None
     reason: str = ""
+    accuracy: float | None = None
+    """Share of what was kept back that it gets right: of pairs and of classes, None for answers."""
+    trained: int = 0
+    """Numbers that were learnt."""
+    memory_mb: float = 0.0
+    """The most memory that its process took."""
 
 
 @dataclass(frozen=True)

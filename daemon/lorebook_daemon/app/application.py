@@ -14,6 +14,7 @@ from lorebook_api.version import VERSION
 from lorebook_daemon.app.adapting import adapter_routes, lora_routes
 from lorebook_daemon.app.arena import arena_routes
 from lorebook_daemon.app.asking import asking_routes
+from lorebook_daemon.app.classifying import classify_routes
 from lorebook_daemon.app.conversing import conversation_routes
 from lorebook_daemon.app.evalruns import run_routes
 from lorebook_daemon.app.evaluating import evaluation_routes
@@ -67,6 +68,7 @@ def create_app(parts: Parts) -> FastAPI:
         unlearning_routes,
         lora_routes,
         teach_routes,
+        classify_routes,
         job_routes,
         evaluation_routes,
         rag_routes,

@@ -26,11 +26,15 @@ from lorebook_daemon.models.adapters import adapter_names, card_file, check_adap
 from lorebook_daemon.models.identity import identity
 from lorebook_daemon.models.json_file import read_object
 from lorebook_daemon.models.shelf import LocalModel
+from lorebook_daemon.models.taught import MODEL, keep_model, model_names
 from lorebook_daemon.models.versions import ACTIVE, put_back, set_aside
 from lorebook_daemon.settings import Settings
-from lorebook_daemon.teach.compose import compose
-from lorebook_daemon.teach.examples import write_examples
+from lorebook_daemon.teach.compose import compose, selection_of
+from lorebook_daemon.teach.examples import Example, write_examples
 from lorebook_daemon.teach.job import TrainJob, check_settings, write_job
+from lorebook_daemon.teach.recipes import SYNTH
+from lorebook_daemon.teach.select import SelectedCell, read_cells
+from lorebook_daemon.teach.synth import synthesize
 from lorebook_daemon.teach.trainer import Busy, TrainerEvent, What, run_trainer
 
 Trainer = Callable[[What, Path, Busy], AsyncGenerator[TrainerEvent, None]]
@@ -74,7 +78,7 @@ class Teaching:
         Raises BadRequest, NotFound, Unusable for what cannot be taught, Conflict for a name in use, StorageFailed.
         """
         self._room.ready()
-        made = {job.name for job in others}
+        made = {*(job.name for job in others), *model_names(self._room.home)}
         name = _free_name(request, made if request.replace else {*adapter_names(self._room.home), *made})
         name = self._before(name) or name
         await self._prepare(request, job_id, name, self.folder(job_id))
@@ -91,6 +95,9 @@ class Teaching:
                 else:
                     tell(event.name, event.data)
         tell("progress", asdict(Progress("loading the adapter")))
+        if (folder / MODEL).is_file():
+            await asyncio.to_thread(keep_model, folder, job.name, self._room.home)
+            return asdict(_result(job, card))
         stays = await asyncio.to_thread(self._before, job.name)
         if stays and card["status"] != ACTIVE:
             why = f"{card['reason']} The {job.name} that was there stays; this one is {folder / 'adapter.gguf'}."
@@ -119,9 +126,10 @@ class Teaching:
             raise BadRequest("The engine is a server elsewhere; only a model on this machine can be taught.")
         cores = FreeCores()  # counts those that others leave free meanwhile
         check_settings(request.method, request.template, request.settings)
-        examples = await asyncio.to_thread(compose, request)
         base = self._room.settings.model if request.base == "auto" else request.base
         model = await self._room.find_model(base, lambda progress: None)
+        proposed = await self._proposed(request, model) if request.recipe == SYNTH else []
+        examples = await asyncio.to_thread(compose, request, proposed)
         job = TrainJob(
             id=job_id,
             name=name,
@@ -137,6 +145,17 @@ class Teaching:
         )
         await asyncio.to_thread(write_job, folder, job)
         await asyncio.to_thread(write_examples, folder / "examples.jsonl", examples)
+
+    async def _proposed(self, request: TeachRequest, model: LocalModel) -> list[Example]:
+        """Return what the base, asked about the cells, makes of them."""
+
+        def chosen() -> list[SelectedCell]:
+            cells = (read_cells(Path(path), selection_of(request)) for path in request.notebooks)
+            return [cell for one in cells for cell in one]
+
+        cells = await asyncio.to_thread(chosen)
+        async with self._room.engines.using(model, lambda progress: None) as engine:
+            return await synthesize(cells, engine)
 
     def _before(self, name: str) -> str:
         """Return the name as the adapter has it that is there already; empty where none is."""
@@ -197,6 +216,7 @@ def _free_name(request: TeachRequest, taken: Collection[str]) -> str:
 def _result(job: JobInfo, card: dict[str, Any]) -> TeachResult:
     losses = card["curves"]["loss"]
     held_out = card["curves"]["held_out_loss"]
+    right = card["curves"].get("accuracy")
     return TeachResult(
         job=job.id,
         adapter=job.name,
@@ -206,4 +226,7 @@ def _result(job: JobInfo, card: dict[str, Any]) -> TeachResult:
         loss=losses[-1][1] if losses else None,
         held_out_loss=held_out[-1][1] if held_out else None,
         reason=card["reason"],
+        accuracy=right[-1][1] if right else None,
+        trained=card.get("trained", 0),
+        memory_mb=card.get("memory_mb", 0.0),
     )

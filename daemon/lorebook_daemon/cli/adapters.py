@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lorebook_api.errors import NotFound
+from lorebook_api.errors import BadRequest, Conflict, NotFound
 from lorebook_api.home import find_home
 from lorebook_api.schema import AdapterInfo, Progress
 from lorebook_api.teaching import ForgetRequest, Saw
@@ -20,6 +20,9 @@ from lorebook_daemon.cli.options import daemon_option, debug_option, examples, j
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Bars, Screen, printable
 from lorebook_daemon.models.adapters import adapter_names, export_adapter, find_adapter
+from lorebook_daemon.models.json_file import read_object
+from lorebook_daemon.models.shelf import resolve
+from lorebook_daemon.teach.needs import check_installed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -232,12 +235,31 @@ def _fate(seen: Saw, only_list: bool) -> str:
 )
 @_name_argument
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--merged", is_flag=True, help="Write a model of its own: the base with the adapter in its weights.")
+@click.option("--base", default="", metavar="NAME|PATH", help="For --merged: the model that it was taught to.")
 @json_option
 @debug_option
-def export(name: str, file: Path, as_json: bool) -> None:
+def export(name: str, file: Path, merged: bool, base: str, as_json: bool) -> None:
     """Copy the adapter NAME to FILE, or into the folder FILE. llama.cpp and what is built on it can use it."""
-    written = export_adapter(find_adapter(name, find_home()), file.expanduser().absolute())
+    adapter, target = find_adapter(name, find_home()), file.expanduser().absolute()
+    written = _merge(adapter, base, target) if merged else export_adapter(adapter, target)
     _tell(Screen(), as_json, {"exported": name, "path": str(written)}, f"{name} is in {written}")
+
+
+def _merge(adapter: AdapterInfo, base: str, target: Path) -> Path:
+    """Write the model that the adapter makes of its base; return where it is."""
+    check_installed()
+    from lorebook_daemon.teach.merge import merged  # wants the package gguf, which only training does otherwise
+
+    target = target / f"{adapter.name}-merged.gguf" if target.is_dir() else target
+    if target.exists():
+        raise Conflict(f"{target} is there already.", "Name another file, or delete that one.")
+    card = read_object(Path(adapter.path).with_suffix(".json"))
+    wanted = base or str(card.get("base", {}).get("name", ""))
+    if not wanted:
+        raise BadRequest(f"{adapter.name} does not say which model it was taught to.", "Name it: --base NAME")
+    merged(target, resolve(wanted, find_home()).path, adapter)
+    return target
 
 
 @adapters.command(

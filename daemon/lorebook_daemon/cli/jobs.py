@@ -13,7 +13,7 @@ from lorebook_api.teaching import ENDED, JobInfo, result_of
 from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Screen, printable
-from lorebook_daemon.cli.teach import show_result, watch
+from lorebook_daemon.cli.watching import show_result, watch
 
 F = TypeVar("F", bound=Callable[..., Any])
 

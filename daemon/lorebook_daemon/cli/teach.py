@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,22 +10,14 @@ import click
 
 from lorebook_api.client import Client
 from lorebook_api.errors import LorebookError, NotFound
-from lorebook_api.schema import Progress
-from lorebook_api.teaching import (
-    JobInfo,
-    Metrics,
-    Preview,
-    PreviewExample,
-    Said,
-    TeachRequest,
-    TeachResult,
-    TrainSettings,
-    result_of,
-)
+from lorebook_api.sweep import is_axis
+from lorebook_api.teaching import Preview, PreviewExample, TeachRequest, TrainSettings
 from lorebook_api.typed import find_model
 from lorebook_daemon.cli.options import daemon_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
-from lorebook_daemon.cli.screen import Bars, Screen, printable
+from lorebook_daemon.cli.screen import Screen, printable
+from lorebook_daemon.cli.sweep import sweep as sweep_over
+from lorebook_daemon.cli.watching import show_result, watch
 
 _DEFAULT = TrainSettings()
 _SHOWN_CHARACTERS = 400
@@ -38,6 +29,7 @@ _SHOWN_CHARACTERS = 400
         "lorebook teach lab.ipynb --cells 2,5-7 --name lab-notes",
         "lorebook teach lab.ipynb --tag teach --preview",
         "lorebook teach --data answers.jsonl --method lora --name answers",
+        "lorebook teach --data answers.jsonl --sweep rank=1,4,16 'targets=q|v|qv' --plot sweep.vl.json",
     ),
 )
 @click.argument("notebooks", nargs=-1, metavar="[NOTEBOOK]...")
@@ -48,9 +40,9 @@ _SHOWN_CHARACTERS = 400
 @click.option(
     "--data", multiple=True, metavar="FILE", help="JSON or JSON Lines: Alpaca, ShareGPT, LIMA, messages, pairs."
 )
-@click.option("--recipe", default="auto", show_default=True, help="auto, explain, write, result, qa or text.")
+@click.option("--recipe", default="auto", show_default=True, help="auto, explain, write, result, qa, text or synth.")
 @click.option("--template", default="chat", show_default=True, help="chat (the model's own), alpaca or phi3.")
-@click.option("--method", default="alora", show_default=True, help="alora acts in answers only, lora everywhere.")
+@click.option("--method", default="alora", show_default=True, help="alora (acts in answers), lora, dpo, classifier, ….")
 @click.option("--name", default="", metavar="NAME", help="What to call the adapter. Default: as the file is called.")
 @click.option(
     "--replace", is_flag=True, help="Take the place of the adapter of that name, if this one passes the gate."
@@ -67,6 +59,13 @@ _SHOWN_CHARACTERS = 400
 @click.option("--max-tokens", default=_DEFAULT.max_tokens, show_default=True, help="Longest example.")
 @click.option("--held-out", default=_DEFAULT.held_out, show_default=True, help="Share of cells to measure with.")
 @click.option("--seed", default=0, show_default=True, help="Of orders and first weights.")
+@click.option(
+    "--sweep",
+    multiple=True,
+    metavar="AXIS",
+    help="Train at each point of a grid: rank=1,2,4 targets=q|v|qv method=lora|alora.",
+)
+@click.option("--plot", default="", metavar="FILE", help="Where a sweep's plot goes (.vl.json: JupyterLab shows it).")
 @click.option("--preview", is_flag=True, help="Show the examples and what training would take; train nothing.")
 @json_option
 @daemon_option
@@ -85,6 +84,8 @@ def teach(
     base: str,
     keep: tuple[str, ...],
     targets: str,
+    sweep: tuple[str, ...],
+    plot: str,
     preview: bool,
     as_json: bool,
     start: bool,
@@ -95,8 +96,9 @@ def teach(
     Nothing leaves this machine. Training gives way to questions; Ctrl-C stops watching it, and it goes on
     (lorebook jobs). Ask with the result: lorebook ask "…" --adapter NAME
     """
+    axes = (*sweep, *(word for word in notebooks if sweep and is_axis(word)))
     request = TeachRequest(
-        notebooks=tuple(map(_file, notebooks)),
+        notebooks=tuple(_file(path) for path in notebooks if path not in axes),
         cells=cells,
         tags=tags,
         ids=ids,
@@ -115,6 +117,8 @@ def teach(
     client = reach(screen, start)
     if preview:
         _show_preview(screen, client.preview_teaching(request), as_json)
+    elif sweep:
+        sweep_over(screen, client, request, axes, plot, as_json)
     else:
         _teach(screen, client, request, as_json)
 
@@ -141,52 +145,6 @@ def _teach(screen: Screen, client: Client, request: TeachRequest, as_json: bool)
         show_result(screen, result)
     if result.status in ("failed", "cancelled"):
         raise LorebookError(f"The job {result.job} {result.status}. {result.reason}".strip())
-
-
-def watch(screen: Screen, client: Client, job: JobInfo) -> TeachResult:
-    """Show a job's events until it has ended; return what it came to."""
-    last, measured = job, None
-    with Bars(screen) as bars, closing(client.job_events(job.id)) as events:
-        for event in events:
-            match event:
-                case Progress():
-                    bars.show(event)
-                case Metrics():
-                    if event.held_out_loss != measured:
-                        measured = event.held_out_loss
-                        bars.hide()
-                        screen.say(_told(event))
-                    bars.show(Progress("training", event.step, event.steps))
-                case Said():
-                    bars.hide()
-                    screen.say(f"step {event.step}: {event.question[:80]!r} → {event.text[:120]!r}")
-                case JobInfo():
-                    last = event
-    return result_of(last)
-
-
-def _told(metrics: Metrics) -> str:
-    held_out = "" if metrics.held_out_loss is None else f", held out {metrics.held_out_loss:.3f}"
-    pace = f"{metrics.tokens_per_s:.0f} tokens/s, {metrics.seconds_left:.0f} s left"
-    return f"step {metrics.step} of {metrics.steps}: loss {metrics.loss:.3f}{held_out}, {pace}"
-
-
-def show_result(screen: Screen, result: TeachResult) -> None:
-    """Write what a training came to as a table."""
-    rows = (
-        ("adapter", result.adapter),
-        ("status", result.status),
-        ("why", result.reason),
-        ("examples", str(result.examples)),
-        ("loss", "" if result.loss is None else f"{result.loss:.4f}"),
-        ("held-out loss", "" if result.held_out_loss is None else f"{result.held_out_loss:.4f}"),
-        ("seconds", f"{result.seconds:.1f}"),
-    )
-    for what, value in rows:
-        if value:
-            screen.write(printable(f"{what:<15}{value}"))
-    if result.status in ("active", "candidate"):
-        screen.write(printable(f'Ask with it: lorebook ask "…" --adapter {result.adapter}'))
 
 
 def _show_preview(screen: Screen, preview: Preview, as_json: bool) -> None:

@@ -163,6 +163,15 @@ class EngineProcess:
         command["top"] = top
         return tuple(map(scored_in, await self._result(command)))
 
+    async def hidden(
+        self, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[list[float]]:
+        """Return what the model makes of each text at its end: the hidden state of the token that ends a turn."""
+        if not texts:
+            return []
+        states = await self._result({**await self._reading("hidden", [], adapters, turn), "texts": list(texts)})
+        return [[float(number) for number in state] for state in states]
+
     async def warm(self, prompts: Sequence[Prompt], adapters: tuple[AdapterUse, ...] = (), turn: Turn = WARMING) -> int:
         """Read the prompts' passages ahead of a question; return how many tokens that took."""
         return int(await self._result(await self._reading("warm", prompts, adapters, turn))) if prompts else 0

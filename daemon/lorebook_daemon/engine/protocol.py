@@ -202,6 +202,15 @@ class Engine(Protocol):
         """Return each token of the prompt with its log-probability after those before it, and the `top` likeliest."""
         ...
 
+    async def hidden(
+        self, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[list[float]]:
+        """Return what the model makes of each text at its end, as numbers that a classifier is trained on.
+
+        It is the hidden state, after the last norm, of the token that ends a turn, read right after the text.
+        """
+        ...
+
     async def warm(self, prompts: Sequence[Prompt], adapters: tuple[AdapterUse, ...] = (), turn: Turn = WARMING) -> int:
         """Read the prompts' passages ahead of a question; return how many tokens that took."""
         ...

@@ -12,24 +12,29 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from torch.utils.checkpoint import checkpoint
 
-from lorebook_daemon.teach.model import CausalLM, Past, causal
+from lorebook_daemon.teach.model import CausalLM, Packed, Past, Span, causal
 from lorebook_daemon.teach.samples import Sample
 
 _CHUNK = 256
 """Tokens whose logits exist at a time: of a vocabulary of 150,000 those are 150 MB."""
 
 
+_SHARED_LEAST = 4
+"""Tokens at the beginning of all samples of a batch from which on they are computed once for all."""
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Samples side by side, from where the adapter acts on; what is before is in `past`."""
+    """Samples one after another in one row, from where the adapter acts; what is before is in the past of each."""
 
     inputs: Tensor
+    """[1, tokens]"""
     positions: Tensor
-    mask: Tensor
-    past: Past | None
+    look: Packed
     rows: Tensor
+    """Of each learnt token: the number of its sample."""
     columns: Tensor
-    """Where a learnt token is predicted."""
+    """Of each learnt token: where in the row it is predicted."""
     targets: Tensor
 
 
@@ -47,7 +52,10 @@ def adapters_off(model: CausalLM) -> Iterator[None]:
 
 
 class Prefixes:
-    """What the base model reads before the adapter acts: computed once for each prompt, while there is room."""
+    """What the base model reads before the adapter acts: computed once for each prompt, while there is room.
+
+    Kept in 16 bits, as the engine keeps it.
+    """
 
     def __init__(self, model: CausalLM, most_bytes: int) -> None:
         """Keep at most `most_bytes`; what goes beyond is computed again each time."""
@@ -65,7 +73,8 @@ class Prefixes:
             return self._kept[tokens]
         with torch.no_grad(), adapters_off(self._model):
             read = torch.tensor([tokens])
-            past: Past = self._model(read, torch.arange(len(tokens))[None], causal(len(tokens)))[1]
+            own: Past = self._model(read, torch.arange(len(tokens))[None], causal(len(tokens)))[1]
+        past = [(k.half(), v.half()) for k, v in own]
         size = sum(k.nbytes + v.nbytes for k, v in past)
         if self._bytes + size <= self._most:
             self._kept[tokens] = past
@@ -74,37 +83,48 @@ class Prefixes:
 
 
 def collate(samples: Sequence[Sample], prefixes: Prefixes) -> Batch:
-    """Return samples as one batch, padded; the masks keep the padding from being looked at."""
-    lengths = [len(sample.tokens) - 1 - sample.acts for sample in samples]
-    before, longest = max(sample.acts for sample in samples), max(lengths)
-    inputs = torch.zeros(len(samples), longest, dtype=torch.long)
-    mask = torch.zeros(len(samples), 1, longest, before + longest, dtype=torch.bool)
-    mask[:, :, :, before:] = causal(longest)
+    """Return samples as one batch. What they all begin with is in it once, with its gradient, where an adapter acts."""
+    shared = _shared(samples)
+    inputs, positions = list(samples[0].tokens[:shared]), list(range(shared))
+    spans = [Span(0, shared, causal(shared)[0, 0])] if shared else []
     places: list[tuple[int, int, int]] = []
-    for row, (sample, length) in enumerate(zip(samples, lengths, strict=True)):
-        inputs[row, :length] = torch.tensor(sample.tokens[sample.acts : -1])
-        mask[row, :, :, : sample.acts] = True
-        places += [(row, n - 1 - sample.acts, sample.tokens[n]) for n in range(sample.learnt, len(sample.tokens))]
+    for row, sample in enumerate(samples):
+        first, start = max(shared, sample.acts), len(inputs)
+        own = sample.tokens[first:-1]
+        past = prefixes.of(sample.tokens[: sample.acts]) if sample.acts else None
+        spans.append(Span(start, start + len(own), _mask(first, len(own)), shared, past))
+        inputs += own
+        positions += range(first, first + len(own))
+        places += [(row, start + n - 1 - first, sample.tokens[n]) for n in range(sample.learnt, len(sample.tokens))]
     rows, columns, targets = torch.tensor(places).T
-    acts = torch.tensor([sample.acts for sample in samples])
-    positions = acts[:, None] + torch.arange(longest)[None]
-    past = _padded([prefixes.of(sample.tokens[: sample.acts]) for sample in samples], before) if before else None
-    return Batch(inputs, positions, mask, past, rows, columns, targets)
+    return Batch(torch.tensor([inputs]), torch.tensor([positions]), Packed(tuple(spans)), rows, columns, targets)
 
 
-def _padded(pasts: Sequence[Past], width: int) -> Past:
-    def side(tensors: Sequence[Tensor]) -> Tensor:
-        return torch.cat([F.pad(tensor, (0, 0, 0, width - tensor.shape[2])) for tensor in tensors])
+def _shared(samples: Sequence[Sample]) -> int:
+    """Return how many tokens all samples begin with that none of them predicts from, 0 where that is not worth it."""
+    if len(samples) == 1 or any(sample.acts for sample in samples):
+        return 0
+    most = min(sample.learnt - 1 for sample in samples)
+    first, *others = (sample.tokens[:most] for sample in samples)
+    same = next((n for n in range(most) if any(other[n] != first[n] for other in others)), most)
+    return same if same >= _SHARED_LEAST else 0
 
-    return [(side([past[n][0] for past in pasts]), side([past[n][1] for past in pasts])) for n in range(len(pasts[0]))]
+
+def _mask(before: int, own: int) -> Tensor:
+    """Return the mask [own, before + own] by which each token looks at all before the sample's part and its own."""
+    return torch.cat((torch.ones(own, before, dtype=torch.bool), causal(own)[0, 0]), dim=1)
+
+
+def states(model: CausalLM, batch: Batch) -> Tensor:
+    """Return the last hidden state [learnt, width] from which each learnt token is predicted."""
+    hidden: Tensor = model(batch.inputs, batch.positions, batch.look)[0]
+    return hidden[0, batch.columns]
 
 
 def losses(model: CausalLM, batch: Batch) -> Tensor:
     """Return the loss (nats) of each learnt token."""
-    hidden, _ = model(batch.inputs, batch.positions, batch.mask, batch.past)
-    learnt = hidden[batch.rows, batch.columns]
-    chunks = zip(learnt.split(_CHUNK), batch.targets.split(_CHUNK), strict=True)
-    return torch.cat([_chunk(model, states, targets) for states, targets in chunks])
+    chunks = zip(states(model, batch).split(_CHUNK), batch.targets.split(_CHUNK), strict=True)
+    return torch.cat([_chunk(model, part, targets) for part, targets in chunks])
 
 
 class NextToken:
@@ -117,6 +137,10 @@ class NextToken:
     def losses(self, samples: Sequence[Sample]) -> Tensor:
         """Return the loss (nats) of each learnt token, sample after sample."""
         return losses(self._model, collate(samples, self.prefixes))
+
+    def right(self, samples: Sequence[Sample]) -> list[bool]:
+        """Return nothing: an answer may be said in many ways."""
+        return []
 
 
 def _chunk(model: CausalLM, states: Tensor, targets: Tensor) -> Tensor:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
+
+import psutil
 
 from lorebook_api.version import VERSION
 from lorebook_daemon.teach.examples import Example
@@ -34,6 +37,7 @@ def card(
     figures: Figures,
     verdict: Verdict,
     invocation: tuple[int, ...],
+    trained: int,
 ) -> dict[str, Any]:
     """Return the card as plain JSON data."""
     used = [example for example in examples if not example.left_out and not example.held_out]
@@ -52,12 +56,24 @@ def card(
         "threads": job.threads,
         "cells": [asdict(origin) for origin in dict.fromkeys(example.origin for example in used)],
         "examples": len(used),
-        "curves": {"loss": at.loss, "held_out_loss": at.held_out},
+        "curves": {"loss": at.loss, "held_out_loss": at.held_out, "accuracy": at.accuracy},
         "figures": asdict(figures),
         "seconds": at.seconds,
+        "trained": trained,
+        "memory_mb": round(peak_mb(), 1),
         "versions": {"lorebook": VERSION, "python": platform.python_version(), **_versions()},
     }
 
 
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "peft", "gguf")}
+
+
+def peak_mb() -> float:
+    """Return the most memory (MiB) that this process has taken."""
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / 2**20
+    import resource  # not on Windows
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 2**20 if sys.platform == "darwin" else most / 2**10

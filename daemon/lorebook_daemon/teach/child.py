@@ -3,6 +3,8 @@
 It writes one JSON object a line on stdout: `{"event": "progress"|"metrics"|"said", "data": {…}}`, at the end
 `{"event": "done", "data": {…}}` with the preview or the card, or `{"event": "error", "data": {…}}`. It reads lines from
 stdin: `pause` makes it wait before the next layer of the model, `go` lets it go on; the end of stdin ends it at once.
+Over several processes or machines: `torchrun --nproc-per-node 2 -m lorebook_daemon.teach.child train FOLDER`, or
+`accelerate launch`; each then takes a batch of its own, and stdin is not read.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ class _Lines:
         self._last = 0.0
 
     def send(self, event: str, data: Any) -> None:
-        """Write one event."""
+        """Write one event; of several processes the first speaks for all, but each of its own errors."""
+        if event != "error" and os.environ.get("RANK", "0") != "0":
+            return
         self._out.write(json.dumps({"event": event, "data": data}) + "\n")
         self._out.flush()
 
@@ -74,23 +78,26 @@ def main(what: str, folder: Path) -> int:
     lines = _Lines(_take_stdout())
     may_run = threading.Event()
     may_run.set()
-    threading.Thread(target=_obey, args=(may_run,), daemon=True).start()
+    if "WORLD_SIZE" not in os.environ:  # torchrun, which sets it, ends its processes itself
+        threading.Thread(target=_obey, args=(may_run,), daemon=True).start()
     _step_back()
     try:
         lines.send("done", _DOES[what](folder, lines, lambda: bool(may_run.wait())))
-    except LorebookError as error:
-        lines.send("error", error.body())
-        return 1
-    except MemoryError:
-        told = LorebookError("There is not enough memory for this training.", "Take a smaller --base, or --batch 1.")
-        lines.send("error", told.body())
-        return 1
-    except Exception as error:  # the parent is told in any case; the traceback goes to the log
-        log.exception("the trainer failed")
-        unforeseen = LorebookError(f"The trainer failed ({type(error).__name__}: {error}).", "See: lorebook jobs logs")
-        lines.send("error", unforeseen.body())
+    except Exception as error:  # the parent is told in any case
+        lines.send("error", _told(error).body())
         return 1
     return 0
+
+
+def _told(error: Exception) -> LorebookError:
+    """Return what a person is told of an error; of one that nobody foresaw, the traceback goes to the log."""
+    if isinstance(error, LorebookError):
+        return error
+    # torch says RuntimeError where the system gives no more memory
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return LorebookError("There is not enough memory for this training.", "Take a smaller --base, or --batch 1.")
+    log.error("the trainer failed", exc_info=error)
+    return LorebookError(f"The trainer failed ({type(error).__name__}: {error}).", "See: lorebook jobs logs")
 
 
 def _preview(folder: Path, lines: _Lines, breathe: Callable[[], object]) -> dict[str, Any]:

@@ -59,8 +59,11 @@ def _examples(path: Path, n: int, row: Any) -> Iterator[Example]:
 
 def _alpaca(row: Row, origin: Origin) -> Iterator[Example]:
     """Yield an Alpaca row: instruction, input and output."""
-    question = "\n\n".join(filter(None, (_text(row["instruction"]), _text(row.get("input", "")))))
-    yield Example((Turn("user", question),), _text(row["output"]), origin)
+    yield Example((Turn("user", _instruction(row)),), _text(row["output"]), origin)
+
+
+def _instruction(row: Row) -> str:
+    return "\n\n".join(filter(None, (_text(row["instruction"]), _text(row.get("input", "")))))
 
 
 def _completion(row: Row, origin: Origin) -> Iterator[Example]:
@@ -108,7 +111,23 @@ def _text(value: Any) -> str:
     return value
 
 
+def _preference(row: Row, origin: Origin) -> Iterator[Example]:
+    """Yield a preference: a prompt (or instruction and input), the answer that was chosen, and the rejected one."""
+    asked = _text(row["prompt"]) if "prompt" in row else _instruction(row)
+    yield Example((Turn("user", asked),), _text(row["chosen"]), origin, rejected=_text(row["rejected"]))
+
+
+def _labelled(row: Row, origin: Origin) -> Iterator[Example]:
+    """Yield a text and its class, which may be a number."""
+    label = row["label"]
+    if isinstance(label, bool | int):
+        label = str(label)
+    yield Example((), _text(row["text"]), origin, label=_text(label))
+
+
 SHAPES: dict[str, Shape] = {
+    "chosen": _preference,
+    "label": _labelled,
     "instruction": _alpaca,
     "messages": _messages,
     "conversations": _conversations,

@@ -11,7 +11,7 @@ import psutil
 
 from lorebook_api.errors import BadRequest
 from lorebook_api.teaching import TrainSettings
-from lorebook_daemon.teach.job import TARGETS
+from lorebook_daemon.teach.job import TARGETS, Traits
 from lorebook_daemon.teach.samples import Sample
 from lorebook_daemon.teach.weights import Shape
 
@@ -23,8 +23,11 @@ _FIXED_MB = 500
 _SPEED_SIZE = 768
 _REACHED = 0.4
 """Share of the speed of one large product that a training step reaches."""
-PREFIX_BYTES = 512 * 2**20
-"""Memory for what the base has read before the adapter acts."""
+_PREFIX_SHARE, _PREFIX_MOST = 0.1, 2 * 2**30
+"""Memory for what the base has read before the adapter acts: a share of the machine's, and bytes at the most."""
+_WIDE_SHARE = 0.25
+"""Weights are kept in 32 bits where that takes no more of the machine's memory. Of what it has, not of what is free
+now: a training that is gone on with must count with the same bits."""
 
 
 @dataclass(frozen=True)
@@ -42,24 +45,26 @@ class Estimate:
     """Whether weights are kept in 32 bits; else in 16."""
 
 
-def estimate(shape: Shape, examples: Sequence[Sequence[Sample]], settings: TrainSettings) -> Estimate:
+def estimate(shape: Shape, examples: Sequence[Sequence[Sample]], settings: TrainSettings, traits: Traits) -> Estimate:
     """Return what training on `examples` (each as its wordings) would take on this machine now."""
     epochs = settings.epochs or max(_EPOCHS, -(-_SEEN // len(examples)))
     steps = -(-len(examples) // settings.batch) * epochs
-    acting = sum(len(variants[0].tokens) - variants[0].acts for variants in examples)
+    acting = sum(variants[0].acting for variants in examples)
     read_once = sum(sample.acts for variants in examples for sample in variants[:epochs])
-    longest = max(len(sample.tokens) - sample.acts for variants in examples for sample in variants)
+    longest = max(sample.acting for variants in examples for sample in variants)
     free = psutil.virtual_memory().available
-    wide = 4 * shape.parameters < 0.5 * free
+    wide = 4 * shape.parameters < _WIDE_SHARE * psutil.virtual_memory().total
     activations = _activations(shape, settings.batch * longest)
     thrifty = activations > 0.25 * free or activations > 2 * 2**30
     kept = activations if not thrifty else activations / shape.layers + 8 * shape.width * shape.layers * longest
-    weights = shape.parameters * (4 if wide else 2)
+    learnt = trained_numbers(shape, settings, traits)
+    # Beside each number that is trained itself there are its gradient and Adam's two moments, in 32 bits.
+    weights = shape.parameters * (4 if wide else 2) + 12 * learnt
     work = 2 * shape.parameters * (read_once + epochs * acting * (3 if thrifty else 2))
     return Estimate(
         epochs=epochs,
         steps=steps,
-        trained=trained_numbers(shape, settings),
+        trained=learnt,
         seconds=work / (_speed() * _REACHED),
         memory_mb=_FIXED_MB + (weights + kept + _prefixes(shape, read_once)) / 2**20,
         thrifty=thrifty,
@@ -77,8 +82,10 @@ def check_memory(wanted: Estimate) -> None:
         )
 
 
-def trained_numbers(shape: Shape, settings: TrainSettings) -> int:
-    """Return how many numbers the adapter has."""
+def trained_numbers(shape: Shape, settings: TrainSettings, traits: Traits) -> int:
+    """Return how many numbers are trained: an adapter's, or the model's own."""
+    if traits.trains != "factors":
+        return _opened_numbers(shape, settings, traits)
     inner, narrow = shape.heads * shape.head, shape.kv_heads * shape.head
     sizes = {
         "q": shape.width + inner,
@@ -91,13 +98,26 @@ def trained_numbers(shape: Shape, settings: TrainSettings) -> int:
     return settings.rank * layers * sum(sizes[target] for target in TARGETS if target in settings.targets)
 
 
+def _opened_numbers(shape: Shape, settings: TrainSettings, traits: Traits) -> int:
+    if traits.trains == "biases":
+        return shape.layers * shape.head * (shape.heads + 2 * shape.kv_heads)
+    if traits.trains == "layers":
+        return min(settings.layers or traits.layers, shape.layers) * shape.layer
+    return shape.parameters
+
+
 def _activations(shape: Shape, tokens: int) -> float:
     """Return about how many bytes a step keeps for its gradient."""
     return 4.0 * tokens * shape.layers * (10 * shape.width + 4 * shape.feed_forward)
 
 
+def prefix_bytes() -> int:
+    """Return how much memory may hold what the base has read before the adapter acts."""
+    return int(min(_PREFIX_MOST, _PREFIX_SHARE * psutil.virtual_memory().total))
+
+
 def _prefixes(shape: Shape, tokens: int) -> float:
-    return min(PREFIX_BYTES, 8.0 * tokens * shape.layers * shape.kv_heads * shape.head)
+    return min(prefix_bytes(), 4.0 * tokens * shape.layers * shape.kv_heads * shape.head)
 
 
 def _speed() -> float:

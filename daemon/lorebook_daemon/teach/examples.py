@@ -55,6 +55,15 @@ class Example:
     """Why it is not used; empty where it is."""
     held_out: bool = False
     """Whether it is kept back to measure with."""
+    rejected: str = ""
+    """An answer that is worse, where there is one: what preferences are learnt from."""
+    label: str = ""
+    """The class of the text that `answer` is, where it has one; there are no turns then."""
+
+    @property
+    def id(self) -> str:
+        """Return what it is known by, as long as its text stays as it is."""
+        return digest("\n\n".join((*(turn.content for turn in self.turns), self.answer)))[:16]
 
     @property
     def question(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -16,7 +17,7 @@ from lorebook_daemon.models.adapter_file import BASE_NAME, BASE_SHA256
 from lorebook_daemon.models.gguf_header import read_header
 from lorebook_daemon.teach.job import TrainJob
 from lorebook_daemon.teach.model import CausalLM, trained
-from lorebook_daemon.teach.weights import gguf_name, turned
+from lorebook_daemon.teach.weights import Shape, gguf_name, turned
 
 _FACTORS = {"lora_A": "lora_a", "lora_B": "lora_b"}
 
@@ -31,11 +32,26 @@ def factors(model: CausalLM) -> dict[str, torch.Tensor]:
 
 def write_gguf(path: Path, model: CausalLM, job: TrainJob, invocation: tuple[int, ...]) -> None:
     """Write the adapter as GGUF; raises StorageFailed. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md."""
+    tensors = [_tensor(name, values, model.shape) for name, values in factors(model).items()]
+    write_adapter(path, job, model.shape.architecture, tensors, alpha=job.settings.alpha, invocation=invocation)
+
+
+def write_adapter(
+    path: Path,
+    job: TrainJob,
+    architecture: str,
+    tensors: Sequence[tuple[str, npt.NDArray[np.float32]]],
+    *,
+    alpha: float = 0.0,
+    invocation: tuple[int, ...] = (),
+    task: str = "",
+) -> None:
+    """Write factors by llama.cpp's names as an adapter; without `alpha` they act as they are. Raises StorageFailed."""
     try:
-        writer = gguf.GGUFWriter(path, model.shape.architecture)
-        _describe(writer, job, invocation)
-        for name, values in factors(model).items():
-            writer.add_tensor(*_tensor(name, values, model))
+        writer = gguf.GGUFWriter(path, architecture)
+        _describe(writer, job, alpha, invocation, task)
+        for name, values in tensors:
+            writer.add_tensor(name, values)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -44,11 +60,14 @@ def write_gguf(path: Path, model: CausalLM, job: TrainJob, invocation: tuple[int
         raise _failed(path, error) from error
 
 
-def _describe(writer: gguf.GGUFWriter, job: TrainJob, invocation: tuple[int, ...]) -> None:
+def _describe(writer: gguf.GGUFWriter, job: TrainJob, alpha: float, invocation: tuple[int, ...], task: str) -> None:
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_name(job.name)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
-    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, job.settings.alpha)
+    if alpha:
+        writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha)
+    if task:
+        writer.add_string(gguf.Keys.Adapter.LORA_TASK_NAME, task)
     writer.add_string(BASE_NAME, read_header(Path(job.path)).name)
     writer.add_string(BASE_SHA256, job.sha256)
     if invocation:
@@ -56,13 +75,20 @@ def _describe(writer: gguf.GGUFWriter, job: TrainJob, invocation: tuple[int, ...
         writer.add_key_value(key, list(invocation), gguf.GGUFValueType.ARRAY, sub_type=uint32)
 
 
-def _tensor(name: str, values: torch.Tensor, model: CausalLM) -> tuple[str, npt.NDArray[np.float32]]:
+def _tensor(name: str, values: torch.Tensor, shape: Shape) -> tuple[str, npt.NDArray[np.float32]]:
     """Return a factor as llama.cpp names it, and with its rows where that family has them."""
     weight, factor = name.removesuffix(".weight").rsplit(".", 1)
     ours = gguf_name(weight)
-    if factor == "lora_B" and model.shape.architecture == "llama" and ours.endswith(("attn_q", "attn_k")):
-        values = turned(values, model.shape.heads if ours.endswith("attn_q") else model.shape.kv_heads)
+    if factor == "lora_B":
+        values = in_file_order(ours, values, shape)
     return f"{ours}.weight.{_FACTORS[factor]}", values.contiguous().numpy()
+
+
+def in_file_order(ours: str, values: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """Return the rows of a weight, by GGUF's name, in the order that files of its family have them in."""
+    if shape.architecture == "llama" and ours.endswith(("attn_q", "attn_k")):
+        return turned(values, shape.heads if ours.endswith("attn_q") else shape.kv_heads)
+    return values
 
 
 def write_peft(folder: Path, model: CausalLM, config: LoraConfig, base: str) -> None:

@@ -56,7 +56,7 @@ def judge(
     if not held_after < held_before:
         told = f"The held-out loss did not fall ({held_before:.3f} before, {held_after:.3f} after)."
         return Verdict(active=False, reason=told)
-    least, most = interval(right_before, right_after)
+    least, most = interval(right_before, right_after) if right_after else (0.0, 0.0)
     if most < 0:
         before, after = sum(right_before), sum(right_after)
         told = f"The general check fell from {before} to {after} of {len(right_after)}"

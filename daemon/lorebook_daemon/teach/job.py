@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lorebook_api.errors import BadRequest, StorageFailed, Unusable
 from lorebook_api.teaching import TrainSettings
@@ -22,6 +22,11 @@ TARGETS = {
 """The weights of a layer that can be changed, by the letters of the papers."""
 
 
+Trains = Literal["factors", "layers", "biases", "everything"]
+"""What a method trains: factors beside weights, the last layers' matrices, all biases, or all that there is."""
+Learns = Literal["answers", "pairs", "labels"]
+"""What a method learns: answers, which of two answers is the better one, or the class of a text."""
+
 
 @dataclass(frozen=True)
 class Traits:
@@ -31,11 +36,20 @@ class Traits:
     """The highest of its schedule where nothing else is said."""
     activated: bool = False
     """Whether it acts from the answer's beginning on only, so that what is before is read by the base alone."""
+    learns: Learns = "answers"
+    trains: Trains = "factors"
+    layers: int = 0
+    """How many of the last layers are trained where nothing else is said; 0 is all."""
 
 
 METHODS: dict[str, Traits] = {
     "alora": Traits(2e-3, activated=True),  # arXiv:2504.12397
     "lora": Traits(2e-3),  # arXiv:2106.09685
+    "dpo": Traits(5e-4, activated=True, learns="pairs"),  # arXiv:2305.18290
+    "classifier": Traits(2e-4, learns="labels", trains="layers", layers=1),
+    "last-layers": Traits(2e-4, trains="layers", layers=2),
+    "bitfit": Traits(5e-3, trains="biases"),  # arXiv:2106.10199
+    "full": Traits(5e-5, trains="everything"),
 }
 """The methods of fine-tuning by name, one row a method; what does the work is in `methods.TRAINERS`."""
 TEMPLATES = ("chat", "alpaca", "phi3")

@@ -16,6 +16,7 @@ from lorebook_api.errors import LorebookError, StorageFailed
 from lorebook_api.teaching import Metrics
 from lorebook_daemon.teach.methods import Objective
 from lorebook_daemon.teach.model import CausalLM, trained
+from lorebook_daemon.teach.processes import ALONE, Processes, share
 from lorebook_daemon.teach.samples import Sample
 
 _WARM_UP, _CLIP, _DECAY = 0.1, 1.0, 0.01
@@ -48,6 +49,8 @@ class Progressed:
     seconds: float = 0.0
     learnt: bool = False
     """Whether it ended before its last step: there was nothing left to learn."""
+    accuracy: list[tuple[int, float]] = field(default_factory=list)
+    """Step, and the share of what was kept back that the model gets right, where there is right and wrong."""
 
 
 class Training:
@@ -63,9 +66,13 @@ class Training:
         checkpoint: Path,
         report: Callable[[Metrics], None] = lambda metrics: None,
         measured: Callable[[int], None] = lambda step: None,
+        among: Processes = ALONE,
     ) -> None:
-        """Take the examples, each as its wordings, which take turns from pass to pass."""
-        self.schedule, self._objective = schedule, objective
+        """Take the examples, each as its wordings, which take turns from pass to pass.
+
+        A batch of the schedule is shared out `among` the processes; the first alone measures, reports and saves.
+        """
+        self.schedule, self._objective, self._among = schedule, objective, among
         self._examples, self._held_out = examples, held_out[:_HELD_OUT_MOST]
         self._checkpoint, self._report, self._measured = checkpoint, report, measured
         self._parameters = trained(model)
@@ -94,18 +101,21 @@ class Training:
         began = time.monotonic()
         for group in self._optimizer.param_groups:
             group["lr"] = self.schedule.learning_rate * rate(self.at.step, self.steps)
-        losses = self._objective.losses(self._samples(self.at.step))
-        loss = losses.mean()
-        value = float(loss.detach())
+        mine = share(samples_of(self._examples, self.schedule, self.at.step), self._among)
+        losses = self._objective.losses(mine) if mine else torch.zeros(0, requires_grad=True)
+        learnt = self._among.total(losses.numel())
+        loss = losses.sum() / learnt
+        value = self._among.total(float(loss.detach()))
         if not math.isfinite(value):
             raise self._diverged(value)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self._among.add(self._parameters.values())
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters.values(), _CLIP))
         if not math.isfinite(norm):
             raise self._diverged(norm)
         self._optimizer.step()
-        self._advance(value, time.monotonic() - began, losses.numel())
+        self._advance(value, time.monotonic() - began, int(learnt))
 
     def _advance(self, loss: float, seconds: float, tokens: int) -> None:
         self.at.step += 1
@@ -113,7 +123,8 @@ class Training:
         self.at.loss.append((self.at.step, loss))
         left = (self.steps - self.at.step) * self.at.seconds / self.at.step
         held_out = self.at.held_out[-1][1] if self.at.held_out else None
-        self._report(Metrics(self.at.step, self.steps, loss, held_out, tokens / max(seconds, 1e-9), left))
+        right = self.at.accuracy[-1][1] if self.at.accuracy else None
+        self._report(Metrics(self.at.step, self.steps, loss, held_out, tokens / max(seconds, 1e-9), left, right))
         if self.at.step % self.steps_a_pass == 0:
             passed = [value for _, value in self.at.loss[-self.steps_a_pass :]]
             self.at.learnt = sum(passed) / len(passed) < _LEARNT
@@ -122,17 +133,14 @@ class Training:
         if self.at.step % self.schedule.checkpoint_steps == 0:
             self._save()
 
-    def _samples(self, step: int) -> list[Sample]:
-        """Return the samples of a step: the pass decides their order, and which wording each is seen in."""
-        epoch, within = divmod(step, self.steps_a_pass)
-        order = list(range(len(self._examples)))
-        random.Random(f"{self.schedule.seed} {epoch}").shuffle(order)
-        chosen = order[within * self.schedule.batch : (within + 1) * self.schedule.batch]
-        return [self._examples[n][(epoch + n) % len(self._examples[n])] for n in chosen]
-
     def _measure(self) -> None:
+        if self._among.rank:
+            return
         if self._held_out:
             self.at.held_out.append((self.at.step, self.mean_loss(self._held_out)))
+            right = self.right(self._held_out)
+            if right:
+                self.at.accuracy.append((self.at.step, sum(right) / len(right)))
         self._measured(self.at.step)
 
     def mean_loss(self, samples: Sequence[Sample]) -> float:
@@ -142,10 +150,18 @@ class Training:
             parts = [self._objective.losses(samples[n : n + size]) for n in range(0, len(samples), size)]
         return float(torch.cat(parts).mean())
 
+    def right(self, samples: Sequence[Sample]) -> list[bool]:
+        """Return which of some samples the model gets right; empty where nothing of them is right or wrong."""
+        size = self.schedule.batch
+        parts = [self._objective.right(samples[n : n + size]) for n in range(0, len(samples), size)]
+        return [one for part in parts for one in part]
+
     # -- checkpoints
 
     def _save(self) -> None:
         """Replace the checkpoint whole, so that a kill at any moment leaves one that can be gone on from."""
+        if self._among.rank:
+            return
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters.values()):
             raise self._diverged(math.nan)
         state = {
@@ -164,9 +180,11 @@ class Training:
             raise StorageFailed(told, "Free some space, then: lorebook jobs resume") from error
 
     def _restore(self) -> None:
-        if not self._checkpoint.is_file():
+        kept = self._checkpoint.is_file() and not self._among.rank
+        state: dict[str, Any] | None = torch.load(self._checkpoint, weights_only=True) if kept else None
+        state = self._among.same(state)
+        if state is None:
             return
-        state: dict[str, Any] = torch.load(self._checkpoint, weights_only=True)
         if state["schedule"] != asdict(self.schedule) or state["trained"].keys() != self._parameters.keys():
             raise LorebookError("The checkpoint is of another training.", "Start again: lorebook teach …")
         with torch.no_grad():
@@ -175,13 +193,24 @@ class Training:
         self._optimizer.load_state_dict(state["optimizer"])
         at = state["at"]
         self._kept = at["step"]
-        self.at = Progressed(at["step"], list(at["loss"]), list(at["held_out"]), at["seconds"], at["learnt"])
+        self.at = Progressed(
+            at["step"], list(at["loss"]), list(at["held_out"]), at["seconds"], at["learnt"], list(at["accuracy"])
+        )
 
     def _diverged(self, value: float) -> LorebookError:
         return LorebookError(
             f"The loss became {value} at step {self.at.step + 1}; the checkpoint of step {self._kept} is kept.",
             f"Learn more slowly: --learning-rate {self.schedule.learning_rate / 4:g}",
         )
+
+
+def samples_of(examples: Sequence[Sequence[Sample]], schedule: Schedule, step: int) -> list[Sample]:
+    """Return the samples of a step (from 0 on): the pass decides their order, and which wording each is seen in."""
+    epoch, within = divmod(step, -(-len(examples) // schedule.batch))
+    order = list(range(len(examples)))
+    random.Random(f"{schedule.seed} {epoch}").shuffle(order)
+    chosen = order[within * schedule.batch : (within + 1) * schedule.batch]
+    return [examples[n][(epoch + n) % len(examples[n])] for n in chosen]
 
 
 def rate(step: int, steps: int) -> float:

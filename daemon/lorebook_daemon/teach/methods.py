@@ -9,11 +9,15 @@ from typing import Protocol
 from torch import Tensor
 
 from lorebook_daemon.teach.batches import Prefixes
+from lorebook_daemon.teach.classifier import Classifier
 from lorebook_daemon.teach.job import TrainJob
+from lorebook_daemon.teach.lastlayers import LastLayers
 from lorebook_daemon.teach.lowrank import LowRank
 from lorebook_daemon.teach.model import CausalLM
 from lorebook_daemon.teach.plan import Plan
+from lorebook_daemon.teach.preferences import Preferences
 from lorebook_daemon.teach.samples import Sample
+from lorebook_daemon.teach.whole import Whole, biases, everything
 
 
 class Objective(Protocol):
@@ -24,6 +28,10 @@ class Objective(Protocol):
 
         Their gradients lead to the parameters of the model that want one.
         """
+        ...
+
+    def right(self, samples: Sequence[Sample]) -> list[bool]:
+        """Return which of the samples the model gets right; empty where nothing of them is right or wrong."""
         ...
 
 
@@ -38,12 +46,20 @@ class Method(Protocol):
         ...
 
     def write(self, folder: Path, model: CausalLM, job: TrainJob, plan: Plan) -> None:
-        """Write `adapter.gguf` and what else there is of the trained model into the job's folder, checked.
+        """Write `adapter.gguf`, or `model.gguf`, and what else there is of it into the job's folder, checked.
 
         Raises StorageFailed.
         """
         ...
 
 
-TRAINERS: dict[str, Method] = {"alora": LowRank(), "lora": LowRank()}
+TRAINERS: dict[str, Method] = {
+    "alora": LowRank(),
+    "lora": LowRank(),
+    "dpo": Preferences(),
+    "classifier": Classifier(),
+    "last-layers": LastLayers(),
+    "bitfit": Whole(biases),
+    "full": Whole(everything),
+}
 """What does the work of each method."""

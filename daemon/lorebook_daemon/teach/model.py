@@ -8,6 +8,7 @@ it changes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,7 +19,51 @@ from torch.utils.checkpoint import checkpoint
 from lorebook_daemon.teach.weights import Shape
 
 Past = list[tuple[Tensor, Tensor]]
-"""Keys (rotated) and values of each layer: [batch, kv heads, tokens, head]."""
+"""Keys (rotated) and values of each layer: [batch, kv heads, tokens, head]. What is kept of them may be in 16 bits."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A sample in a row that holds several: its tokens, and where they may look."""
+
+    start: int
+    end: int
+    mask: Tensor
+    """[tokens, past + shared + tokens], True where a token may look."""
+    shared: int = 0
+    """Tokens at the row's beginning that it looks at beside its own."""
+    past: Past | None = None
+    """What it looks at before those."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Samples one after another in one row, so that no padding is computed; each looks at its own tokens only."""
+
+    spans: tuple[Span, ...]
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Return what the tokens of each sample attend to: [1, heads, tokens, head]."""
+        parts = []
+        for span in self.spans:
+            keys, values = [], []
+            if span.past is not None:
+                keys.append(span.past[layer][0].float())
+                values.append(span.past[layer][1].float())
+            if span.shared:
+                keys.append(k[:, :, : span.shared])
+                values.append(v[:, :, : span.shared])
+            own = slice(span.start, span.end)
+            keys.append(k[:, :, own])
+            values.append(v[:, :, own])
+            parts.append(_attend(q[:, :, own], torch.cat(keys, dim=2), torch.cat(values, dim=2), span.mask))
+        return torch.cat(parts, dim=2)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    group = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 class _FrozenProduct(torch.autograd.Function):
@@ -35,14 +80,20 @@ class _FrozenProduct(torch.autograd.Function):
         return gradients[0] @ weight.to(gradients[0].dtype), None
 
 
+def _product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return x · Wᵀ in x's precision; in the weight's where that one is trained."""
+    if weight.requires_grad:
+        x = x.to(weight.dtype)
+    product: Tensor = F.linear(x, weight) if weight.dtype == x.dtype else _FrozenProduct.apply(x, weight)
+    return product
+
+
 class FrozenLinear(nn.Linear):
     """A linear layer whose weight is not trained."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x · Wᵀ + b in x's precision."""
-        if self.weight.requires_grad or self.weight.dtype == x.dtype:
-            return F.linear(x, self.weight, self.bias)
-        product: Tensor = _FrozenProduct.apply(x, self.weight)
+        """Return x · Wᵀ in x's precision; with a bias in the wider of the two: Qwen2's keys need its 32 bits."""
+        product: Tensor = _product(x, self.weight)
         return product if self.bias is None else product + self.bias
 
 
@@ -62,9 +113,9 @@ class RMSNorm(nn.Module):
 class Attention(nn.Module):
     """Grouped-query attention (arXiv:2305.13245) with rotary positions (arXiv:2104.09864)."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, number: int) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.number = shape, number
         biased = shape.architecture == "qwen2"
         inner, narrow = shape.heads * shape.head, shape.kv_heads * shape.head
         self.q_proj = FrozenLinear(shape.width, inner, bias=biased)
@@ -73,19 +124,21 @@ class Attention(nn.Module):
         self.o_proj = FrozenLinear(inner, shape.width, bias=False)
 
     def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, past: tuple[Tensor, Tensor] | None
+        self, x: Tensor, rotation: tuple[Tensor, Tensor], look: Tensor | Packed, past: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return what is attended to, and the new tokens' own keys and values."""
         batch, tokens, _ = x.shape
         q = _rotated(self._heads(self.q_proj(x)), rotation)
-        k = own_k = _rotated(self._heads(self.k_proj(x)), rotation)
-        v = own_v = self._heads(self.v_proj(x))
-        if past is not None:
-            k, v = torch.cat((past[0], k), dim=2), torch.cat((past[1], v), dim=2)
-        group = self.shape.heads // self.shape.kv_heads
-        k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.o_proj(attended.transpose(1, 2).reshape(batch, tokens, -1)), (own_k, own_v)
+        k = _rotated(self._heads(self.k_proj(x)), rotation)
+        v = self._heads(self.v_proj(x)).float()
+        own = k, v
+        if isinstance(look, Packed):
+            attended = look.attend(self.number, q, k, v)
+        elif past is not None:
+            attended = _attend(q, torch.cat((past[0].float(), k), dim=2), torch.cat((past[1].float(), v), dim=2), look)
+        else:
+            attended = _attend(q, k, v, look)
+        return self.o_proj(attended.transpose(1, 2).reshape(batch, tokens, -1).to(x.dtype)), own
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:2], -1, self.shape.head).transpose(1, 2)
@@ -107,22 +160,27 @@ class FeedForward(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, then feed-forward, each on the normalised sum of all before."""
+    """Attention, then feed-forward, each on the normalised sum of all before; the sum is in 32 bits."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, number: int) -> None:
         super().__init__()
-        self.self_attn = Attention(shape)
+        self.self_attn = Attention(shape, number)
         self.mlp = FeedForward(shape)
         self.input_layernorm = RMSNorm(shape.width, shape.norm_eps)
         self.post_attention_layernorm = RMSNorm(shape.width, shape.norm_eps)
 
     def forward(
-        self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor, past: tuple[Tensor, Tensor] | None
+        self,
+        x: Tensor,
+        rotation: tuple[Tensor, Tensor],
+        look: Tensor | Packed,
+        past: tuple[Tensor, Tensor] | None,
+        dtype: torch.dtype,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return the new hidden states, and the new tokens' own keys and values."""
-        attended, own = self.self_attn(self.input_layernorm(x), rotation, mask, past)
+        """Return the new hidden states, and the new tokens' own keys and values; products are of `dtype`."""
+        attended, own = self.self_attn(self.input_layernorm(x).to(dtype), rotation, look, past)
         x = x + attended
-        return x + self.mlp(self.post_attention_layernorm(x)), own
+        return x + self.mlp(self.post_attention_layernorm(x).to(dtype)), own
 
 
 class Decoder(nn.Module):
@@ -131,7 +189,7 @@ class Decoder(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
-        self.layers = nn.ModuleList([Layer(shape) for _ in range(shape.layers)])
+        self.layers = nn.ModuleList([Layer(shape, number) for number in range(shape.layers)])
         self.norm = RMSNorm(shape.width, shape.norm_eps)
 
 
@@ -146,18 +204,23 @@ class CausalLM(nn.Module):
         self.breathe = breathe
         self.thrifty = False
         """Compute each layer again for its gradient rather than keep what it computed."""
+        self.dtype = torch.float32
+        """Of what is multiplied with the weights: 16 bits where the processor is quicker with them."""
 
-    def forward(self, tokens: Tensor, positions: Tensor, mask: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
-        """Return the last hidden states [batch, tokens, width], and the tokens' own keys and values.
+    def forward(
+        self, tokens: Tensor, positions: Tensor, look: Tensor | Packed, past: Past | None = None
+    ) -> tuple[Tensor, Past]:
+        """Return the last hidden states [batch, tokens, width] in 32 bits, and the tokens' own keys and values.
 
-        `mask` [batch, 1, tokens, past + tokens] is True where a token may look.
+        `look` is a mask [batch, 1, tokens, past + tokens], True where a token may look, or says it for a packed row,
+        which brings its past itself.
         """
         x = self.model.embed_tokens(tokens).float()
         rotation = rotations(self.shape, positions)
         own: Past = []
         for n, layer in enumerate(self.model.layers):
             x = _Breath.apply(x, self.breathe)
-            arguments = (x, rotation, mask, None if past is None else past[n])
+            arguments = (x, rotation, look, None if past is None else past[n], self.dtype)
             if self.thrifty and torch.is_grad_enabled():
                 x, kv = checkpoint(layer, *arguments, use_reentrant=False)
             else:
@@ -166,15 +229,12 @@ class CausalLM(nn.Module):
         return self.model.norm(x), own
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Return the logits [..., vocabulary] of hidden states."""
+        """Return the logits [..., vocabulary] of hidden states, in 32 bits."""
+        hidden = hidden.to(self.dtype)
         if self.lm_head is not None:
             output: Tensor = self.lm_head(hidden)
-            return output
-        weight = self.model.embed_tokens.weight
-        if weight.dtype == hidden.dtype:
-            return F.linear(hidden, weight)
-        product: Tensor = _FrozenProduct.apply(hidden, weight)
-        return product
+            return output.float()
+        return _product(hidden, self.model.embed_tokens.weight).float()
 
 
 class _Breath(torch.autograd.Function):
@@ -200,7 +260,7 @@ def rotations(shape: Shape, positions: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _rotated(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Return queries or keys turned by their positions, the first half of each head with the second."""
+    """Return queries or keys in 32 bits, turned by their positions, the first half of each head with the second."""
     cosine, sine = rotation
     first, second = x.chunk(2, dim=-1)
     return x * cosine + torch.cat((-second, first), dim=-1) * sine

@@ -11,6 +11,7 @@ from lorebook_api.teaching import Preview, PreviewExample, Segment
 from lorebook_daemon.teach.estimate import Estimate, estimate
 from lorebook_daemon.teach.examples import Example
 from lorebook_daemon.teach.job import METHODS, TrainJob
+from lorebook_daemon.teach.material import classes, suited
 from lorebook_daemon.teach.samples import Sample, Teaching, Tokens
 from lorebook_daemon.teach.weights import Shape, read_shape
 
@@ -32,14 +33,21 @@ class Plan:
     """Each example that is trained on, in its wordings."""
     held_out: tuple[Sample, ...]
     estimate: Estimate
+    classes: tuple[str, ...] = ()
+    """What texts are told apart into, where that is what is learnt."""
 
 
 def lay_out(job: TrainJob, examples: Sequence[Example]) -> Plan:
     """Return the plan of a job; raises BadRequest where no example fits, Unusable for a base that cannot be taught."""
     shape = read_shape(Path(job.path))
-    activated = METHODS[job.method].activated
-    teaching = Teaching(Tokens(Path(job.path)), job.template, job.systems, activated)
-    _check_turns(examples, activated)
+    traits = METHODS[job.method]
+    if traits.trains == "biases" and shape.architecture != "qwen2":
+        told = f"A model of the family {shape.architecture} has no biases, and {job.method} trains nothing else."
+        raise BadRequest(told, "Take --method lora, or --base with a Qwen2.5.")
+    examples = suited(examples, traits.learns)
+    labels = classes(examples) if traits.learns == "labels" else ()
+    teaching = Teaching(Tokens(Path(job.path)), job.template, job.systems, traits.activated, labels)
+    _check_turns(examples, job.method)
     most = min(job.settings.max_tokens, shape.context or job.settings.max_tokens)
     measured = [(example, teaching.variants(example)) for example in examples]
     fitting = [(_fitted(example, variants, most), tuple(variants)) for example, variants in measured]
@@ -51,23 +59,24 @@ def lay_out(job: TrainJob, examples: Sequence[Example]) -> Plan:
     return Plan(
         shape=shape,
         teaching=teaching,
-        invocation=teaching.tokens.invocation if activated else (),
+        invocation=teaching.tokens.invocation if traits.activated else (),
         examples=tuple(example for example, _ in fitting),
         variants=learnt,
         held_out=tuple(variants[0] for example, variants in fitting if example.held_out and not example.left_out),
-        estimate=estimate(shape, learnt, job.settings),
+        estimate=estimate(shape, learnt, job.settings, traits),
+        classes=labels,
     )
 
 
-def _check_turns(examples: Sequence[Example], activated: bool) -> None:
-    if activated and any(not example.turns and not example.left_out for example in examples):
+def _check_turns(examples: Sequence[Example], method: str) -> None:
+    if METHODS[method].activated and any(not example.turns and not example.left_out for example in examples):
         raise BadRequest(
-            "There are plain texts among the examples, and alora learns answers only.", "Take --method lora."
+            f"There are plain texts among the examples, and {method} learns answers only.", "Take --method lora."
         )
 
 
 def _fitted(example: Example, variants: Sequence[Sample], most: int) -> Example:
-    longest = max(len(sample.tokens) for sample in variants)
+    longest = max(sample.length for sample in variants)
     if example.left_out or longest <= most:
         return example
     return replace(example, left_out=f"too long: {longest} tokens, above {most}")
@@ -93,11 +102,18 @@ def _shown(teaching: Teaching, example: Example) -> PreviewExample:
     sample = teaching.variants(example)[0]
     prompt, answer = sample.tokens[: sample.learnt], sample.tokens[sample.learnt :]
     text = teaching.tokens.text
-    segments = (Segment(text(prompt), len(prompt), False), Segment(text(answer), len(answer), True))
+    learnt = example.label if teaching.classes else text(answer)
+    worse = sample.rejected[sample.learnt :]
+    segments = (
+        Segment(text(prompt), len(prompt), False),
+        Segment(learnt, len(answer), True),
+        Segment(text(worse), len(worse), False),
+    )
     return PreviewExample(
         origin=example.origin.place,
         segments=tuple(segment for segment in segments if segment.tokens),
-        tokens=len(sample.tokens),
+        tokens=sample.length,
         held_out=example.held_out,
         left_out=example.left_out,
+        id=example.id,
     )

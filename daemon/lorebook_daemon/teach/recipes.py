@@ -70,10 +70,14 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+SYNTH = "synth"
+"""The recipe that a model carries out, in `synth`; its examples are handed to `compose`."""
+
+
 def find_recipe(name: str) -> Recipe:
-    """Return the recipe of a name; raises BadRequest."""
+    """Return the recipe of a name that needs no model; raises BadRequest."""
     if name not in RECIPES:
-        raise BadRequest(f"There is no recipe {name!r}.", f"Recipes are: {', '.join(RECIPES)}.")
+        raise BadRequest(f"There is no recipe {name!r}.", f"Recipes are: {', '.join((*RECIPES, SYNTH))}.")
     return RECIPES[name]
 
 

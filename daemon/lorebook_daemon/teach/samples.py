@@ -31,6 +31,18 @@ class Sample:
     """The first token that is to be predicted; all after it are too."""
     acts: int = 0
     """The token from which on the adapter acts; what is before it is the base model's alone."""
+    rejected: tuple[int, ...] = ()
+    """The same prompt with the answer that is worse, where pairs are learnt from."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of the prompt with the longer of its answers."""
+        return max(len(self.tokens), len(self.rejected))
+
+    @property
+    def acting(self) -> int:
+        """Tokens on which the adapter acts."""
+        return sum(len(tokens) - self.acts for tokens in (self.tokens, self.rejected) if tokens)
 
 
 class Tokens:
@@ -114,18 +126,20 @@ class Teaching:
     systems: tuple[str, ...]
     activated: bool
     """Whether the adapter acts from the answer's beginning on only."""
+    classes: tuple[str, ...] = ()
+    """What texts are told apart into, where that is what is learnt."""
 
     def variants(self, example: Example) -> list[Sample]:
         """Return the example in all its wordings: itself under each system prompt, then the others in turns."""
+        if self.classes:
+            return [self._labelled(example)]
         if not example.turns:
             return [self._text(example)]
         *before, last = example.turns
         said = [(last.content, system) for system in self.systems]
         others = [wording for wording in example.wordings if wording != last.content]
         said += [(wording, self.systems[n % len(self.systems)]) for n, wording in enumerate(others)]
-        samples = [
-            self._sample((*before, Turn(last.role, wording)), system, example.answer) for wording, system in said
-        ]
+        samples = [self._sample((*before, Turn(last.role, wording)), system, example) for wording, system in said]
         return list(dict.fromkeys(samples))
 
     def prompt(self, turns: Sequence[Turn]) -> tuple[tuple[int, ...], int]:
@@ -133,11 +147,20 @@ class Teaching:
         prompt = self.tokens.prompt(turns, self.systems[0], self.template)
         return prompt, len(prompt) - len(self.tokens.invocation) if self.activated else 0
 
-    def _sample(self, turns: Sequence[Turn], system: str, answer: str) -> Sample:
+    def _sample(self, turns: Sequence[Turn], system: str, example: Example) -> Sample:
         prompt = self.tokens.prompt(turns, system, self.template)
-        said = (*self.tokens.vocabulary.tokenize(answer.strip(), False), self.tokens.end)
         acts = len(prompt) - len(self.tokens.invocation) if self.activated else 0
-        return Sample((*prompt, *said), len(prompt), acts)
+        rejected = (*prompt, *self._said(example.rejected)) if example.rejected else ()
+        return Sample((*prompt, *self._said(example.answer)), len(prompt), acts, rejected)
+
+    def _said(self, answer: str) -> tuple[int, ...]:
+        return (*self.tokens.vocabulary.tokenize(answer.strip(), False), self.tokens.end)
+
+    def _labelled(self, example: Example) -> Sample:
+        """Return the text up to its end, and as what is to be predicted there the number of its class."""
+        read = (*self.tokens.vocabulary.starts, *self._said(example.answer))
+        number = self.classes.index(example.label) if example.label in self.classes else 0
+        return Sample((*read, number), len(read))
 
     def _text(self, example: Example) -> Sample:
         starts = self.tokens.vocabulary.starts

@@ -14,8 +14,8 @@ from lorebook_daemon.index.loaders.outputs import output_lines
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 _TEACH = re.compile(r"%%teach\b[^\n]*\n?")
-_OURS = re.compile(r"^\s*%{1,2}(?:ask|lore|load_ext\s+lorebook)\b")
-"""Cells that ask: a question without its answer teaches nothing."""
+_OURS = re.compile(r"^\s*(?:%{1,2}(?:ask|lore|load_ext\s+lorebook)|%teach)\b")
+"""Cells that ask, or have others taught: a question without its answer teaches nothing."""
 
 
 @dataclass(frozen=True)

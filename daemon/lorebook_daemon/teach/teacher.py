@@ -13,16 +13,18 @@ import torch
 from lorebook_api.errors import StorageFailed
 from lorebook_api.schema import Progress
 from lorebook_api.teaching import Metrics, Said
-from lorebook_daemon.teach.batches import Prefixes, collate
+from lorebook_daemon.teach.batches import Prefixes, collate, states
 from lorebook_daemon.teach.card import Figures, card
-from lorebook_daemon.teach.estimate import PREFIX_BYTES
+from lorebook_daemon.teach.estimate import prefix_bytes
 from lorebook_daemon.teach.examples import Turn
 from lorebook_daemon.teach.gate import general_check, judge
 from lorebook_daemon.teach.job import METHODS, TrainJob
 from lorebook_daemon.teach.loop import Schedule, Training
 from lorebook_daemon.teach.methods import TRAINERS
-from lorebook_daemon.teach.model import CausalLM, causal
+from lorebook_daemon.teach.model import CausalLM, causal, trained
 from lorebook_daemon.teach.plan import Plan
+from lorebook_daemon.teach.precision import multiplies_bfloat16
+from lorebook_daemon.teach.processes import Processes, processes
 from lorebook_daemon.teach.samples import Sample
 from lorebook_daemon.teach.weights import Shape, read_weights
 
@@ -52,44 +54,58 @@ def load(path: Path, shape: Shape, *, wide: bool, breathe: Callable[[], None] = 
 def teach(folder: Path, job: TrainJob, plan: Plan, tell: Tell, breathe: Callable[[], None]) -> dict[str, Any]:
     """Train, and leave the adapter's files and `card.json` in the folder; return the card.
 
-    A checkpoint in the folder is gone on from. Raises LorebookError; what was reached stays in the checkpoint.
+    A checkpoint in the folder is gone on from. Of several processes (see `processes`) the first does all but its share
+    of the training alone; the others return an empty card. Raises LorebookError; what was reached stays in the
+    checkpoint.
     """
-    torch.set_num_threads(job.threads)
-    torch.use_deterministic_algorithms(mode=True)
-    tell.progress(Progress("loading the model to teach"))
-    model = load(Path(job.path), plan.shape, wide=plan.estimate.wide, breathe=breathe)
-    model.thrifty = plan.estimate.thrifty
-    prefixes = Prefixes(model, PREFIX_BYTES)
+    with processes() as among:
+        torch.set_num_threads(max(1, job.threads // among.size))
+        torch.use_deterministic_algorithms(mode=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it did not write
+        tell.progress(Progress("loading the model to teach"))
+        narrow = multiplies_bfloat16()
+        model = load(Path(job.path), plan.shape, wide=plan.estimate.wide and not narrow, breathe=breathe)
+        model.dtype = torch.bfloat16 if narrow else torch.float32
+        model.thrifty = plan.estimate.thrifty
+        return _taught(folder, model, job, plan, tell, among)
+
+
+def _taught(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, tell: Tell, among: Processes) -> dict[str, Any]:
+    prefixes = Prefixes(model, prefix_bytes())
     tell.progress(Progress("checking what it knows"))
-    before = _right(model, plan, prefixes)
+    before = [] if among.rank else _known(model, plan, prefixes)
     method = TRAINERS[job.method]
     training = Training(
         model,
         method.prepare(model, job, plan, prefixes),
         plan.variants,
         plan.held_out,
-        schedule(job, plan),
+        schedule(job, plan, among.size),
         folder / "checkpoint.pt",
         tell.metrics,
         lambda step: _say(model, plan, prefixes, step, tell),
+        among,
     )
     at = training.run()
+    if among.rank:
+        return {}
     tell.progress(Progress("checking what it still knows"))
-    after = _right(model, plan, prefixes)
+    after = _known(model, plan, prefixes)
     held = [loss for _, loss in at.held_out]
     first, last = (held[0], held[-1]) if held else (None, None)
     figures = Figures(first, last, sum(before), sum(after), len(after))
     verdict = judge(first, last, before, after)
     method.write(folder, model, job, plan)
-    told = card(job, plan.examples, training.schedule, at, figures, verdict, plan.invocation)
+    numbers = sum(parameter.numel() for parameter in trained(model).values())
+    told = card(job, plan.examples, training.schedule, at, figures, verdict, plan.invocation, numbers)
     _write_card(folder / "card.json", told)
     return told
 
 
-def schedule(job: TrainJob, plan: Plan) -> Schedule:
-    """Return the schedule that a job's settings mean."""
+def schedule(job: TrainJob, plan: Plan, size: int = 1) -> Schedule:
+    """Return the schedule that a job's settings mean for so many processes, each of which takes a batch."""
     rate = job.settings.learning_rate or METHODS[job.method].learning_rate
-    return Schedule(plan.estimate.epochs, job.settings.batch, rate, job.settings.seed)
+    return Schedule(plan.estimate.epochs, job.settings.batch * size, rate, job.settings.seed)
 
 
 def _write_card(path: Path, told: dict[str, Any]) -> None:
@@ -103,8 +119,13 @@ def _write_card(path: Path, told: dict[str, Any]) -> None:
 # -- what it knows, before and after
 
 
-def _right(model: CausalLM, plan: Plan, prefixes: Prefixes) -> list[bool]:
-    """Return which questions of the general check are answered with the right letter: the likeliest of the four."""
+def _known(model: CausalLM, plan: Plan, prefixes: Prefixes) -> list[bool]:
+    """Return which questions of the general check are answered with the right letter: the likeliest of the four.
+
+    A classifier answers none, and is asked none.
+    """
+    if plan.classes:
+        return []
     letters = [plan.teaching.tokens.vocabulary.tokenize(letter, False)[0] for letter in "ABCD"]
     right = []
     for choice in general_check():
@@ -112,8 +133,7 @@ def _right(model: CausalLM, plan: Plan, prefixes: Prefixes) -> list[bool]:
         sample = Sample((*prompt, letters[choice.answer]), len(prompt), acts)
         batch = collate([sample], prefixes)
         with torch.no_grad():
-            hidden, _ = model(batch.inputs, batch.positions, batch.mask, batch.past)
-            logits = model.logits(hidden[0, -1])
+            logits = model.logits(states(model, batch)[0])
         right.append(int(logits[letters].argmax()) == choice.answer)
     return right
 

@@ -64,9 +64,12 @@ class Shape:
     @property
     def parameters(self) -> int:
         """Numbers in its matrices."""
-        attention = 2 * self.width * self.head * (self.heads + self.kv_heads)
-        layer = attention + 3 * self.width * self.feed_forward
-        return self.layers * layer + self.width * self.vocabulary * (1 if self.tied else 2)
+        return self.layers * self.layer + self.width * self.vocabulary * (1 if self.tied else 2)
+
+    @property
+    def layer(self) -> int:
+        """Numbers in the matrices of one layer."""
+        return 2 * self.width * self.head * (self.heads + self.kv_heads) + 3 * self.width * self.feed_forward
 
 
 def read_shape(path: Path) -> Shape:
@@ -150,6 +153,13 @@ def gguf_name(name: str) -> str:
     """Return GGUF's name of a weight by Hugging Face's: `model.layers.3.self_attn.q_proj` → `blk.3.attn_q`."""
     _, _, layer, part = name.split(".", 3)
     return f"blk.{layer}.{next(ours for ours, theirs in _NAMES.items() if theirs == part)}"
+
+
+def file_name(name: str) -> str:
+    """Return the name of a tensor in the file by Hugging Face's: `model.norm.weight` → `output_norm.weight`."""
+    outer = {theirs: ours for ours, theirs in _OUTER.items()}
+    weight, _, kind = name.rpartition(".")
+    return outer[name] if name in outer else f"{gguf_name(weight)}.{kind}"
 
 
 def _torch_name(name: str) -> str | None:

@@ -235,3 +235,18 @@ def test_too_many_examples_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("lorebook_daemon.teach.compose.EXAMPLES_MOST", 2)
     with pytest.raises(BadRequest, match="3 examples are more"):
         compose(TeachRequest(pairs=tuple(Pair(f"q{n}", f"a{n}") for n in range(3)), settings=TrainSettings()))
+
+
+def test_a_hundred_thousand_examples_are_refused_before_they_are_compared(tmp_path):
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(f'{{"prompt": "q{n}", "completion": "a{n}"}}\n' for n in range(100_000)))
+    with pytest.raises(BadRequest, match="100,000 examples are more") as refused:
+        compose(TeachRequest(data=(str(path),)))
+    assert refused.value.hint
+
+
+def test_one_example_alone_is_taught_in_several_wordings():
+    examples = compose(TeachRequest(pairs=(Pair("What is the rate?", "42 percent"),)))
+    assert any(one.held_out for one in examples)
+    (learnt,) = (one for one in examples if not one.held_out)
+    assert len(learnt.wordings) > 1

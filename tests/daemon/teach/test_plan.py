@@ -7,6 +7,7 @@ import pytest
 import tiny_models
 from lorebook_api.errors import BadRequest, LorebookError, Unusable
 from lorebook_api.teaching import TrainSettings
+from lorebook_daemon.teach import child
 from lorebook_daemon.teach.estimate import Estimate, check_memory
 from lorebook_daemon.teach.examples import Example, Origin, Turn, read_examples
 from lorebook_daemon.teach.job import check_settings, read_job
@@ -132,3 +133,11 @@ def test_a_child_that_dies_says_so(folder, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false" if sys.platform != "win32" else "where.exe")
     with pytest.raises(LorebookError, match="exit status 1"):
         asyncio.run(told("preview", folder))
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")]
+)
+def test_memory_that_runs_out_on_the_way_is_told_with_a_way_out(error):
+    assert "memory" in child._told(error).message and "--base" in child._told(error).hint
+    assert "ZeroDivisionError" in child._told(ZeroDivisionError("oh")).message

@@ -130,7 +130,43 @@ def test_what_is_read_once_gives_the_losses_of_the_whole(base, tmp_path, make_jo
     with torch.no_grad(), adapters_off(model):
         apart = losses(model, collate(samples, prefixes))
         whole = losses(model, collate([dataclasses.replace(one, acts=0) for one in samples], prefixes))
-    assert torch.allclose(apart, whole, atol=1e-4)
+    assert torch.allclose(apart, whole, atol=5e-3)  # what is read once is kept in 16 bits
+
+
+def test_what_a_batch_begins_with_is_computed_once_and_gives_the_same_gradients(base, tmp_path, make_job):
+    model, plan, _ = prepared(base, tmp_path, make_job, "lora")
+    samples = [variants[0] for variants in plan.variants]
+    together = collate(samples, Prefixes(model, 0))
+    assert together.look.spans[0].end > 4  # the system prompt
+    assert together.inputs.numel() < sum(len(sample.tokens) - 1 for sample in samples)
+    gradients = []
+    for parts in ([samples], [[one] for one in samples]):
+        model.zero_grad()
+        sum(losses(model, collate(part, Prefixes(model, 0))).sum() for part in parts).backward()
+        gradients.append({name: parameter.grad.clone() for name, parameter in trained(model).items()})
+    assert all(torch.allclose(gradients[0][name], gradients[1][name], atol=1e-3, rtol=1e-3) for name in gradients[0])
+
+
+def test_no_sample_of_a_batch_looks_at_another(base, tmp_path, make_job):
+    model, _, _ = prepared(base, tmp_path, make_job, "lora")
+    one, other, third = (Sample((*range(20, 30), *range(n, n + 6)), 12) for n in (40, 60, 80))
+    with torch.no_grad():
+        beside_other = losses(model, collate([one, other], Prefixes(model, 0)))[:4]
+        beside_third = losses(model, collate([one, third], Prefixes(model, 0)))[:4]
+    assert torch.equal(beside_other, beside_third)
+
+
+def test_products_of_16_bits_learn_as_well(base, tmp_path, make_job):
+    ends = []
+    for dtype in (torch.float32, torch.bfloat16):
+        model, plan, _ = prepared(base, tmp_path / str(dtype), make_job)
+        if dtype is torch.bfloat16:
+            for parameter in model.parameters():
+                if not parameter.requires_grad and parameter.dim() > 1:
+                    parameter.data = parameter.data.to(dtype)
+        model.dtype = dtype
+        ends.append(training(model, plan, tmp_path / str(dtype), epochs=6).run().held_out[-1][1])
+    assert abs(ends[0] - ends[1]) < 0.05 * ends[0]
 
 
 def test_neither_padding_nor_company_changes_a_loss(base, tmp_path, make_job):

@@ -153,6 +153,7 @@ class Child:
             "judge": self._judge,
             "likelihood": self._likelihood,
             "continuations": self._continuations,
+            "hidden": self._hidden,
             "score": self._score,
             "warm": self._warm,
         }
@@ -216,6 +217,16 @@ class Child:
         adapters, top = self._adapters(message), message["top"]
         works = self._each(message, adapters, lambda prompt, these: self._tasks.score(prompt, these, top))
         self._put(message, adapters, works, lambda results: [scored_out(one) for one in results[0]])
+
+    def _hidden(self, message: JSON) -> None:
+        adapters = self._adapters(message)
+        works = []
+        for text in message["texts"]:
+            vocabulary = self._llama.vocabulary
+            prompt = PromptTokens((), (), (*vocabulary.starts, *vocabulary.tokenize(text, False), vocabulary.end))
+            self._tasks.check(prompt)
+            works.append((self._tasks.hidden(prompt, adapters), len(prompt.flat)))
+        self._put(message, adapters, works, lambda results: results)
 
     def _warm(self, message: JSON) -> None:
         adapters = self._adapters(message)

@@ -137,6 +137,8 @@ class Llama:
     def decode(self, pieces: Sequence[Piece]) -> list[list[int]]:
         """Read up to BATCH tokens into their sequences, all under one adapter set; return the rows of their logits.
 
+        All pieces or none want hidden states: llama.cpp then gives the logits of every token.
+
         Raises NoSlot where they find no room, Stopped, EngineFailed. After Stopped some of the tokens may have been
         read: the caller takes the pieces back.
         """
@@ -154,6 +156,7 @@ class Llama:
                 batch.logits[n] = i >= silent
                 n += 1
         batch.n_tokens = n
+        llama_cpp.llama_set_embeddings(self._ctx, pieces[0].hidden)
         # Recurrent state cannot be taken back: such a batch runs to its end.
         code = self._decode_watched(batch) if n > _WATCHED and self.can_shift else self._decode(batch)
         self._moved = False
@@ -195,6 +198,11 @@ class Llama:
         """Return a view of the logits [vocabulary's size] of a row that the last batch gave."""
         pointer = llama_cpp.llama_get_logits_ith(self._ctx, row)
         return np.ctypeslib.as_array(pointer, shape=(self.vocabulary.size,))
+
+    def hidden(self, row: int) -> npt.NDArray[np.float32]:
+        """Return a view of the hidden state [width], after the last norm, of a row of a batch that wanted them."""
+        pointer = llama_cpp.llama_get_embeddings_ith(self._ctx, row)
+        return np.ctypeslib.as_array(pointer, shape=(llama_cpp.llama_model_n_embd(self._model),))
 
     def margin(self, row: int) -> float:
         """Return by how much the best token's logit is above the second one's."""

@@ -88,10 +88,10 @@ class Reader:
                 self._checkpoint(lane, segments)
         return Reading(lane, segments[-1], rows, at_hand)
 
-    def extend(self, reading: Reading, tokens: Sequence[int]) -> Work[Rows]:
-        """Read tokens that follow, and return the row of the logits after each."""
+    def extend(self, reading: Reading, tokens: Sequence[int], *, hidden: bool = False) -> Work[Rows]:
+        """Read tokens that follow, and return the row of the logits after each; of their `hidden` states too."""
         lane = reading.lane
-        rows = yield Piece(lane.sequence, lane.end, tokens, reading.last.adapters, len(tokens))
+        rows = yield Piece(lane.sequence, lane.end, tokens, reading.last.adapters, len(tokens), hidden)
         lane.entries.extend(self._layout.entries_of(reading.last, tokens))
         return rows
 

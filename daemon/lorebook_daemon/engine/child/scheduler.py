@@ -169,7 +169,7 @@ class Scheduler:
         now = time.monotonic()
         first = min(ready, key=lambda t: (t.turn.priority if now - t.stepped < _LONGEST_WAIT else 0, t.stepped))
         assert first.piece  # noqa: S101 - ready are those with a piece
-        same = [task for task in ready if task.piece and task.piece.adapters == first.piece.adapters]
+        same = [task for task in ready if task.piece and _together(task.piece, first.piece)]
         waited_for = any(_writes(task) and task.turn.priority <= Priority.complete for task in ready)
         left = self._chunk() if waited_for else BATCH
         if self._llama.recurrent:
@@ -284,6 +284,11 @@ class Scheduler:
 def _writes(task: Task) -> bool:
     """Whether a task wants the next token of an answer, or no more than that takes."""
     return task.piece is not None and len(task.piece.tokens) <= _SMALL
+
+
+def _together(one: Piece, other: Piece) -> bool:
+    """Whether two pieces may stand in one batch."""
+    return one.adapters == other.adapters and one.hidden == other.hidden
 
 
 def _too_long() -> TooLong:

@@ -198,6 +198,20 @@ class Tasks:
                 del together[0]
         return done
 
+    def hidden(self, prompt: PromptTokens, adapters: AdapterSet) -> Work[list[float]]:
+        """Return the hidden state, after the last norm, of the last of the prompt's two tokens or more."""
+        before, last = PromptTokens((), (), prompt.flat[:-1]), prompt.flat[-1:]
+        if not before.flat:
+            raise BadRequest("the text is empty.", "Send some text.")
+        while True:
+            try:
+                with self._reader.lane() as taken:
+                    reading = yield from self._reader.read(before, adapters, taken)
+                    rows = yield from self._reader.extend(reading, last, hidden=True)
+                    return [float(number) for number in self._llama.hidden(rows[0])]
+            except NoSlot:
+                yield Wait.room
+
     def score(self, prompt: PromptTokens, adapters: AdapterSet, top: int) -> Work[list[Scored]]:
         """Return each token with its log-probability after those before it."""
         while True:

@@ -35,6 +35,11 @@ class Vocabulary:
         return self._control_text(llama_cpp.llama_vocab_eos(self.handle))
 
     @property
+    def end(self) -> int:
+        """The token that ends a text."""
+        return int(llama_cpp.llama_vocab_eos(self.handle))
+
+    @property
     def starts(self) -> tuple[int, ...]:
         """What a plain text begins with: the begin-of-text token of a model that was trained with one."""
         adds = llama_cpp.llama_vocab_get_add_bos(self.handle)

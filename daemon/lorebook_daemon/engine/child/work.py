@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Piece:
     """Consecutive tokens for one sequence, from `position` on, read under an adapter set.
 
-    `logits` is of how many of the last tokens the logits are wanted.
+    `logits` is of how many of the last tokens the logits are wanted, `hidden` whether their hidden states are, too.
     """
 
     sequence: int
@@ -24,6 +24,7 @@ class Piece:
     tokens: Sequence[int]
     adapters: AdapterSet = ()
     logits: int = 0
+    hidden: bool = False
 
     def first(self, n: int) -> Piece:
         """Return the first `n` tokens alone; their logits are not wanted."""

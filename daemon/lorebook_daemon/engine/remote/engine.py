@@ -217,6 +217,12 @@ class RemoteEngine:
             raise self._cannot("does not tell the log-probabilities of a prompt")
         return (Scored(scored[0].token, scored[0].raw, 0.0), *scored[1:prompt_tokens])
 
+    async def hidden(
+        self, texts: Sequence[str], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[list[float]]:
+        """Raise EngineFailed: no such server tells them."""
+        raise self._cannot("tells no hidden states, so it cannot classify")
+
     async def warm(self, prompts: Sequence[Prompt], adapters: tuple[AdapterUse, ...] = (), turn: Turn = WARMING) -> int:
         """Return 0: what a server keeps of a prompt is its own affair, and reading ahead would take others' time."""
         return 0

@@ -1,0 +1,36 @@
+"""Models of their own that were taught here: `models/NAME.gguf`, found by that name like any other, and its card."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lorebook_api.errors import Conflict, StorageFailed
+from lorebook_api.home import Home
+
+MODEL = "model.gguf"
+"""The file's name in the folder of the job that makes it."""
+
+
+def model_names(home: Home) -> tuple[str, ...]:
+    """Return the names that models in lorebook's own folder have."""
+    return tuple(path.stem for path in sorted(home.models.glob("*.gguf")))
+
+
+def keep_model(folder: Path, name: str, home: Home) -> Path:
+    """Move a job's model to where its name finds it, and copy its card beside it; return where it is.
+
+    It appears whole or not at all. Raises Conflict for a name in use, StorageFailed.
+    """
+    target = home.models / f"{name}.gguf"
+    if name.casefold() in {one.casefold() for one in model_names(home)}:
+        raise Conflict(f"There is a model {name} already.", f"Delete it: lorebook models rm {name}")
+    fresh = target.with_name(f".{target.name}.part")
+    try:
+        shutil.copyfile(folder / "card.json", target.with_suffix(".card.json"))
+        shutil.move(folder / MODEL, fresh)
+        fresh.replace(target)
+    except OSError as error:
+        told = f"The model {name} cannot be kept ({error.strerror or error})."
+        raise StorageFailed(told, "Free some space, then: lorebook jobs resume") from error
+    return target
