@@ -79,7 +79,8 @@ TOKENS = ("Cell 5 ", "drops them. ", "The fare is a function. ", "It rained.")
 RESULT = SearchResult(1, "src/fare.py", 10, 12, "code", 0.5, "def fare(km):\n    return km\n", root="/data")
 STEPS = (
     RankStep("words", 0.8, 2),
-    RankStep("meaning", 0.0, 0),
+    RankStep("meaning", 0.3, 4),
+    RankStep("cell definition", 0.0, 0),
     RankStep("fused", 0.4, 1),
     RankStep("definition", 1.0, 1, 2.5),
     RankStep("together", 1.002, 1, 1.002),

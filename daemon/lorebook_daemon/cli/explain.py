@@ -24,7 +24,8 @@ def show_steps(screen: Screen, response: SearchResponse, roots: Sequence[str]) -
         screen.write("Nothing found.")
         return
     screen.write()
-    names = list(dict.fromkeys(step.name for result in response.results for step in result.steps))
+    # What saw none of them, as signals of code see no notebook, would be a line of nothing.
+    names = list(dict.fromkeys(step.name for result in response.results for step in result.steps if step.rank))
     head = ["", *(str(result.rank) for result in response.results)]
     screen.table(head, [[name, *(_cell(result, name) for result in response.results)] for name in names])
     screen.say(_LEGEND)

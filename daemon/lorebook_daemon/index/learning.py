@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lorebook_daemon.index.trace import MEANING, WORDS, Trace
+from lorebook_daemon.index.trace import MEANING, WORDS, Step, Trace
 
 Weights = Mapping[str, float]
 """How strongly signals act, by their names, and `meaning` beside the words; 1.0, as measured, for those left out."""
@@ -79,16 +79,16 @@ def _verdicts(trace: Trace, liked: int, above: Sequence[int]) -> Iterator[tuple[
     for name, step in trace.steps.items():
         rivals = [rival for rival in above if rival in step.before]
         if liked in step.before and rivals:
-            yield (
-                name,
-                [_sign(_lead(step.scores, liked, rival) - _lead(step.before, liked, rival)) for rival in rivals],
-            )
+            yield name, [_sign(_gain(step, liked, rival)) for rival in rivals]
 
 
-def _lead(scores: Mapping[int, float], liked: int, rival: int) -> float:
-    """Return by which share of the best score one stands before the other."""
-    best = max(scores.values(), default=0.0) or 1.0
-    return (scores.get(liked, 0.0) - scores.get(rival, 0.0)) / best
+def _lead(worths: Mapping[int, float], liked: int, rival: int) -> float:
+    return worths.get(liked, 0.0) - worths.get(rival, 0.0)
+
+
+def _gain(step: Step, liked: int, rival: int) -> float:
+    """Return something above 0 where the ratio of the two scores grew: what became of others does not count."""
+    return step.scores[liked] * step.before[rival] - step.before[liked] * step.scores[rival]
 
 
 def _sign(value: float) -> int:

@@ -76,7 +76,7 @@ def test_a_ranking_is_explained_step_by_step(run: Run, fake: FakeDaemon) -> None
         "",
         "            1",
         "words       0.800",
-        "meaning     -",
+        "meaning     0.300",
         "fused       0.400",
         "definition  ×2.50",
         "together    ·",

@@ -44,6 +44,14 @@ def test_what_was_liked_is_held_against_each_that_stood_above():
     assert judged([1, 0, 2], {2, 0}, trace) == {"one": 1.0}
 
 
+def test_what_a_signal_did_for_a_third_says_nothing_of_the_two():
+    lifted = ((0.9, 0.5, 0.4), (1.8, 0.5, 0.4))
+    scaled = ((0.9, 0.5, 0.4), (0.6, 0.5 / 1.5, 0.4 / 1.5))
+    trace = traced((1.0, 0.9, 0.8), (), lifted=lifted, scaled=scaled)
+    assert judged([0, 1, 2], {0, 2}, trace) == {}, "the third was liked as well"
+    assert judged([0, 1, 2], {2}, trace) == {"lifted": -0.5}
+
+
 def test_without_meaning_there_is_no_verdict_on_it():
     assert MEANING not in judged([0, 1], {1}, traced((1.0, 0.5), ()))
 
