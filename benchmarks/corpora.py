@@ -167,6 +167,7 @@ def searcher(corpus: Corpus, embedder: Embedder | None, left_out: Collection[str
         vectors,
         embedder,
         fetch=lambda ids: {key: corpus.passages[key] for key in ids},
+        in_files=lambda paths: {key: one for key, one in enumerate(corpus.passages) if one.path in paths},
         signals={name: signal for name, signal in SIGNALS.items() if name not in left_out},
         cell_signals={name: signal for name, signal in CELL_SIGNALS.items() if name not in left_out},
     )

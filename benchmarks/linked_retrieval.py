@@ -24,6 +24,7 @@ from lorebook_daemon.models.pull import ensure_embedder
 
 K = 10
 OURS = "ours"
+_ALONE = ".script.py"
 
 
 def main() -> None:
@@ -58,7 +59,7 @@ def _gains(asked: Corpus, found: Sequence[Sequence[Passage]]) -> Gains:
 def _repeated(found: Sequence[Passage]) -> int:
     """Return how many passages are of a script whose notebook is among them as well."""
     paths = {passage.path for passage in found}
-    return sum(notebook_of(passage) in paths for passage in found)
+    return sum(notebook_of(replace(one, path=one.path.replace(_ALONE, ".py"))) in paths for one in found)
 
 
 def _unlinked(asked: Corpus) -> Corpus:
@@ -69,7 +70,7 @@ def _unlinked(asked: Corpus) -> Corpus:
 
 
 def _alone(passage: Passage, paths: set[str]) -> str:
-    return passage.path.replace(".py", ".script.py") if notebook_of(passage) in paths else passage.path
+    return passage.path.replace(".py", _ALONE) if notebook_of(passage) in paths else passage.path
 
 
 def _print_losses(asked: Corpus, found: Sequence[Sequence[Passage]], gains: Gains) -> None:

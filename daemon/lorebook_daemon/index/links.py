@@ -7,7 +7,6 @@ file that is, and which of its passages, is found out when a question is asked: 
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from pathlib import PurePosixPath
 
 from lorebook_daemon.index.passage import Passage
 
-_ASSIGNED = re.compile(r"^([A-Za-z_]\w*)[ \t]*(?::[^=\n]+)?=(?!=)", re.MULTILINE)
 _MODULES = (".py", ".pyi", ".pyx", ".ipynb")
 _BELOW = ("", "src", "lib")
 """Folders that are looked into, in the notebook's and in those above it, for a module of that name."""
@@ -75,21 +73,20 @@ def references(passage: Passage) -> list[Reference]:
     return [Reference(passage.path, origin, name) for origin, _, name in split]
 
 
-def linked(passages: Sequence[Passage]) -> list[tuple[int, int]]:
-    """Return pairs of places among `passages`: one that takes a name from another file, and one that sets it there.
+def linked(passages: Sequence[Passage]) -> dict[tuple[int, int], set[str]]:
+    """Return pairs of places among `passages`: one that takes names from another file, one that sets them; which names.
 
     Where several files are what may be meant, those nearest to the user count.
     """
     wanted = {place: references(passage) for place, passage in enumerate(passages)}
     names = {one.name for each in wanted.values() for one in each}
-    if not names:
-        return []
-    setting = _setting(passages, names)
-    pairs: dict[tuple[int, int], None] = {}
+    setting = _setting(passages, names) if names else {}
+    pairs: dict[tuple[int, int], set[str]] = defaultdict(set)
     for place, each in wanted.items():
         for one in each:
-            pairs.update(((place, other), None) for other in _meant(one, passages, setting.get(one.name, ())))
-    return list(pairs)
+            for other in _meant(one, passages, setting.get(one.name, ())):
+                pairs[place, other].add(one.name)
+    return dict(pairs)
 
 
 def unlinked(passages: Sequence[Passage], wanted: Iterable[Reference]) -> list[Reference]:
@@ -114,14 +111,11 @@ def _meant(reference: Reference, passages: Sequence[Passage], places: Iterable[i
     return [place for place, distance in far if distance is not None and distance == nearest]
 
 
-def _setting(passages: Sequence[Passage], names: Collection[str]) -> Mapping[str, Collection[int]]:
-    """Return, by name, the places of the passages that set it: functions, classes and variables."""
+def _setting(passages: Sequence[Passage], names: set[str]) -> Mapping[str, Collection[int]]:
+    """Return, by name, the places of the passages that set it."""
     found: dict[str, dict[int, None]] = defaultdict(dict)
     for place, passage in enumerate(passages):
-        sets = set(passage.defines)
-        if passage.kind == "code" and passage.path.endswith(_MODULES):
-            sets.update(_ASSIGNED.findall(passage.text))
-        for name in sets.intersection(names):
+        for name in names.intersection(passage.defines):
             found[name][place] = None
     return found
 

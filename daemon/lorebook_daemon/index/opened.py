@@ -147,7 +147,9 @@ class OpenIndex:
             kept = searcher is not None and old.lexical == meta.lexical
             lexical = searcher.lexical if searcher and kept else Lexical.load(self._folder / meta.lexical.name)
             files = partial(choose, self._store)
-            return Searcher(lexical, self._load_vectors(meta), self._embedder, self._store.passages, files, self._store.in_files)
+            return Searcher(
+                lexical, self._load_vectors(meta), self._embedder, self._store.passages, files, self._store.in_files
+            )
         except Unusable as error:
             if self._has_moved(meta):
                 raise _Moved from error

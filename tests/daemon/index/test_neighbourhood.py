@@ -21,13 +21,14 @@ EVERY = {
     4: cell("x = 1\nx", index=1),
     5: code("nb.py", "x = 1\nx"),
     6: cell("RATE * 2", ("RATE", "./set.py:RATE"), index=2),
-    7: code("set.py", "RATE = 7"),
+    7: code("set.py", "RATE = 7", ("RATE",)),
 }
 
 
 def neighbourhood(every=EVERY):
     return Neighbourhood(
-        defining=lambda names: {key: one for key, one in every.items() if set(names) & set(one.defines)},
+        # The word index finds some of all that define a name, and so may miss set.py.
+        defining=lambda names: {key: one for key, one in every.items() if set(names) & set(one.defines) - {"RATE"}},
         in_files=lambda paths: {key: one for key, one in every.items() if one.path in paths},
     )
 
