@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from lorebook_api.fence import code_block
@@ -12,14 +13,12 @@ from lorebook_api.schema import Answer
 
 def told(body: str, name: str) -> str:
     """Return what a message asks, without the mention of the persona `name`, wherever it stands."""
-    mention = f"@{name}".casefold()
-    words = [word for word in body.split(" ") if word.strip(",:;.").casefold() != mention]
-    return " ".join(words).strip()
+    return re.sub(rf"@{re.escape(name)}(?![\w-])[:,]? *", "", body, flags=re.IGNORECASE).strip()
 
 
 def growing(text: str) -> str:
-    """Return an answer's text so far; it is unchecked yet, and says so by its end."""
-    return f"{prose(text)} …"
+    """Return an answer's text so far; it is unchecked yet, and ends with a sign of that."""
+    return f"{prose(text.rstrip())} …"
 
 
 def finished(answer: Answer, roots: Sequence[str]) -> str:

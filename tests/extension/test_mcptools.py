@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,15 @@ def test_none_are_offered_until_a_person_enables_them(home: Home) -> None:
     assert enabled_tools() == []
     home.tools_switch.touch()
     assert enabled_tools() == [f"lorebook_extension.mcptools:{tool}" for tool in TOOLS]
+
+
+def test_the_wheel_declares_what_is_there() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    assert set(declared) == {"jupyter_server_mcp.tools", "jupyter_ai.personas"}
+    for group in declared.values():
+        module, name = group["lorebook"].split(":")
+        source = ROOT / "extension" / f"{module.replace('.', '/')}.py"
+        assert re.search(rf"^(class|def) {name}\b", source.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.fixture

@@ -31,24 +31,30 @@ def in_chat(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     monkeypatch.setattr(persona, "served_roots", lambda: ("/data",))
     monkeypatch.setattr(persona, "SECONDS_BETWEEN", 0.0)
 
+    class Watched(YChat):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[str] = []
+
+        def add_message(self, new_message: Any, trigger_actions: Any = None) -> str:
+            self.seen.append(new_message.body)
+            return super().add_message(new_message, trigger_actions)
+
+        def update_message(self, update: Any, append: bool = False, trigger_actions: Any = None) -> None:
+            self.seen.append(update.body)
+            super().update_message(update, append, trigger_actions)
+
     async def talk(body: str, meanwhile: Callable[[Any], Any] | None) -> list[str]:
-        chat = YChat()
-        speaker = persona.LorebookPersona(ychat=chat)
+        chat = Watched()
+        speaker = persona.LorebookPersona(chat=chat)
         message = chat.get_message(chat.add_message(NewMessage(body=body, sender="ada")))
-        seen: list[str] = []
-
-        def see(*_: object) -> None:
-            reply = chat.get_messages()[-1]
-            if reply.sender == speaker.id:
-                seen.append(reply.body)
-
-        chat.ymessages.observe(see)
-        answering = asyncio.create_task(speaker.process_message(message))
+        answering = asyncio.create_task(speaker.on_message(message))
         if meanwhile:
-            await meanwhile(answering)
-        await asyncio.wait({answering})
-        see()
-        return seen
+            await meanwhile(speaker)
+        await asyncio.wait_for(answering, 20)
+        assert chat.get_messages()[-1].body == chat.seen[-1]
+        assert [one.sender for one in chat.get_messages()] == ["ada", speaker.id]
+        return chat.seen[1:]
 
     def send(body: str, meanwhile: Callable[[Any], Any] | None = None) -> list[str]:
         return asyncio.run(talk(body, meanwhile))
@@ -79,10 +85,11 @@ def test_no_question_is_told_what_one_is(in_chat: Callable[..., list[str]], fake
 def test_stopping_the_reply_takes_the_question_back(in_chat: Callable[..., list[str]], fake: FakeDaemon) -> None:
     fake.scripts.ask = [("token", {"text": "half"}), 20]
 
-    async def stop(answering: Any) -> None:
+    async def stop(speaker: Any) -> None:
         while not fake.of("/api/ask"):
             await asyncio.sleep(0.02)
-        answering.cancel()
+        await asyncio.sleep(0.1)
+        await speaker.cancel_response()
 
-    in_chat("@lorebook why?", stop)
+    assert "Stopped" in in_chat("@lorebook why?", stop)[-1]
     assert fake.of("/api/cancel")[0].body == {"request_id": fake.of("/api/ask")[0].body["request_id"]}
