@@ -182,6 +182,8 @@ class Scripts:
     jobs: tuple[JobInfo, ...] = ()
     conversations: list[Conversation] = field(default_factory=list)
     feedback: FeedbackMode = "off"
+    replies: dict[str, Any] = field(default_factory=dict)
+    """What further routes answer, by their paths without a query: JSON, or a list of events."""
     error: LorebookError | None = None
     """Answered to everything but /health."""
 
@@ -322,6 +324,10 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if self.path.startswith("/api/conversations"):
             return self._conversations()
+        plain = self.path.partition("?")[0]
+        if plain in daemon.scripts.replies:
+            reply = daemon.scripts.replies[plain]
+            return self._stream(reply) if isinstance(reply, list) else self._json(reply)
         missing = NotFound(f"{self.path} is not something this daemon does.")
         return routes.get(self.path, lambda: self._json(missing.body(), 404))()
 

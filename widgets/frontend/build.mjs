@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const names = ['chat', 'search', 'index', 'teach'];
+const names = ['chat', 'search', 'index', 'teach', 'evaluate', 'arena'];
 
 await rm(`${here}../lorebook/static`, { recursive: true, force: true });
 await build({

@@ -10,25 +10,31 @@ if TYPE_CHECKING:
     from lorebook.asking import ask, search
     from lorebook.chatting import Chat, chat
     from lorebook.classifying import Classes, classify
+    from lorebook.evaluating import EvaluateView, evaluate
     from lorebook.indexing import IndexView, index
     from lorebook.job import Job
     from lorebook.results import SearchResults
     from lorebook.searching import SearchBox
     from lorebook.teaching import teach
     from lorebook.teachview import TeachWidget, examples
+    from lorebook.voting import Arena, arena
 
 __all__ = [
     "Answer",
+    "Arena",
     "Chat",
     "Classes",
+    "EvaluateView",
     "IndexView",
     "Job",
     "SearchBox",
     "SearchResults",
     "TeachWidget",
+    "arena",
     "ask",
     "chat",
     "classify",
+    "evaluate",
     "examples",
     "index",
     "load_ipython_extension",
@@ -39,16 +45,20 @@ __all__ = [
 
 _HOMES = {
     "Answer": "lorebook.answer",
+    "Arena": "lorebook.voting",
     "Chat": "lorebook.chatting",
     "Classes": "lorebook.classifying",
+    "EvaluateView": "lorebook.evaluating",
     "IndexView": "lorebook.indexing",
     "Job": "lorebook.job",
     "SearchBox": "lorebook.searching",
     "SearchResults": "lorebook.results",
     "TeachWidget": "lorebook.teachview",
+    "arena": "lorebook.voting",
     "ask": "lorebook.asking",
     "chat": "lorebook.chatting",
     "classify": "lorebook.classifying",
+    "evaluate": "lorebook.evaluating",
     "examples": "lorebook.teachview",
     "index": "lorebook.indexing",
     "search": "lorebook.asking",

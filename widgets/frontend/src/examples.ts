@@ -13,6 +13,9 @@ export interface Example {
   left_out: string;
 }
 
+const SHORT = 120;
+/** Characters that are surely shown without scrolling. */
+
 export class ExampleTable {
   readonly element = make('div', { class: 'lb-board-table', tabindex: '0', role: 'region', 'aria-label': 'Examples' });
   private readonly all = make('input', { type: 'checkbox', 'aria-label': 'Teach all examples' });
@@ -94,8 +97,8 @@ export class ExampleTable {
       'tr',
       isTaught(example) ? {} : { class: 'lb-out' },
       make('td', {}, box),
-      make('td', {}, clipped(prompt)),
-      make('td', {}, clipped(answer)),
+      make('td', {}, clipped(prompt, 'lb-clipped lb-from-end')), // its end is the question, the rest is the same in all
+      make('td', {}, clipped(answer, 'lb-clipped')),
       make('td', { class: 'lb-path lb-muted', text: origin }),
       make('td', { class: 'lb-muted', text: String(tokens) }),
       make('td', { class: 'lb-muted', text: note })
@@ -107,7 +110,11 @@ function isTaught({ held_out, left_out }: Example): boolean {
   return !held_out && !left_out;
 }
 
-/** Long text shows its first lines; all of it is there to be scrolled to. */
-function clipped(text: string): HTMLElement {
-  return make('div', { class: 'lb-clipped', text });
+/** Long text shows some lines; all of it is there to be scrolled to, by the keyboard as well. */
+function clipped(text: string, style: string): HTMLElement {
+  const box = make('div', { class: style }, make('div', { text }));
+  if (text.length > SHORT) {
+    box.tabIndex = 0;
+  }
+  return box;
 }
