@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
 _STRICT = re.compile(r"####\s*(-?\$?\d[\d,]*(?:\.\d+)?)")
 _BLOCK = re.compile(r"```(?:[Pp]ython3?|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
-_CLOSE = 1e-6
+_CLOSE = 1e-12
 
 _ASK: dict[ExactFormat, str] = {
     "gsm8k": "{}\nThink step by step. End with a line `#### N`, where N is the answer as a plain number.",

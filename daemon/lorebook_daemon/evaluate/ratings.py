@@ -105,13 +105,14 @@ def _apart(a: int, b: int) -> float:
 def _strengths(design: _Design, style: bool = False) -> dict[str, Figure]:
     """Return Bradley–Terry strengths as ratings with mean START, and 95% intervals by drawing votes anew."""
     matrix = np.hstack([design.sides, design.traits]) if style else design.sides
-    fitted = _ratings(_fit(matrix, design.won), len(design.names))
+    weights = _fit(matrix, design.won)
+    fitted = _ratings(weights, len(design.names))
     chance = np.random.default_rng(20)
     rows = len(design.won)
     drawn = []
     for _ in range(ROUNDS):
         picked = chance.integers(0, rows, rows)
-        drawn.append(_ratings(_fit(matrix[picked], design.won[picked]), len(design.names)))
+        drawn.append(_ratings(_fit(matrix[picked], design.won[picked], weights), len(design.names)))
     low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
     return {
         name: Figure(float(fitted[n]), float(low[n]), float(high[n]), int(np.abs(design.sides[:, n]).sum()))
@@ -130,16 +131,16 @@ def _style(design: _Design) -> dict[str, float]:
     return dict(zip(TRAITS, (weights * SCALE / np.log(BASE)).round(1).tolist(), strict=True))
 
 
-def _fit(matrix: Numbers, won: Numbers) -> Numbers:
+def _fit(matrix: Numbers, won: Numbers, start: Numbers | None = None) -> Numbers:
     """Return the weights of a logistic regression, by Newton's method; a tie is half a victory of each."""
-    weights = np.zeros(matrix.shape[1])
+    weights = np.zeros(matrix.shape[1]) if start is None else start
     for _ in range(50):
         chance = 1 / (1 + np.exp(-np.clip(matrix @ weights, -30, 30)))
         gradient = matrix.T @ (won - chance) - _PRIOR * weights
         curvature = (matrix * (chance * (1 - chance))[:, None]).T @ matrix + _PRIOR * np.eye(len(weights))
         step = np.linalg.solve(curvature, gradient)
-        weights += step
-        if np.abs(step).max() < 1e-8:
+        weights = weights + step
+        if np.abs(step).max() < 1e-6:
             break
     return weights
 
