@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser.conftest import run_command, wait_until_ready
+from browser.jupyter import run_command, wait_until_ready
 from browser.told import CLOCK, clock_script
 
 pytestmark = pytest.mark.browser

@@ -2,71 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import asdict
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
-from browser.conftest import run_command, wait_until_ready
+from browser.axe import find_barriers
+from browser.jupyter import CHAT, ask_chat, run_command, show_chat, wait_for_kernel, wait_until_ready, write_notebook
 from fake_daemon import ANSWER
 
 pytestmark = pytest.mark.browser
-
-SHOWS = "import lorebook\nlorebook.chat()"
-FAILS = "fares = {'Amrum': 12.5}\nfares['Sylt']"
 
 
 @pytest.fixture
 def notebook(lab) -> str:
     """A notebook of its own for each test; returns its name."""
-    name = f"chat-{time.monotonic_ns()}.ipynb"
-    cells = [
-        {
-            "cell_type": "code",
-            "id": f"c{i}",
-            "metadata": {},
-            "source": source,
-            "outputs": [],
-            "execution_count": None,
-        }
-        for i, source in enumerate([FAILS, SHOWS])
-    ]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    (lab.work / name).write_text(json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+    name = write_notebook(lab, *CHAT)
     yield name
     (lab.work / name).unlink()
-
-
-def wait_for_kernel(page: Page) -> None:
-    page.wait_for_function(
-        "() => { const s = window.jupyterapp.shell.currentWidget.sessionContext; const k = s.session?.kernel;"
-        " return s.isReady && k?.connectionStatus === 'connected' && k.status === 'idle'; }",
-        timeout=60_000,
-    )
-
-
-def show_chat(page: Page) -> Locator:
-    """Run both cells, each by itself, and return the widget."""
-    wait_for_kernel(page)
-    for index in (0, 1):
-        page.evaluate("i => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = i; }", index)
-        run_command(page, "notebook:run-cell")
-    chat = page.locator(".jp-OutputArea .lb-widget")
-    expect(chat).to_be_visible(timeout=30_000)
-    return chat
-
-
-def ask(chat: Locator, question: str) -> None:
-    chat.get_by_role("textbox", name="Question").fill(question)
-    chat.get_by_role("textbox", name="Question").press("Enter")
 
 
 def test_an_answer_streams_into_the_output_and_its_citations_open(open_lab, daemon, notebook):
     page = open_lab(notebook)
     chat = show_chat(page)
-    ask(chat, "Which cell drops the null rows?")
+    ask_chat(chat, "Which cell drops the null rows?")
     expect(chat.locator(".lb-answer")).to_contain_text("Cell 5 drops them.", timeout=15_000)
     expect(chat.locator(".lb-unsupported")).to_have_text("It rained.")
     (call,) = daemon.of("/api/ask")
@@ -77,7 +36,7 @@ def test_stop_and_ask_again(open_lab, daemon, notebook):
     daemon.scripts.ask = [("token", {"text": "half of it"}), 60, ("answer", asdict(ANSWER))]
     page = open_lab(notebook)
     chat = show_chat(page)
-    ask(chat, "why?")
+    ask_chat(chat, "why?")
     expect(chat.locator(".lb-streaming")).to_contain_text("half of it", timeout=15_000)
     chat.get_by_role("button", name="Stop").click()
     expect(chat.get_by_text("Stopped.")).to_be_visible(timeout=15_000)
@@ -95,7 +54,7 @@ def test_a_reload_in_mid_stream_keeps_the_text_and_goes_on(open_lab, daemon, not
     ]
     page = open_lab(notebook)
     chat = show_chat(page)
-    ask(chat, "why?")
+    ask_chat(chat, "why?")
     expect(chat.locator(".lb-streaming")).to_contain_text("before", timeout=15_000)
     run_command(page, "docmanager:save")
     page.reload()
@@ -118,7 +77,7 @@ def test_a_click_after_each_reload_arrives_once(open_lab, daemon, notebook):
     chat = show_chat(page)
     run_command(page, "docmanager:save")
     for reload in range(RELOADS):
-        ask(chat, f"question {reload}?")
+        ask_chat(chat, f"question {reload}?")
         expect(chat.locator(".lb-answer")).to_have_count(reload + 1, timeout=30_000)
         page.reload()
         wait_until_ready(page, notebook)
@@ -127,11 +86,8 @@ def test_a_click_after_each_reload_arrives_once(open_lab, daemon, notebook):
     assert [call.body["question"] for call in daemon.of("/api/ask")] == [f"question {n}?" for n in range(RELOADS)]
 
 
-def test_search_and_index_in_one_output(open_lab, daemon, notebook, lab):
-    saved = json.loads((lab.work / notebook).read_text())
-    saved["cells"] = [{**saved["cells"][0], "source": BOARDS}]
-    (lab.work / notebook).write_text(json.dumps(saved))
-    page = open_lab(notebook)
+def test_search_and_index_in_one_output(open_lab, daemon, lab):
+    page = open_lab(write_notebook(lab, BOARDS))
     wait_for_kernel(page)
     run_command(page, "notebook:run-cell")
     box = page.get_by_role("searchbox", name="Search")
@@ -141,3 +97,36 @@ def test_search_and_index_in_one_output(open_lab, daemon, notebook, lab):
     expect(index).to_contain_text("120 passages", timeout=15_000)
     index.get_by_role("button", name="Pause").click()
     expect(index).to_be_visible()
+
+
+def test_axe_finds_nothing_grave_in_the_chat(open_lab, daemon, notebook):
+    page = open_lab(notebook)
+    chat = show_chat(page)
+    assert find_barriers(page, ".jp-OutputArea .lb-widget") == []
+    ask_chat(chat, "Which cell drops the null rows?")
+    expect(chat.locator(".lb-answer")).to_be_visible(timeout=15_000)
+    assert find_barriers(page, ".jp-OutputArea .lb-widget") == []
+
+
+def test_a_restarted_kernel_is_told_and_the_cell_brings_the_chat_back(open_lab, daemon, notebook):
+    page = open_lab(notebook)
+    chat = show_chat(page)
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    wait_for_kernel(page)
+    ask_chat(chat, "why?")
+    expect(chat.get_by_role("alert")).to_contain_text("run the cell again", timeout=30_000)
+    chat = show_chat(page)
+    ask_chat(chat, "why?")
+    expect(chat.locator(".lb-answer")).to_be_visible(timeout=15_000)
+
+
+def test_a_busy_kernel_loses_nothing(open_lab, daemon, notebook):
+    page = open_lab(notebook)
+    chat = show_chat(page)
+    page.evaluate(
+        "() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute("
+        "{code: 'import time; time.sleep(6)'}); }"
+    )
+    ask_chat(chat, "why?")
+    expect(chat.locator(".lb-answer")).to_have_count(1, timeout=40_000)
+    assert len(daemon.of("/api/ask")) == 1

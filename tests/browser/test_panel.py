@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser.conftest import run_command, wait_until_ready
+from browser.conftest import LabDaemon
+from browser.jupyter import run_command, wait_until_ready
 from browser.told import CHECKS, CLEANING, CLOCK, cell_citation, clock_answer, clock_script
-from fake_daemon import answering
+from fake_daemon import HANG_UP, answering
 from lorebook_api.conversation import Conversation, Exchange
 from lorebook_api.errors import NotFound
 from lorebook_api.schema import Answer
@@ -145,6 +146,21 @@ def test_errors_say_what_to_do_and_a_daemon_that_comes_back_answers(lab, open_la
     daemon.scripts.ask = clock_script(lab.work)
     alert.get_by_role("button", name="Ask again").click()
     expect(page.locator("#lorebook-panel .lb-answer")).to_contain_text("clock change")
+
+
+def test_a_daemon_that_dies_in_mid_answer_is_missed_and_its_successor_answers(lab, open_lab):
+    page = open_lab()
+    panel = page.locator("#lorebook-panel")
+    with LabDaemon(lab) as daemon:
+        daemon.scripts.ask = [*clock_script(lab.work)[:6], HANG_UP]
+        ask(page, "Why?")
+        expect(panel.get_by_role("alert")).to_contain_text("The daemon ended while it was at this.")
+        expect(panel).to_contain_text("The March")  # what had come stays
+    with LabDaemon(lab) as daemon:
+        daemon.scripts.ask = clock_script(lab.work)
+        panel.get_by_role("button", name="Ask again").first.click()
+        expect(panel.locator(".lb-answer")).to_contain_text("clock change")
+        assert len(daemon.of("/api/ask")) == 1
 
 
 def test_a_folder_is_read_only_with_the_persons_word(lab, open_lab, daemon):

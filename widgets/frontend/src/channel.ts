@@ -115,7 +115,7 @@ export class Channel {
     if (this.have < 0) {
       this.tell();
     }
-    this.pending.forEach(({ n, message }) => this.model.send({ page: this.page, n, message }));
+    this.pending.forEach(({ n, message }) => this.post({ page: this.page, n, message }));
     const wait = AGAIN_MS[Math.min(this.tries, AGAIN_MS.length - 1)];
     this.again = setTimeout(() => {
       this.tries += 1;
@@ -133,7 +133,15 @@ export class Channel {
   }
 
   private tell(): void {
-    this.model.send({ page: this.page, have: this.have });
+    this.post({ page: this.page, have: this.have });
+  }
+
+  private post(content: object): void {
+    try {
+      this.model.send(content);
+    } catch {
+      this.hearer.reachable(false); // the kernel was restarted: this widget has nobody to talk to any more
+    }
   }
 
   /** Takes over what an earlier page of this tab had sent and did not hear of again. */
