@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from filelock import FileLock
 
+from lorebook_api.classification import Classified, ClassifyReport
 from lorebook_api.conversation import Conversation, ConversationInfo, Exchange
 from lorebook_api.errors import Cancelled, LorebookError, NotFound
 from lorebook_api.schema import (
@@ -78,7 +79,8 @@ TOKENS = ("Cell 5 ", "drops them. ", "The fare is a function. ", "It rained.")
 RESULT = SearchResult(1, "src/fare.py", 10, 12, "code", 0.5, "def fare(km):\n    return km\n", root="/data")
 STEPS = (
     RankStep("words", 0.8, 2),
-    RankStep("meaning", 0.0, 0),
+    RankStep("meaning", 0.3, 4),
+    RankStep("cell definition", 0.0, 0),
     RankStep("fused", 0.4, 1),
     RankStep("definition", 1.0, 1, 2.5),
     RankStep("together", 1.002, 1, 1.002),
@@ -180,6 +182,8 @@ class Scripts:
     jobs: tuple[JobInfo, ...] = ()
     conversations: list[Conversation] = field(default_factory=list)
     feedback: FeedbackMode = "off"
+    replies: dict[str, Any] = field(default_factory=dict)
+    """What further routes answer, by their paths without a query: JSON, or a list of events."""
     error: LorebookError | None = None
     """Answered to everything but /health."""
 
@@ -311,6 +315,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/jobs/j1": lambda: self._json(asdict(TAUGHT)),
             "/api/jobs/j1/resume": lambda: self._json(asdict(JOB)),
             "/api/teach/preview": lambda: self._json(asdict(PREVIEW)),
+            "/api/classify": lambda: self._json(asdict(_classes(call.body))),
             "/api/teach": lambda: self._json(asdict(JOB)),
             "/api/jobs": lambda: self._json({"jobs": [asdict(job) for job in daemon.scripts.jobs]}),
             "/api/jobs/j1/events": lambda: self._stream(daemon.scripts.job),
@@ -319,6 +324,10 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if self.path.startswith("/api/conversations"):
             return self._conversations()
+        plain = self.path.partition("?")[0]
+        if plain in daemon.scripts.replies:
+            reply = daemon.scripts.replies[plain]
+            return self._stream(reply) if isinstance(reply, list) else self._json(reply)
         missing = NotFound(f"{self.path} is not something this daemon does.")
         return routes.get(self.path, lambda: self._json(missing.body(), 404))()
 
@@ -393,6 +402,13 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def _classes(body: dict[str, Any]) -> ClassifyReport:
+    """Return "long" for texts of more than ten characters."""
+    lengths = [len(text) > 10 for text in body["texts"]]
+    results = tuple(Classified("long", (0.9, 0.1)) if long else Classified("short", (0.2, 0.8)) for long in lengths)
+    return ClassifyReport(body["classifier"], "echo-1b", ("long", "short"), results)
 
 
 def _result(asked: Any) -> SearchResult:
