@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help python install dev demo lab test bench models pytest frontend frontcheck lint format type imports dist lock tree clean
+.PHONY: help python install dev demo lab test bench models pytest traintest frontend frontcheck lint format type imports dist lock tree clean
 
 help: ## what can be typed
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | sort
@@ -39,6 +39,10 @@ models: dev
 
 pytest: dev models
 	@$(BIN)/python -m pytest
+
+traintest: dev models ## the tests that need torch and PEFT, which this brings first
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt 'peft>=0.18' 'torch>=2.6'
+	@$(BIN)/python -m pytest -m train
 
 lint: dev ## ruff, rules and format
 	@$(BIN)/python -m ruff check .

@@ -249,7 +249,7 @@ def test_a_cell_teaches_and_its_job_is_kept(shell: InteractiveShell, fake: FakeD
     (call,) = fake.of("/api/teach")
     assert call.body["name"] == "lab" and call.body["pairs"][0]["answer"] == "Anna did."
     assert shell.user_ns["_teach"].state == "done"
-    assert "lab: done, active" in shell.display_pub.shown[-1][2]["text/plain"]
+    assert "clean: done, active" in shell.display_pub.shown[-1][2]["text/plain"]
 
 
 def test_teaching_that_cannot_be_is_one_line_on_stderr(

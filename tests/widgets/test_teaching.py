@@ -45,14 +45,14 @@ def asked(fake: FakeDaemon) -> dict[str, Any]:
 
 def test_teaching_returns_a_job_that_was_watched_to_its_end(fake: FakeDaemon, notebook: Path) -> None:
     job = lorebook.teach(notebook, cells="2,5-7", name="lab", rank=4, targets="q")
-    assert isinstance(job, lorebook.Job) and job.state == "done" and job.adapter == "lab"
+    assert isinstance(job, lorebook.Job) and job.state == "done" and job.adapter == "clean"
     body = asked(fake)
     assert body["notebooks"] == [str(notebook)] and body["cells"] == "2,5-7"
     assert body["settings"]["rank"] == 4 and body["settings"]["targets"] == ["q"]
-    assert job.result.status == "active" and job.result.held_out_loss == 0.11
-    assert [one.step for one in job.seen.metrics] == [1, 2]
+    assert job.result.status == "active" and job.result.held_out_loss == 0.6
+    assert [one.step for one in job.seen.metrics] == [1, 2, 4]
     shown = job._repr_mimebundle_()
-    assert "Anna." in shown["text/plain"] and "0.080" in shown["text/plain"] and "text/markdown" in shown
+    assert "It drops rows." in shown["text/plain"] and "0.400" in shown["text/plain"] and "text/markdown" in shown
 
 
 def test_the_module_does_not_stand_before_the_function(fake: FakeDaemon) -> None:
@@ -68,7 +68,7 @@ def test_pairs_are_taught_without_a_file(fake: FakeDaemon) -> None:
 
 def test_a_job_is_ended_and_gone_on_with(fake: FakeDaemon) -> None:
     job = lorebook.teach(pairs=[("Who?", "Anna.")], wait=False)
-    assert job.state == "waiting"
+    assert job.state == "running"
     assert job.cancel().state == "cancelled" and job.result.status == "cancelled"
     assert job.resume().state == "done"
     assert job.refresh().info == TAUGHT
@@ -98,12 +98,12 @@ def test_a_job_shows_what_it_does_before_its_first_step(fake: FakeDaemon) -> Non
 
 
 def test_a_cell_that_teaches_says_where_its_pairs_stand() -> None:
-    request = cell_request("--name lab --method lora --rank 4", f"{PAIR}\n---\nWhen?\n\nIn May.", "c3", "/w/lab.ipynb")
+    request = cell_request("--name lab --replace --method lora --rank 4", f"{PAIR}\n---\nWhen?\n\nIn May.", "c3", "/w/lab.ipynb")
     assert request.pairs == (
         Pair("Who wrote it?", "Anna did.", "c3", "/w/lab.ipynb"),
         Pair("When?", "In May.", "c3", "/w/lab.ipynb"),
     )
-    assert (request.name, request.method, request.settings.rank) == ("lab", "lora", 4)
+    assert (request.name, request.method, request.settings.rank, request.replace) == ("lab", "lora", 4, True)
 
 
 def test_a_line_takes_cells_of_this_notebook_or_of_another(notebook: Path, tmp_path: Path) -> None:

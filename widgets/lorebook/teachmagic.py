@@ -20,17 +20,18 @@ from lorebook_api.typed import find_model
 LAST = "_teach"
 
 HELP = """\
-%%teach --name lab-notes                the cell's text is learnt: a question, a blank line, the answer; --- parts several
+%%teach --name lab-notes                the cell is learnt: a question, a blank line, the answer; --- parts several
 %teach --cells 2,5-7 --name lab-notes   cells of this notebook as it was saved; also --tag TAG, --id ID, --all, or with
                                         none of them those that begin with %%teach; another notebook: %teach a.ipynb
 %teach --data answers.jsonl             rows of a data file
-options of both:  --name NAME  --method alora|lora  --base NAME  --rank N  --alpha X  --layers N  --epochs N
-                  --learning-rate X  --batch N  --seed N;  of %teach:  --recipe NAME  --template NAME
+options of both:  --name NAME  --replace  --method alora|lora  --base NAME  --rank N  --alpha X  --layers N
+                  --epochs N  --learning-rate X  --batch N  --seed N;  of %teach:  --recipe NAME  --template NAME
 The job is kept in `_teach`: _teach.cancel(), _teach.resume()."""
 
 _TEXTS = ("name", "method", "base")
 _CHOOSING = ("cells", "recipe", "template")
 _LISTS = {"tag": "tags", "id": "ids", "data": "data"}
+_FLAGS = {"all": "whole", "replace": "replace"}
 _NUMBERS: dict[str, Callable[[str], float]] = {
     "rank": int,
     "alpha": float,
@@ -65,7 +66,7 @@ class TeachMagics(Magics):
 
 def cell_request(line: str, text: str, cell: str = "", notebook: str = "") -> TeachRequest:
     """Return the request that a `%%teach` cell means; raises BadRequest."""
-    typed = _typed(line, (*_TEXTS, *_NUMBERS))
+    typed = _typed(line, (*_TEXTS, *_NUMBERS, "replace"))
     if typed.rest:
         raise BadRequest(f"{typed.rest[0]} is not an option of %%teach.", HINT)
     return typed.request(TeachRequest(pairs=pairs_of(text, cell, notebook)))
@@ -76,7 +77,7 @@ def line_request(line: str, notebook: str = "") -> TeachRequest:
 
     Raises BadRequest, and NotFound for a file that is not there.
     """
-    typed = _typed(line, (*_TEXTS, *_NUMBERS, *_CHOOSING, *_LISTS, "all"))
+    typed = _typed(line, (*_TEXTS, *_NUMBERS, *_CHOOSING, *_LISTS, *_FLAGS))
     data = file_paths(typed.lists.pop("data", ()))
     notebooks = file_paths(typed.rest)
     if not notebooks and not data:
@@ -85,8 +86,8 @@ def line_request(line: str, notebook: str = "") -> TeachRequest:
                 "this front end does not tell which notebook this is.", "Name it: %teach lab.ipynb --cells 2"
             )
         notebooks = (notebook,)
-    chosen = {_LISTS[name]: tuple(values) for name, values in typed.lists.items()}
-    return typed.request(TeachRequest(notebooks=notebooks, data=data, whole=typed.whole, **chosen))
+    chosen: dict[str, Any] = {_LISTS[name]: tuple(values) for name, values in typed.lists.items()}
+    return typed.request(TeachRequest(notebooks=notebooks, data=data, **chosen))
 
 
 @dataclass
@@ -97,11 +98,11 @@ class _Typed:
     texts: dict[str, str] = field(default_factory=dict)
     settings: dict[str, float] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)
-    whole: bool = False
+    flags: dict[str, bool] = field(default_factory=dict)
 
     def request(self, plain: TeachRequest) -> TeachRequest:
         """Return the request with the options in it."""
-        told: dict[str, Any] = {**self.texts, "base": find_model(self.texts.get("base", "auto"))}
+        told: dict[str, Any] = {**self.texts, **self.flags, "base": find_model(self.texts.get("base", "auto"))}
         return replace(plain, settings=train_settings(self.settings), **told)
 
 
@@ -116,8 +117,8 @@ def _typed(line: str, known: tuple[str, ...]) -> _Typed:
         elif name not in known:
             there_are = ", ".join(f"--{one.replace('_', '-')}" for one in known)
             raise BadRequest(f"{word} is not an option here.", f"It takes {there_are}.")
-        elif name == "all":
-            typed.whole = True
+        elif name in _FLAGS:
+            typed.flags[_FLAGS[name]] = True
         else:
             _take(typed, name, word, next(words, None))
     return typed

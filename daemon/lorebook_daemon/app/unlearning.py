@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastapi import APIRouter
 
-from lorebook_api.errors import BadRequest, NotFound, Unusable
+from lorebook_api.errors import BadRequest, Conflict, NotFound, Unusable
 from lorebook_api.teaching import ForgetRequest, JobInfo, Saw
 from lorebook_daemon.app.adapting import unload
 from lorebook_daemon.app.checks import check_text
@@ -20,6 +21,8 @@ from lorebook_daemon.teach.examples import Example, Origin, read_examples, write
 from lorebook_daemon.teach.job import read_job, write_job
 
 _JOB = re.compile(r"[0-9a-f]{12}")
+_KEPT = ("examples.jsonl", "job.json")
+"""What stays of a job when something is taken out of its examples: enough to begin it anew."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,25 @@ def unlearning_routes(parts: Parts) -> APIRouter:
     async def forget(request: ForgetRequest) -> dict[str, tuple[Saw, ...]]:
         _check(request)
         seen = await asyncio.to_thread(_seen, parts, request)
-        if not seen:
+        folders = await asyncio.to_thread(_folders, parts, request)
+        if not seen and not folders:
             raise NotFound(
                 "No adapter learnt from that.", "See what one learnt from: lorebook adapters show NAME --json"
             )
-        return {"adapters": tuple([await _forgotten(parts, one, request.only_list) for one in seen])}
+        if request.only_list:
+            return {"adapters": tuple(Saw(one.adapter, one.places, one.left) for one in seen)}
+        _check_idle(parts, folders)
+        told = tuple([await _forgotten(parts, one) for one in seen])
+        await asyncio.to_thread(_scrub, folders, request)
+        return {"adapters": told}
 
     return router
 
 
 def _check(request: ForgetRequest) -> None:
-    check_text("cell", request.cell)
-    check_text("path", request.path)
+    for what, text in (("cell", request.cell), ("path", request.path)):
+        if text:
+            check_text(what, text)
     if not request.cell and not request.path:
         raise BadRequest(
             "There is nothing named to forget.", "Name a cell: lorebook adapters forget --cell lab.ipynb#c3"
@@ -91,10 +101,34 @@ def _rest(folder: Path, request: ForgetRequest) -> tuple[Example, ...]:
     return tuple(example for example in examples if not _meant(example.origin, request))
 
 
-async def _forgotten(parts: Parts, seen: _Seen, only_list: bool) -> Saw:
+def _folders(parts: Parts, request: ForgetRequest) -> list[Path]:
+    """Return the folders of all jobs whose examples hold what is to be forgotten, whatever became of those jobs."""
+    folders = parts.teaching.folder("").glob("*/examples.jsonl")
+    return [file.parent for file in folders if any(_meant(one.origin, request) for one in read_examples(file))]
+
+
+def _check_idle(parts: Parts, folders: Sequence[Path]) -> None:
+    """Raise Conflict where a job that is not done learns from it: it would write what was just deleted."""
+    busy = {job.id: job.name for job in parts.jobs.unfinished()}
+    for folder in folders:
+        if folder.name in busy:
+            told = f"The job {folder.name}, which makes {busy[folder.name]}, learns from it now."
+            raise Conflict(told, f"End that first: lorebook jobs cancel {folder.name}")
+
+
+def _scrub(folders: Sequence[Path], request: ForgetRequest) -> None:
+    """Take it out of the examples of jobs that came to no adapter, with all that they had learnt."""
+    for folder in folders:
+        if not folder.is_dir():
+            continue
+        write_examples(folder / "examples.jsonl", _rest(folder, request))
+        for path in folder.iterdir():
+            if path.name not in _KEPT:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+async def _forgotten(parts: Parts, seen: _Seen) -> Saw:
     """Delete the adapter with all that was kept of its training, and put the job that makes it again into the line."""
-    if only_list:
-        return Saw(seen.adapter, seen.places, seen.left)
     again = await asyncio.to_thread(_prepared, parts, seen) if seen.left else None
     await unload(parts, seen.adapter)
     await asyncio.to_thread(parts.adapters.remove, seen.adapter)

@@ -101,7 +101,7 @@ def check_settings(method: str, template: str, settings: TrainSettings) -> None:
     for name, (least, most) in _BOUNDS.items():
         value = getattr(settings, name)
         if not least <= value <= most:  # true for NaN too
-            raise BadRequest(f"{name} is {value}; it takes {least:g} to {most:g}.")
+            raise BadRequest(f"{name} is {value}; it takes {least:g} to {most:g}.", "See: lorebook teach --help")
     unknown = [target for target in settings.targets if target not in TARGETS]
     if unknown or not settings.targets:
         raise BadRequest(f"targets are {settings.targets!r}.", f"Take some of: {', '.join(TARGETS)}.")

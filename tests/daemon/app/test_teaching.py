@@ -1,0 +1,348 @@
+"""Teaching over HTTP, with a trainer that learns nothing: requests, names, jobs, versions, forgetting."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+
+import pytest
+from starlette.testclient import TestClient
+
+import tiny_models
+from fake_app import AUTHORIZED, HOST, Bench, parse_events
+from fake_trainer import FakeTrainer
+from lorebook_api.errors import LorebookError, StorageFailed
+from lorebook_api.home import find_home
+from lorebook_daemon.app.activity import Activity
+from lorebook_daemon.app.application import create_app
+from lorebook_daemon.app.jobs import Jobs
+from lorebook_daemon.app.jobstore import JobStore
+from lorebook_daemon.app.teachroom import Room, Teaching
+from lorebook_daemon.models.adapters import adapter_names, adapters_folder, card_file
+from lorebook_daemon.models.shelf import LocalModel
+
+PAIRS = [
+    {"question": "Who wrote it?", "answer": "Anna did.", "cell": "c1", "path": "/work/lab.ipynb"},
+    {"question": "When was it?", "answer": "It was in May.", "cell": "c2", "path": "/work/lab.ipynb"},
+]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A model, and an adapter for it."""
+    folder = tmp_path_factory.mktemp("files")
+    tiny_models.tiny_adapter(folder / "adapter.gguf", tiny_models.tiny_llama(folder / "base.gguf"))
+    return folder
+
+
+@pytest.fixture
+def trainer(files):
+    made = FakeTrainer(files / "adapter.gguf")
+    made.may_end.set()
+    return made
+
+
+class App:
+    """A client of an app whose jobs are done, and its parts."""
+
+    def __init__(self, client, bench):
+        self.client, self.parts = client, bench.parts
+
+    def post(self, path, /, **body):
+        return self.client.post(path, json=body)
+
+    def teach(self, **body):
+        response = self.post("/api/teach", **{"pairs": PAIRS, "name": "lab", **body})
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def job(self, job_id):
+        return self.client.get(f"/api/jobs/{job_id}").json()
+
+    def until(self, job_id, state):
+        deadline = time.monotonic() + 10
+        while (job := self.job(job_id))["state"] != state:
+            assert time.monotonic() < deadline, job
+            time.sleep(0.01)
+        return job
+
+    def taught(self, **body):
+        return self.until(self.teach(**body)["id"], "done")
+
+    def adapters(self):
+        return {one["name"]: one for one in self.client.get("/api/adapters").json()["adapters"]}
+
+
+@contextmanager
+def serving(files, trainer):
+    """Serve with this trainer, until the block ends; then the daemon is gone."""
+    home = find_home()
+
+    async def find(name, report):
+        return LocalModel("base", files / "base.gguf", None, "lorebook")
+
+    plain = Bench()
+    room = Room(home, plain.parts.settings, find, plain.parts.engines, plain.parts.adapters, trainer)
+    teaching = Teaching(room)
+    bench = Bench(
+        engines=plain.parts.engines,
+        adapters=plain.parts.adapters,
+        teaching=teaching,
+        jobs=Jobs(JobStore(home.state), {"teach": teaching.work}, Activity()),
+    )
+    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
+        running = client.portal.start_task_soon(bench.parts.jobs.run)
+        try:
+            yield App(client, bench)
+        finally:
+            running.cancel()
+            time.sleep(0.05)
+            bench.parts.jobs.close()
+
+
+@pytest.fixture
+def app(home, files, trainer):
+    with serving(files, trainer) as app:
+        yield app
+
+
+def refused(response, status):
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert error["message"] and error["hint"]
+    return error["message"]
+
+
+# -- a training
+
+
+def test_what_is_taught_becomes_an_adapter_with_a_card(app, trainer):
+    job = app.taught()
+    assert job["result"]["status"] == "active" and job["result"]["examples"] == 2
+    assert job["result"]["held_out_loss"] == 0.2
+    assert app.adapters()["lab"]["status"] == "active"
+    card = json.loads(card_file(find_home(), "lab").read_text())
+    assert [cell["cell"] for cell in card["cells"]] == ["c1", "c2"]
+    events = parse_events(app.client.get(f"/api/jobs/{job['id']}/events").text)
+    assert [name for name, _ in events] == ["progress", "metrics", "said", "metrics", "progress", "done"]
+    assert [one["id"] for one in app.client.get("/api/jobs").json()["jobs"]] == [job["id"]]
+
+
+def test_an_adapter_that_did_not_pass_is_a_candidate_and_says_why(app, trainer):
+    trainer.status = "candidate"
+    assert app.taught()["result"]["status"] == "candidate"
+    assert app.adapters()["lab"]["reason"] == "The held-out loss did not fall."
+
+
+def test_a_preview_leaves_nothing_behind(app, trainer):
+    shown = app.post("/api/teach/preview", pairs=PAIRS).json()
+    assert shown["steps"] == 4 and trainer.runs == []
+    assert not (find_home().state / "jobs").exists() and not app.adapters()
+
+
+def test_names_are_taken_from_files_and_never_twice(app, tmp_path):
+    path = tmp_path / "my data.jsonl"
+    path.write_text('{"prompt": "Who?", "completion": "Anna."}\n')
+    one = app.taught(pairs=[], data=[str(path)], name="")
+    two = app.taught(pairs=[], data=[str(path)], name="")
+    assert (one["name"], two["name"]) == ("my-data", "my-data-2")
+
+
+# -- what goes wrong
+
+
+def test_a_name_in_use_is_refused_and_nothing_is_lost(app, trainer):
+    app.taught()
+    message = refused(app.post("/api/teach", pairs=PAIRS, name="LAB"), 409)
+    assert "LAB" in message and len(list((find_home().state / "jobs").iterdir())) == 1
+    trainer.may_end.clear()
+    app.teach(name="other")
+    refused(app.post("/api/teach", pairs=PAIRS, name="other"), 409)  # a job makes it
+    trainer.may_end.set()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        ({"pairs": []}, 400, "nothing to teach"),
+        ({"pairs": [{"question": "q", "answer": " "}]}, 400, "empty"),
+        ({"pairs": [{"question": "q?", "answer": "Q?"}]}, 400, "left out"),
+        ({"notebooks": ["lab.ipynb"]}, 400, "relative"),
+        ({"notebooks": ["/nowhere/lab.ipynb"]}, 404, "lab.ipynb"),
+        ({"data": ["/nowhere/a.jsonl"]}, 404, "a.jsonl"),
+        ({"method": "magic"}, 400, "no method"),
+        ({"settings": {"rank": 0}}, 400, "rank"),
+        ({"name": "a/b"}, 400, "a/b"),
+    ],
+)
+def test_what_cannot_be_taught_is_refused_before_a_job_is_made(app, body, status, told):
+    assert told in refused(app.post("/api/teach", **{"pairs": PAIRS, **body}), status)
+    assert app.client.get("/api/jobs").json()["jobs"] == []
+    assert not list((find_home().state / "jobs").glob("*"))
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_no_half_written_adapter(app, monkeypatch):
+    def full(*_):
+        raise StorageFailed("The disk is full.", "Free some space.")
+
+    monkeypatch.setattr(app.parts.adapters, "add", full)
+    job = app.until(app.teach()["id"], "failed")
+    assert "The disk is full." in job["reason"] and not app.adapters()
+    assert [path for path in adapters_folder(find_home()).glob("lab*")] == []
+    monkeypatch.undo()
+    app.post(f"/api/jobs/{job['id']}/resume")
+    app.until(job["id"], "done")
+    assert set(app.adapters()) == {"lab"}
+
+
+def test_a_trainer_that_fails_leaves_no_adapter_and_its_job_can_be_gone_on_with(app, trainer):
+    trainer.error = LorebookError("The loss became nan.", "Learn more slowly.")
+    job = app.until(app.teach()["id"], "failed")
+    assert "nan" in job["reason"] and not app.adapters()
+    trainer.error = None
+    app.post(f"/api/jobs/{job['id']}/resume")
+    assert app.until(job["id"], "done")["result"]["adapter"] == "lab"
+
+
+def test_a_job_is_cancelled_its_trainer_ended_and_nothing_listed(app, trainer):
+    trainer.may_end.clear()
+    job = app.teach()
+    app.until(job["id"], "running")
+    assert app.post(f"/api/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+    assert trainer.ended == len(trainer.runs) and not app.adapters()
+
+
+def test_of_two_trainings_the_second_waits(app, trainer):
+    trainer.may_end.clear()
+    one, two = app.teach(name="one"), app.teach(name="two")
+    app.until(one["id"], "running")
+    assert app.job(two["id"])["state"] == "waiting" and len(trainer.runs) == 1
+    trainer.may_end.set()
+    app.until(two["id"], "done")
+    assert [job.name for job, _ in trainer.runs] == ["one", "two"]
+
+
+def test_a_daemon_that_ends_and_comes_back_goes_on_with_the_job(home, files, trainer):
+    trainer.may_end.clear()
+    with serving(files, trainer) as app:
+        job = app.teach()
+        app.until(job["id"], "running")
+    trainer.may_end.set()
+    with serving(files, trainer) as app:
+        assert app.job(job["id"])["state"] == "interrupted"
+        app.post(f"/api/jobs/{job['id']}/resume")
+        assert app.until(job["id"], "done")["result"]["status"] == "active"
+        assert set(app.adapters()) == {"lab"}
+
+
+def test_what_a_trainer_wrote_to_its_log_can_be_read(app):
+    job = app.taught()
+    (app.parts.teaching.folder(job["id"]) / "log.txt").write_text("a warning\n")
+    assert app.client.get(f"/api/jobs/{job['id']}/logs").json() == {"log": "a warning\n"}
+
+
+# -- versions
+
+
+def test_one_that_passes_replaces_the_one_before_and_one_step_leads_back(app, files, tmp_path, trainer):
+    app.taught()
+    first = card_file(find_home(), "lab").read_text()
+    trainer.adapter = tiny_models.tiny_adapter(tmp_path / "other.gguf", files / "base.gguf", rank=2)
+    app.taught(name="Lab", replace=True)
+    assert adapter_names(find_home()) == ("lab",) and app.adapters()["lab"]["ranks"] == [2]
+    back = app.post("/api/adapters/rollback", name="lab").json()
+    assert back["ranks"] != [2] and card_file(find_home(), "lab").read_text() == first
+    assert app.post("/api/adapters/rollback", name="lab").json()["ranks"] == [2]  # and forward again
+
+
+def test_one_that_does_not_pass_leaves_the_one_before_in_its_place(app, trainer):
+    app.taught()
+    first = card_file(find_home(), "lab").read_text()
+    trainer.status = "candidate"
+    result = app.taught(replace=True)["result"]
+    assert result["status"] == "candidate" and "stays" in result["reason"]
+    assert card_file(find_home(), "lab").read_text() == first and app.adapters()["lab"]["status"] == "active"
+
+
+def test_an_adapter_without_an_earlier_version_becomes_a_candidate(app):
+    app.taught()
+    assert app.post("/api/adapters/rollback", name="lab").json()["status"] == "candidate"
+    refused(app.post("/api/adapters/rollback", name="lab"), 409)
+    refused(app.post("/api/adapters/rollback", name="none"), 404)
+
+
+# -- forgetting
+
+
+def test_who_learnt_from_a_cell_is_listed_and_nothing_changes(app):
+    app.taught()
+    told = app.post("/api/adapters/forget", cell="c1", only_list=True).json()["adapters"]
+    assert told == [{"adapter": "lab", "places": ["lab.ipynb c1"], "left": 1, "job": ""}]
+    assert set(app.adapters()) == {"lab"}
+
+
+def test_what_was_learnt_from_a_cell_is_gone_at_once_and_the_rest_is_learnt_anew(app, trainer):
+    old = app.taught()
+    trainer.may_end.clear()
+    (told,) = app.post("/api/adapters/forget", cell="c1", path="/work/lab.ipynb").json()["adapters"]
+    assert not app.adapters() and told["left"] == 1
+    kept = find_home().state / "jobs"
+    assert not (kept / old["id"]).exists()  # the checkpoint and the examples of the old training
+    assert not any("Anna" in path.read_text() for path in kept.rglob("*.jsonl"))
+    trainer.may_end.set()
+    app.until(told["job"], "done")
+    assert app.adapters()["lab"]["status"] == "active"
+    _, examples = trainer.runs[-1]
+    assert examples and all("Anna" not in example.answer for example in examples)
+
+
+def test_an_adapter_of_which_nothing_is_left_is_deleted(app):
+    app.taught()
+    (told,) = app.post("/api/adapters/forget", path="/work/lab.ipynb").json()["adapters"]
+    assert told["job"] == "" and told["left"] == 0 and not app.adapters()
+
+
+def test_an_earlier_version_that_saw_the_cell_goes_too(app):
+    app.taught()
+    app.taught(replace=True)
+    (told,) = app.post("/api/adapters/forget", cell="c1").json()["adapters"]
+    assert not any("Anna" in path.read_text() for path in (find_home().state / "jobs").rglob("*.jsonl"))
+    app.until(told["job"], "done")
+    assert app.post("/api/adapters/rollback", name="lab").json()["status"] == "candidate"  # there is no version before
+
+
+def test_what_nobody_learnt_from_is_told(app):
+    app.taught()
+    assert "No adapter" in refused(app.post("/api/adapters/forget", cell="c9"), 404)
+    refused(app.post("/api/adapters/forget"), 400)
+    refused(app.post("/api/adapters/forget", path="lab.ipynb"), 400)
+    assert set(app.adapters()) == {"lab"}
+
+
+def test_a_job_that_came_to_nothing_forgets_as_well(app, trainer):
+    trainer.error = LorebookError("The loss became nan.", "Learn more slowly.")
+    job = app.until(app.teach()["id"], "failed")
+    folder = app.parts.teaching.folder(job["id"])
+    (folder / "checkpoint.pt").write_text("learnt")
+    assert app.post("/api/adapters/forget", cell="c1").json() == {"adapters": []}
+    assert not (folder / "checkpoint.pt").exists() and "Anna" not in (folder / "examples.jsonl").read_text()
+    trainer.error = None
+    app.post(f"/api/jobs/{job['id']}/resume")
+    assert app.until(job["id"], "done")["result"]["examples"] == 1
+
+
+def test_what_is_being_learnt_cannot_be_forgotten_before_that_is_ended(app, trainer):
+    trainer.may_end.clear()
+    job = app.teach()
+    app.until(job["id"], "running")
+    assert "learns from it now" in refused(app.post("/api/adapters/forget", cell="c1"), 409)
+
+
+def test_a_card_that_names_no_job_of_ours_deletes_no_folder(app):
+    app.taught()
+    file = card_file(find_home(), "lab")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "job": ".."}))
+    app.post("/api/adapters/forget", cell="c1")
+    assert (find_home().state / "jobs.sqlite").is_file() and list((find_home().state / "jobs").iterdir())
+    assert not app.adapters()
