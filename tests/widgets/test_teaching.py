@@ -98,7 +98,9 @@ def test_a_job_shows_what_it_does_before_its_first_step(fake: FakeDaemon) -> Non
 
 
 def test_a_cell_that_teaches_says_where_its_pairs_stand() -> None:
-    request = cell_request("--name lab --replace --method lora --rank 4", f"{PAIR}\n---\nWhen?\n\nIn May.", "c3", "/w/lab.ipynb")
+    request = cell_request(
+        "--name lab --replace --method lora --rank 4", f"{PAIR}\n---\nWhen?\n\nIn May.", "c3", "/w/lab.ipynb"
+    )
     assert request.pairs == (
         Pair("Who wrote it?", "Anna did.", "c3", "/w/lab.ipynb"),
         Pair("When?", "In May.", "c3", "/w/lab.ipynb"),
