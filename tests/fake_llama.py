@@ -19,6 +19,7 @@ import numpy.typing as npt
 from lorebook_api.errors import EngineFailed
 from lorebook_daemon.engine.child.adapters import AdapterSet
 from lorebook_daemon.engine.child.llama import BATCH, MOST_LOGITS, Stopped
+from lorebook_daemon.engine.child.patience import Patience
 from lorebook_daemon.engine.child.work import NoSlot, Piece
 
 SIZE = 26
@@ -81,6 +82,7 @@ class FakeLlama:
         self.n_ctx, self.sequences = n_ctx, sequences
         self.recurrent, self.can_shift = False, True
         self.vocabulary = FakeVocabulary()
+        self.patience = Patience(10)
         self.batches: list[list[Piece]] = []
         """What was to be decoded, batch by batch."""
         self.during: Callable[[], None] = lambda: None

@@ -43,11 +43,6 @@ from lorebook_daemon.engine.wire import (
 _WARM_UP = 48
 """Tokens of the batch that shows at the start that this build runs on this CPU: both of its kernels are used."""
 
-_ENDLESS = BadRequest(
-    "the grammar leaves so many ways open that the next token cannot be found.",
-    "Do not repeat what may be empty; write the repetition outside of it.",
-)
-
 _ROOM_TO_WRITE = 256
 """Tokens of an answer for which there must be room before it is begun; a longer one may have to wait in between."""
 
@@ -96,7 +91,7 @@ class Child:
         disk = DiskBlocks(Path(options.kv_folder), options.kv_disk_mb << 20) if options.kv_folder else None
         self._reader = Reader(self._llama, options.kv_reuse, Blocks(options.kv_memory_mb << 20, disk))  # type: ignore[arg-type]
         self._tasks = Tasks(self._llama, self._reader, speculation=options.speculation)
-        self._scheduler = Scheduler(self._llama, self._reader, self._stuck)
+        self._scheduler = Scheduler(self._llama, self._reader)
         self._arrived: queue.SimpleQueue[JSON] = queue.SimpleQueue()
         self._commands: dict[int, _Command] = {}
         self._unwanted: set[str] = set()
@@ -118,13 +113,6 @@ class Child:
         self._out.write(json.dumps(message) + "\n")
         self._out.flush()
 
-    def _stuck(self, task: Task) -> None:
-        """Tell whose step does not end, and end the process: the parent starts another for whoever else was at it."""
-        for command in self._commands.values():
-            if task in command.tasks:
-                self._say(id=command.id, event="error", status=BadRequest.status, **_ENDLESS.body())
-        os._exit(1)
-
     # -- the two threads
 
     def listen(self, lines: TextIO) -> None:
@@ -143,9 +131,15 @@ class Child:
         """Carry out commands for ever: take in what has arrived, decode a batch, and again."""
         while True:
             while not self._arrived.empty() or not self._scheduler.busy:
-                self._begin(self._arrived.get())
+                self._begin(self._next())
             self._llama.resume()
             self._scheduler.step()
+
+    def _next(self) -> JSON:
+        """Wait for a command; with a call that was given up, end: the parent starts another for the next one."""
+        if self._llama.patience.lost and not self._scheduler.busy and self._arrived.empty():
+            os._exit(1)
+        return self._arrived.get()
 
     def _begin(self, message: JSON) -> None:
         begin: dict[str, Callable[[JSON], None]] = {

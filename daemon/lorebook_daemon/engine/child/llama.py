@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from lorebook_api.errors import EngineFailed, Unusable
 from lorebook_daemon.engine.child.adapters import Adapters
+from lorebook_daemon.engine.child.patience import Patience
 from lorebook_daemon.engine.child.vocabulary import Vocabulary
 from lorebook_daemon.engine.child.work import NoSlot, Piece
 
@@ -30,6 +31,9 @@ _SEQUENCES, _STATES = 16, 8
 
 _WATCHED = 16
 """A batch of more tokens is watched for `stop`: that takes Python's lock at each node of the graph."""
+
+_PATIENCE = 10.0
+"""Seconds for one token under a grammar, which takes milliseconds; the others wait so long at the most, and once."""
 
 _SHIFT_NODES = 8
 """Nodes of a layer at the most in the graph that turns the keys of what was moved; llama.cpp has one to five."""
@@ -83,6 +87,8 @@ class Llama:
         self._abort = llama_cpp.ggml_abort_callback(self._stops)
         self._moved = False
         self._nodes_left = 0
+        self.patience = Patience(_PATIENCE)
+        """What calls are made by that may not end."""
 
     @staticmethod
     def _load(path: Path, extra_bufts: bool, report: Callable[[float], None] | None) -> ctypes.c_void_p:

@@ -44,13 +44,16 @@ class Sampler:
         self._llama, self._chain, self._grammar = llama, chain, grammar
 
     def draw(self, row: int) -> int:
-        """Return the next token after a row's logits; raises BadRequest where the grammar allows none.
+        """Return the next token after a row's logits; raises BadRequest where the grammar allows none or never ends.
 
         The grammar is asked of the drawn token alone first, and of the whole vocabulary only where it says no.
         """
         if not self._grammar:
             return self._llama.sample(self._chain, row)
-        logits = self._llama.logits(row)
+        logits = self._llama.logits(row).copy()
+        return self._llama.patience.ask(lambda: self._constrained(logits))
+
+    def _constrained(self, logits: npt.NDArray[np.float32]) -> int:
         token = self._pick(_candidates(logits))
         if not self._allows(token):
             candidates = _candidates(logits)
@@ -91,9 +94,10 @@ def sampler(sampling: Sampling, llama: Llama) -> Iterator[Sampler]:
             grammar = _grammar(sampling.grammar, llama.vocabulary)
         yield Sampler(llama, chain, grammar)
     finally:
-        if grammar:
-            llama_cpp.llama_sampler_free(grammar)
-        llama_cpp.llama_sampler_free(chain)
+        if not llama.patience.lost:  # else a call that was given up may still be at work with them
+            if grammar:
+                llama_cpp.llama_sampler_free(grammar)
+            llama_cpp.llama_sampler_free(chain)
 
 
 def _grammar(text: str, vocabulary: Vocabulary) -> ctypes.c_void_p:

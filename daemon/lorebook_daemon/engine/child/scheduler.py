@@ -17,7 +17,6 @@ from lorebook_api.errors import LorebookError, TooLong
 from lorebook_daemon.engine.child.adapters import AdapterSet
 from lorebook_daemon.engine.child.llama import BATCH, MOST_LOGITS, Llama, Stopped
 from lorebook_daemon.engine.child.reader import Reader
-from lorebook_daemon.engine.child.watchdog import Watchdog
 from lorebook_daemon.engine.child.work import NoSlot, Piece, Rows, Wait, Work
 from lorebook_daemon.engine.protocol import Priority, Turn
 
@@ -31,9 +30,6 @@ _LEAST_CHUNK = 16
 
 _CHUNK_OF_STATES = 128
 """Tokens at a time into a recurrent state, whose batch cannot be given up once it has begun."""
-
-_STUCK_SECONDS = 20.0
-"""What a task does between two batches (draw a token, take a block from the disk) takes milliseconds."""
 
 _LONGEST_WAIT = 1.0
 """Seconds after which an adapter set gets its step, whatever else is urgent."""
@@ -61,10 +57,9 @@ class Task:
 class Scheduler:
     """Carries out tasks over one context. All methods but `urge` belong to one thread."""
 
-    def __init__(self, llama: Llama, reader: Reader, stuck: Callable[[Task], None] = lambda task: None) -> None:
-        """Begin with no tasks; `stuck` hears, on another thread, of a task whose own step does not end."""
+    def __init__(self, llama: Llama, reader: Reader) -> None:
+        """Begin with no tasks."""
         self._llama, self._reader = llama, reader
-        self._watchdog = Watchdog(_STUCK_SECONDS, stuck)
         self._line: list[Task] = []
         self._active: list[Task] = []
         self._served: defaultdict[str, float] = defaultdict(float)
@@ -226,8 +221,7 @@ class Scheduler:
         """Take a task's step, and note what follows: it asks for a piece, or waits, or has ended."""
         task.piece = task.waits = None
         try:
-            with self._watchdog.watching(task):
-                wanted = step()
+            wanted = step()
         except StopIteration as end:
             self._end(task)
             task.done(end.value)

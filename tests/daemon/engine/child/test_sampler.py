@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lorebook_api.errors import BadRequest
 from lorebook_api.schema import Sampling
 from lorebook_daemon.engine.child.llama import Llama
+from lorebook_daemon.engine.child.patience import Patience
 from lorebook_daemon.engine.child.sampler import sampler, scored
 from lorebook_daemon.engine.child.work import Piece
 from lorebook_daemon.engine.protocol import Plain
@@ -207,6 +208,16 @@ def test_the_engine_goes_on_after_bad_grammars(engine: Up) -> None:
         assert not any(isinstance(said, BaseException) for said in (one, other, third))
 
     engine.run(ask())
+
+
+def test_a_grammar_that_keeps_llama_cpp_busy_is_given_up(tiny_gguf: Path) -> None:
+    llama = Llama(tiny_gguf, 512, 1)
+    llama.patience = Patience(0.05)
+    (a,) = llama.vocabulary.tokenize("a", special=False)
+    with pytest.raises(BadRequest, match="leaves so many ways open"):
+        draw(llama, Sampling(grammar='root ::= ("a"?){300} "c"', logit_bias=((a, 100.0),)))
+    assert llama.patience.lost
+    assert text(llama, Sampling(grammar='root ::= "x"')) == "x"
 
 
 def test_a_grammar_and_log_probabilities_and_a_stop_word(engine: Up) -> None:
