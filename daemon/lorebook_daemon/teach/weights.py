@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +13,6 @@ from lorebook_api.errors import Unusable
 from lorebook_daemon.models.gguf_header import GGUFContents, Tensor, read_contents
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import torch
 
 FAMILIES = ("llama", "qwen2")
@@ -40,6 +39,8 @@ _OUTER = {
 _LAYER = re.compile(r"blk\.(\d+)\.(\w+)\.(weight|bias)")
 _TURNED = ("attn_q", "attn_k")
 _IGNORED = ("rope_freqs.weight",)
+_UNPACKED = 2**18
+"""Weights that are unpacked at a time: a megabyte of numbers, which stays in the cache of a core."""
 
 
 @dataclass(frozen=True)
@@ -116,22 +117,33 @@ def read_weights(path: Path, shape: Shape, dtype: torch.dtype) -> Iterator[tuple
         name = _torch_name(tensor.name)
         if name is None:
             continue
-        values = torch.from_numpy(_unpacked(path, contents, tensor))
+        values = _unpacked(path, contents, tensor, dtype if len(tensor.shape) > 1 else torch.float32)
         if shape.architecture == "llama" and tensor.name.split(".")[-2] in _TURNED:
             values = unturned(values, shape.heads if "attn_q" in tensor.name else shape.kv_heads)
-        yield name, values.to(dtype if values.dim() > 1 else torch.float32)
+        yield name, values
 
 
-def _unpacked(path: Path, contents: GGUFContents, tensor: Tensor) -> npt.NDArray[np.float32]:
-    """Return the numbers of a tensor, rows first. gguf's own reader takes seconds for the vocabulary beside them."""
+def _unpacked(path: Path, contents: GGUFContents, tensor: Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return the numbers of a tensor, rows first, a piece at a time: a vocabulary in 32 bits would take a gigabyte.
+
+    gguf's own reader takes seconds for the vocabulary beside them, and unpacks sixteen rows at a time.
+    """
     import gguf
     import numpy as np
+    import torch
 
-    weights, size = tensor.block or (1, 0)
-    row, *others = tensor.shape
-    lies = (*reversed(others), row // weights * size)
-    packed = np.memmap(path, np.uint8, "r", contents.start + tensor.offset, lies)
-    return np.array(gguf.dequantize(packed, gguf.GGMLQuantizationType(tensor.kind)), dtype=np.float32, copy=True)
+    if tensor.block is None:
+        raise Unusable(f"{path.name} packs {tensor.name} in a way that is not known.", "Teach another: --base NAME")
+    weights, size = tensor.block
+    count = math.prod(tensor.shape) // weights
+    packed = np.asarray(np.memmap(path, np.uint8, "r", contents.start + tensor.offset, (count, size)))
+    unpacked = torch.empty(count, weights, dtype=dtype)
+    step = max(1, _UNPACKED // weights)
+    for n in range(0, count, step):
+        piece = packed[n : n + step].reshape(1, -1)
+        numbers = np.array(gguf.dequantize(piece, gguf.GGMLQuantizationType(tensor.kind)), dtype=np.float32, copy=True)
+        unpacked[n : n + step] = torch.from_numpy(numbers).view(-1, weights)
+    return unpacked.view(*reversed(tensor.shape))
 
 
 def unturned(values: torch.Tensor, heads: int) -> torch.Tensor:
