@@ -184,6 +184,8 @@ def _label(run: EvalRun, runs: Sequence[EvalRun]) -> str:
 
 def _value(config: Mapping[str, Any], name: str) -> str:
     value = config.get(name, "")
+    if value == []:
+        return "none"
     if isinstance(value, list):
         return "+".join(str(one["name"]) if isinstance(one, dict) and "name" in one else str(one) for one in value)
     return str(value)

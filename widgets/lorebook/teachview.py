@@ -182,12 +182,17 @@ def _shown_job(job: Job) -> dict[str, Any]:
     held_out = [(one.step, one.held_out_loss) for one in metrics if one.held_out_loss is not None]
     return {
         "job": {"id": job.id, "name": job.adapter, "state": job.state},
-        "told": job.headline,
+        "told": f"{job.headline}{_use(job)}",
         "last": asdict(metrics[-1]) if metrics else None,
         "loss": thinned([(one.step, one.loss) for one in metrics]),
         "held_out": thinned(held_out),
         "said": [asdict(said) for said in _latest(job.seen.said)],
     }
+
+
+def _use(job: Job) -> str:
+    """Return how to ask what was taught, once it can be asked."""
+    return f' Ask it: lorebook.ask("…", adapter="{job.adapter}")' if job.state == "done" else ""
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -16,13 +16,16 @@ export class Composer {
   private readonly box = make('textarea', {
     class: 'lb-box',
     rows: '1',
-    placeholder: 'Ask about your files',
     'aria-label': 'Question'
   });
   private readonly button = make('button', { type: 'submit', class: 'lb-send' });
   private running = false;
 
-  constructor(private readonly deeds: ComposerDeeds) {
+  constructor(
+    private readonly deeds: ComposerDeeds,
+    placeholder = 'Ask about your files'
+  ) {
+    this.box.placeholder = placeholder;
     this.element.append(this.box, this.button);
     this.element.addEventListener('submit', event => {
       event.preventDefault();

@@ -52,11 +52,14 @@ const VOTES: [Winner, string][] = [
 ];
 
 export class ArenaView extends Board<Values> {
-  private readonly composer = new Composer({
-    send: question => this.ask(question),
-    stop: () => this.send({ type: 'stop' }),
-    recall: () => this.values.question
-  });
+  private readonly composer = new Composer(
+    {
+      send: question => this.ask(question),
+      stop: () => this.send({ type: 'stop' }),
+      recall: () => this.values.question
+    },
+    'Ask both'
+  );
   private readonly told = make('p', { class: 'lb-told', role: 'status' });
   private readonly answers = make('div', { class: 'lb-duel' });
   private readonly deeds = make('div', { class: 'lb-board-deeds', role: 'group', 'aria-label': 'Vote' });

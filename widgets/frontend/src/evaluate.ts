@@ -135,6 +135,9 @@ export class EvaluateView extends Board<Values> {
       plot.append(drawInterval(known.value, [known.low, known.high], low, high));
     }
     const what = make('td', { class: 'lb-path' }, row.label);
+    if (row.label !== row.id) {
+      what.append(make('span', { class: 'lb-muted', text: ` ${row.id}` }));
+    }
     what.append(...row.notes.map(text => make('p', { class: 'lb-muted', text })));
     return make(
       'tr',
@@ -143,7 +146,7 @@ export class EvaluateView extends Board<Values> {
       what,
       ...figures.map(name => figureCell(row.figures[name])),
       plot,
-      make('td', { class: 'lb-muted', text: new Date(row.created).toLocaleString() }),
+      make('td', { class: 'lb-muted lb-when', text: when(row.created) }),
       make('td', { class: 'lb-muted', text: String(row.n) })
     );
   }
@@ -152,6 +155,10 @@ export class EvaluateView extends Board<Values> {
     const [first, second] = this.chosen;
     this.send({ type: 'compare', first, second });
   }
+}
+
+function when(moment: string): string {
+  return new Date(moment).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'short' });
 }
 
 function valueOf(row: Row, figure: string): number {
