@@ -84,14 +84,14 @@ def _train(folder: Path, job: TrainJob, plan: Plan) -> None:
     import torch  # of what training needs alone
 
     from lorebook_daemon.teach.batches import Prefixes
-    from lorebook_daemon.teach.estimate import PREFIX_BYTES
+    from lorebook_daemon.teach.estimate import prefix_bytes
     from lorebook_daemon.teach.loop import Training
     from lorebook_daemon.teach.preferences import Preferences
     from lorebook_daemon.teach.teacher import load, schedule
 
     torch.set_num_threads(job.threads)
     model = load(Path(job.path), plan.shape, wide=plan.estimate.wide)
-    objective = Preferences().prepare(model, job, plan, Prefixes(model, PREFIX_BYTES))
+    objective = Preferences().prepare(model, job, plan, Prefixes(model, prefix_bytes()))
     training = Training(model, objective, plan.variants, (), schedule(job, plan), folder / "checkpoint.pt")
     before = training.right(plan.held_out)
     began = time.perf_counter()

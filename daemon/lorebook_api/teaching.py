@@ -173,6 +173,7 @@ class TeachResult:
     """Numbers that were learnt."""
     memory_mb: float = 0.0
     """The most memory that its process took."""
+    method: str = ""
 
 
 @dataclass(frozen=True)

@@ -229,4 +229,5 @@ def _result(job: JobInfo, card: dict[str, Any]) -> TeachResult:
         accuracy=right[-1][1] if right else None,
         trained=card.get("trained", 0),
         memory_mb=card.get("memory_mb", 0.0),
+        method=card.get("method", ""),
     )

@@ -9,6 +9,13 @@ from lorebook_api.schema import Progress
 from lorebook_api.teaching import JobInfo, Metrics, Said, TeachResult, result_of
 from lorebook_daemon.cli.screen import Bars, Screen, printable
 
+_USES = {
+    "": 'Ask with it: lorebook ask "…" --adapter {name}',
+    "classifier": 'Classify with it: lorebook classify "…" --with {name}',
+    **dict.fromkeys(("bitfit", "full"), 'It is a model of its own. Ask it: lorebook ask "…" --model {name}'),
+}
+"""What can be done with what a method came to."""
+
 
 def watch(screen: Screen, client: Client, job: JobInfo) -> TeachResult:
     """Show a job's events until it has ended; return what it came to."""
@@ -54,4 +61,4 @@ def show_result(screen: Screen, result: TeachResult) -> None:
         if value:
             screen.write(printable(f"{what:<15}{value}"))
     if result.status in ("active", "candidate"):
-        screen.write(printable(f'Ask with it: lorebook ask "…" --adapter {result.adapter}'))
+        screen.write(printable(_USES.get(result.method, _USES[""]).format(name=result.adapter)))
