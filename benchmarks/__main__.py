@@ -22,11 +22,13 @@ NAMES = (
     "linked_retrieval",
     "answers",
     "injection",
+    "grounding",
+    "judging",
     "panel",
     "teach_facts",
     "teach_speed",
 )
-ON_REQUEST = ("repair", "lm_eval_scores", "rerank")
+ON_REQUEST = ("repair", "lm_eval_scores", "choices", "rerank")
 """What only helps to choose a constant, or wants an environment of its own."""
 
 

@@ -29,12 +29,13 @@ from benchmarks.engine import find_model, parser
 from lorebook_api.discovery import Daemon, connect, stop_daemon
 from lorebook_api.home import find_home
 
-_FACTS = Path(__file__).resolve().parent / "facts"
+FACTS = Path(__file__).resolve().parent / "facts"
+"""Sixty questions with four answers each, and the task that asks them."""
 _TASK = "lorebook_facts"
 _BATCH = 4
 """Prompts of one request, and rows of one batch of transformers."""
 
-_SAVE_TOKENIZER = (
+SAVE_TOKENIZER = (
     "import sys, transformers; "
     "transformers.AutoTokenizer.from_pretrained(sys.argv[1], gguf_file=sys.argv[2]).save_pretrained(sys.argv[3])"
 )
@@ -47,11 +48,17 @@ class Scores:
 
     metrics: dict[str, float]
     likelihoods: dict[tuple[int, int], float]
+    seconds: float
+    """From its start to its end, the loading of the model among it."""
 
     def best(self, question: int) -> int:
         """Return the place of the answer that is preferred."""
         places = [place for of, place in self.likelihoods if of == question]
         return max(places, key=lambda place: self.likelihoods[question, place])
+
+    def right(self, question: int, key: int) -> bool:
+        """Return whether the right answer is the one that is preferred."""
+        return self.best(question) == key
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class Harness:
         """Run lm-eval from its own command line over a model, and read what it wrote."""
         told = ",".join(f"{name}={value}" for name, value in arguments.items())
         command = [self.python, "-m", "lm_eval", "--model", kind, "--model_args", told, "--tasks", _TASK]
-        command += ["--include_path", str(_FACTS), "--batch_size", str(_BATCH), "--device", "cpu", *self.limit]
+        command += ["--include_path", str(FACTS), "--batch_size", str(_BATCH), "--device", "cpu", *self.limit]
         with tempfile.TemporaryDirectory() as folder:
             self.run([*command, "--output_path", folder, "--log_samples"], OPENAI_API_KEY=token)
             return _read(Path(folder))
@@ -74,7 +81,7 @@ class Harness:
     def run(command: list[str], **environment: str) -> None:
         """Run a program that may not reach for the network; what it prints goes to standard error."""
         offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-        subprocess.run(command, check=True, cwd=_FACTS, env={**os.environ, **offline, **environment}, stdout=sys.stderr)
+        subprocess.run(command, check=True, cwd=FACTS, env={**os.environ, **offline, **environment}, stdout=sys.stderr)
 
 
 def main() -> None:
@@ -87,12 +94,12 @@ def main() -> None:
     harness = Harness(options.lm_eval, ("--limit", "8") if options.quick else ())
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = Path(folder) / "tokenizer"
-        harness.run([options.lm_eval, "-c", _SAVE_TOKENIZER, str(model.parent), model.name, str(tokenizer)])
+        harness.run([options.lm_eval, "-c", SAVE_TOKENIZER, str(model.parent), model.name, str(tokenizer)])
         in_full = _written_out(model, Path(folder) / "in-full.gguf")
-        with _daemon(Path(folder) / "home") as daemon:
+        with daemon_at(Path(folder) / "home") as daemon:
             ours = {
-                "lorebook": _over_http(harness, daemon, model, tokenizer),
-                "lorebook, weights in float32": _over_http(harness, daemon, in_full, tokenizer),
+                "lorebook": over_http(harness, daemon, model, tokenizer),
+                "lorebook, weights in float32": over_http(harness, daemon, in_full, tokenizer),
             }
     local = {"pretrained": model.parent, "gguf_file": model.name, "dtype": "float32"}
     theirs = harness.scores("hf", local)
@@ -101,7 +108,8 @@ def main() -> None:
         print(f"{name:30} {_metrics(scores)}  {_apart(scores, theirs)}")
 
 
-def _over_http(harness: Harness, daemon: Daemon, model: Path, tokenizer: Path) -> Scores:
+def over_http(harness: Harness, daemon: Daemon, model: Path, tokenizer: Path) -> Scores:
+    """Run lm-eval over a daemon's `/v1/completions`."""
     told = {"tokenizer": tokenizer, "tokenizer_backend": "huggingface", "num_concurrent": 1}
     url = f"{daemon.url}/v1/completions"
     return harness.scores("local-completions", {"model": model, "base_url": url, **told}, daemon.token)
@@ -110,11 +118,13 @@ def _over_http(harness: Harness, daemon: Daemon, model: Path, tokenizer: Path) -
 def _read(folder: Path) -> Scores:
     (results,) = folder.rglob("results_*.json")
     (samples,) = folder.rglob(f"samples_{_TASK}_*.jsonl")
-    told = json.loads(results.read_text(encoding="utf-8"))["results"][_TASK]
+    written = json.loads(results.read_text(encoding="utf-8"))
+    told = written["results"][_TASK]
     rows = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
     return Scores(
         {name: told[f"{name},none"] for name in ("acc", "acc_norm")},
         {(row["doc_id"], place): float(one[0]) for row in rows for place, one in enumerate(row["filtered_resps"])},
+        float(written["total_evaluation_time_seconds"]),
     )
 
 
@@ -138,7 +148,7 @@ def _written_out(model: Path, out: Path) -> Path:
 
 
 @contextmanager
-def _daemon(home: Path) -> Iterator[Daemon]:
+def daemon_at(home: Path) -> Iterator[Daemon]:
     """Run a daemon with a home of its own."""
     before = os.environ.get("LOREBOOK_HOME")
     os.environ["LOREBOOK_HOME"] = str(home)

@@ -1,9 +1,9 @@
 """The judge: a score from 0 to 100 for a response, always a number.
 
-Nothing is drawn and nothing parsed. Where the right answer is known, the score is how surely the model says Yes to
-whether the response says the same. Where it is not, it is the expected value over the numbers 0 to 100, each as likely
-as the model finds its digits after the prompt. So it is never missing, and tells apart what one drawn number would
-round together (cf. G-Eval, Liu et al., EMNLP 2023, section 2).
+Nothing is drawn and nothing parsed. The score is the expected value over the numbers 0 to 100, each as likely as the
+model finds its digits after the prompt. So it is never missing, and tells apart what one drawn number would round
+together (cf. G-Eval, Liu et al., EMNLP 2023, section 2). Question, right answer and response stand first, each under a
+heading, and what to do with them last: small models lose an instruction that stands before long texts.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ TURN = Turn(Priority.eval)
 
 _NUMBERS = tuple(str(number) for number in range(101))
 
-_TASK = "Given the input `{question}`"
-_REFERENCE = " and the correct output `{reference}`"
+_TASK = "Instruction:\n{question}\n\n"
+_REFERENCE = "Correct output:\n{reference}\n\n"
 _SCORE = (
-    ", score the response `{response}` on a scale from 0 to 100, where {best}.{rubric} Respond with the number only."
+    "Response:\n{response}\n\n"
+    "Score the response on a scale from 0 to 100, where {best}.{rubric} Respond with the number only."
 )
 _BEST: dict[Measure, str] = {
     "quality": "100 is the best score",
@@ -59,10 +60,10 @@ class Judged:
     def prompt(self) -> Prompt:
         """Return what the judge is asked."""
         rubric = f" {self.rubric.strip()}" if self.rubric.strip() else ""
-        asked = _TASK.format(question=self.question)
+        asked = _TASK.format(question=self.question.strip())
         if self.reference is not None:
-            asked += _REFERENCE.format(reference=self.reference)
-        asked += _SCORE.format(response=self.response, best=_BEST[self.measure], rubric=rubric)
+            asked += _REFERENCE.format(reference=self.reference.strip())
+        asked += _SCORE.format(response=self.response.strip(), best=_BEST[self.measure], rubric=rubric)
         return Prompt((Message("user", asked),))
 
 

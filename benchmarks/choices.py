@@ -1,0 +1,105 @@
+"""Multiple choice beside lm-eval, over our own endpoint and over the same weights in transformers: items a second, acc.
+
+    python -m benchmarks.choices --lm-eval PYTHON [--model NAME]
+
+PYTHON is the interpreter of an environment of its own with `lm-eval[api]`, torch, transformers and gguf. The items are
+the sixty questions of `benchmarks/facts`. lm-eval runs twice, over all and over the first four, and what it takes for
+the others is what counts: its start and the loading of the model are left out. Ours are measured the same way, by
+requests to a daemon with the model in memory, the better of three.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine import find_model, parser
+from benchmarks.lm_eval_scores import FACTS, SAVE_TOKENIZER, Harness, Scores, daemon_at, over_http
+from benchmarks.verdict import say
+from lorebook_api.client import Client
+from lorebook_api.evaluation import McReport, McRequest
+
+_ROUNDS = 3
+_FEW = 4
+
+
+def main() -> None:
+    """Print items a second of the three, and where their answers differ."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--lm-eval", default=sys.executable, metavar="PYTHON", help="the interpreter with lm-eval")
+    arguments.set_defaults(model="qwen2.5-coder-0.5b-instruct-q4_k_m")
+    options = arguments.parse_args()
+    limit = 12 if options.quick else 60
+    model = find_model(options.model).path
+    harness, few = (Harness(options.lm_eval, ("--limit", str(most))) for most in (limit, _FEW))
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        tokenizer = folder / "tokenizer"
+        harness.run([options.lm_eval, "-c", SAVE_TOKENIZER, str(model.parent), model.name, str(tokenizer)])
+        with daemon_at(folder / "home") as daemon:
+            client = Client(daemon)
+            ours, report, chosen = _ours(client, _as_csv(folder / "facts.csv"), model, limit)
+            runs = [over_http(one, daemon, model, tokenizer) for one in (few, harness)]
+    endpoint, of_endpoint = runs[1], _pace(runs[0], runs[1])
+    local = {"pretrained": model.parent, "gguf_file": model.name, "dtype": "float32"}
+    runs = [one.scores("hf", local) for one in (few, harness)]
+    print(f"items a second: ours {ours:.2f}, lm-eval over /v1 {of_endpoint:.2f}, transformers {_pace(*runs):.2f}")
+    say("items a second ÷ lm-eval over our endpoint", ours / of_endpoint, at_least=3)
+    say("items a second ÷ lm-eval with transformers", ours / _pace(*runs), at_least=2)
+    for name, theirs in (("over our endpoint", endpoint), ("with transformers", runs[1])):
+        differ = sum(right != theirs.right(question, _key(question)) for question, right in enumerate(chosen))
+        print(f"acc: ours {report.acc:.4f}, lm-eval {name} {theirs.metrics['acc']:.4f}")
+        say(f"items right here and wrong there, {name}", differ, at_most=0)
+
+
+def _as_csv(path: Path) -> Path:
+    """Write the questions as a person's own table, and return where."""
+    rows = _facts()
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", "a", "b", "c", "d", "answer"])
+        writer.writerows([row["question"], *row["choices"], "abcd"[row["answer"]]] for row in rows)
+    return path
+
+
+def _facts() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (FACTS / "facts.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def _key(question: int) -> int:
+    return int(_facts()[question]["answer"])
+
+
+def _ours(client: Client, data: Path, model: Path, limit: int) -> tuple[float, McReport, list[bool]]:
+    """Return items a second, the report over all, and which questions were answered right."""
+    _timed(client, McRequest(str(data), "csv", 0, _FEW, str(model)))  # the model comes into memory
+    runs = []
+    for _ in range(_ROUNDS):
+        few, _ = _timed(client, McRequest(str(data), "csv", 0, _FEW, str(model)))
+        seconds, report = _timed(client, McRequest(str(data), "csv", 0, limit, str(model)))
+        runs.append(((limit - _FEW) / (seconds - few), report))
+    pace, report = max(runs, key=lambda run: run[0])
+    items = client.evaluation_items(report.run)
+    right = {str(item["id"]): bool(item["scores"]["acc"]) for item in items}
+    return pace, report, [right[str(n)] for n in range(1, limit + 1)]
+
+
+def _timed(client: Client, request: McRequest) -> tuple[float, McReport]:
+    begun = time.perf_counter()
+    report = next(event for event in client.evaluate_choices(request) if isinstance(event, McReport))
+    return time.perf_counter() - begun, report
+
+
+def _pace(few: Scores, all_of_them: Scores) -> float:
+    """Return items a second, of those that the longer run had beyond the shorter."""
+    items = len({question for question, _ in all_of_them.likelihoods}) - _FEW
+    return items / (all_of_them.seconds - few.seconds)
+
+
+if __name__ == "__main__":
+    main()
