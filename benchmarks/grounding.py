@@ -1,8 +1,8 @@
 """Are unsupported sentences found out: claims about samples/, each true once and once with one fact swapped.
 
-The 49 pairs in `claims.jsonl` were written by hand, in other words than the passages'. Each claim is checked against its
-passage as a sentence of an answer is. AUROC: how often a true one gets more support than a swapped one, over all pairs
-of them.
+The 49 pairs in `claims.jsonl` were written by hand, in other words than the passages'. Each claim is checked against
+its passage as a sentence of an answer is. AUROC: how often a true one gets more support than a swapped one, over all
+pairs of them.
 """
 
 from __future__ import annotations
