@@ -69,4 +69,5 @@ def _nowhere(request: RelatedRequest, passages: Sequence[Passage]) -> NotFound:
     if cells and request.cell_index not in cells:
         which = "cell is named" if request.cell_index is None else f"text is in cell {request.cell_index}"
         return NotFound(f"{request.path} is a notebook, and no {which}.", f"Name one of {cells[0]} to {cells[-1]}.")
-    return NotFound(f"No text stands at line {request.line} of {request.path}.", "Name another line.")
+    last = max((passage.end_line for passage in passages if not passage.cell), default=0)
+    return NotFound(f"No text stands at line {request.line} of {request.path}.", f"Its last is {last}." if last else "")

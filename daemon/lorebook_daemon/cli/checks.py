@@ -161,8 +161,9 @@ def _embedder(patient: Patient) -> Check:
 
 
 def _to_bring(patient: Patient, detail: str, hint: str) -> Check:
-    offline = patient.offline or load_settings(patient.home).offline
-    return Check("fail" if offline else "warn", detail, hint)
+    if load_settings(patient.home).offline:
+        return Check("fail", f"{detail}, but `offline` forbids that", f"unset LOREBOOK_OFFLINE, then: {hint}")
+    return Check("fail" if patient.offline else "warn", detail, hint)
 
 
 def _daemon(patient: Patient) -> Check:

@@ -65,6 +65,8 @@ def _request(place: str, folders: Sequence[str], k: int) -> RelatedRequest:
     numbered = None if Path(place).is_file() else _NUMBERED.fullmatch(place)
     typed, number = (numbered[1], int(numbered[2])) if numbered else (place, None)
     file = Path(typed).expanduser()
+    if file.is_dir():
+        raise BadRequest(f"{typed} is a folder.", "Name a file in it, and a line or a cell: src/fare.py:120")
     if not file.is_file():
         raise NotFound(f"{typed} is not there.", "Name a file, and a line or a cell: src/fare.py:120")
     file = file.resolve()

@@ -16,17 +16,13 @@ def passage_at(passages: Iterable[Passage], line: int, cell_index: int | None = 
     """Return the passage of a file that holds the line, the first of them where several do, None where none does.
 
     With `cell_index` the line counts inside that cell; without it no passage of a notebook's cells is meant. A line
-    that is in no passage, as blank ones are, belongs to the passage before it.
+    between two passages, as blank ones are, belongs to the one before it; there is none past the last.
     """
-    before = None
-    for passage in passages:
-        if _cell_index(passage) != cell_index:
-            continue
-        if passage.start_line <= line <= passage.end_line:
-            return passage
-        if passage.end_line < line and (before is None or before.end_line < passage.end_line):
-            before = passage
-    return before
+    of_cell = sorted((one for one in passages if _cell_index(one) == cell_index), key=lambda one: one.start_line)
+    begun = [passage for passage in of_cell if passage.start_line <= line]
+    holding = next((passage for passage in begun if line <= passage.end_line), None)
+    between = begun and len(begun) < len(of_cell)
+    return holding or (begun[-1] if between else None)
 
 
 def query_of(passage: Passage) -> str:

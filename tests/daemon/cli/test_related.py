@@ -34,6 +34,7 @@ def test_as_json(run: Run, fake: FakeDaemon, folder: Path) -> None:
 def test_a_file_that_is_not_there_or_in_no_root_is_named(run: Run, fake: FakeDaemon, folder: Path) -> None:
     (folder / "a").mkdir()
     (folder / "b.py").touch()
+    assert "a is a folder" in run("related", "a").stderr
     assert "gone.py is not there" in run("related", "gone.py:3").stderr
     assert f"--root {folder}" in run("related", "b.py", "--root", "a").stderr
     assert not fake.of("/api/related")

@@ -22,6 +22,9 @@ def test_a_line_is_in_the_passage_that_holds_it_or_the_one_before(lengths, line)
         passages.append(lines(start, start + length - 1))
         start += length + 1  # a blank line between, which is in none
     found = passage_at(passages, line)
+    if line > passages[-1].end_line:
+        assert found is None
+        return
     assert found is not None and found.start_line <= line
     assert all(line < other.start_line or other.start_line <= found.start_line for other in passages)
 
