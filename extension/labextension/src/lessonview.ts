@@ -92,7 +92,7 @@ function lossCurve(metrics: Metrics[]): HTMLElement {
   const drawing = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   const told = `Loss, now ${last.toFixed(2)}, at first ${(losses[0] ?? 0).toFixed(2)}`;
   const viewBox = `0 -2 ${WIDTH} ${HEIGHT + 4}`;
-  const attributes = { viewBox, role: 'img', 'aria-label': told, class: 'lb-lesson-curve' };
+  const attributes = { viewBox, preserveAspectRatio: 'none', role: 'img', 'aria-label': told, class: 'lb-lesson-curve' };
   Object.entries(attributes).forEach(([name, value]) => drawing.setAttribute(name, value));
   const line = document.createElementNS('http://www.w3.org/2000/svg', 'polyline');
   line.setAttribute('points', points);

@@ -44,8 +44,9 @@ function frame(
 
 function folded(answer: Answer, actions: Actions): HTMLElement {
   const count = answer.sources.length;
-  const passages = count === 1 ? '1 passage' : `${count} passages`;
-  const list = sourceList(answer.sources, answer.abstained ? `The nearest ${passages}` : `${passages} read`, actions);
+  const read = count === 1 ? '1 passage read' : `${count} passages read`;
+  const nearest = count === 1 ? 'The nearest passage' : `The nearest ${count} passages`;
+  const list = sourceList(answer.sources, answer.abstained ? nearest : read, actions);
   list.toggleAttribute('open', answer.abstained);
   return list;
 }
