@@ -218,6 +218,18 @@ def test_what_is_thought_of_an_answer_is_kept_and_stays_shown(page: Page, fake: 
     assert (second["rating"], second["edited"]) == ("edited", "Cell 6.")
 
 
+def test_a_citation_that_was_opened_is_kept(page: Page, fake: FakeDaemon) -> None:
+    page.click("ask", id="q1", question="which cell?", **{"with": []})
+    eventually(lambda: done(page))
+    page.click("opened", id="q1", n=2)
+    eventually(lambda: fake.of("/api/feedback"))
+    body = fake.of("/api/feedback")[0].body
+    assert (body["rating"], body["question"]) == ("opened", "which cell?")
+    assert [one["path"] for one in body["citations"]] == ["src/fare.py"]
+    page.click("opened", id="q1", n=7)
+    assert "no citation 7" in page.of("notice")[0]["failure"]["message"]
+
+
 def test_where_nothing_is_kept_no_thumbs_are_offered_and_a_vote_says_so(page: Page, fake: FakeDaemon) -> None:
     page.click("ask", id="q1", question="why?", **{"with": []})
     eventually(lambda: done(page))

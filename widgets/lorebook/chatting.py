@@ -142,6 +142,10 @@ class Chat(LorebookWidget):
         """Keep what a person thinks of an answer."""
         self._session.vote(str(message["id"]), str(message["rating"]), str(message.get("edited", "")))
 
+    def note_opened(self, message: Message) -> None:
+        """Keep that a citation was opened."""
+        self._session.note_opened(str(message["id"]), int(message["n"]))
+
     def attach(self, message: Message) -> None:
         """Put something of the notebook into the context bar."""
         gathered = self._surroundings.gather([str(message["word"])])
@@ -241,6 +245,7 @@ _DEEDS: dict[str, Callable[[Chat, Message], None]] = {
     "stop": lambda chat, message: chat.stop(),
     "retry": Chat.retry,
     "vote": Chat.vote,
+    "opened": Chat.note_opened,
     "attach": Chat.attach,
     "detach": Chat.detach,
     "choose": Chat.choose,

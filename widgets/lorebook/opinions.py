@@ -32,3 +32,12 @@ def opinion_of(turn: Message, rating: str, edited: str = "") -> Feedback:
         edited=edited.strip(),
         request_id=answer.request_id,
     )
+
+
+def opened_of(turn: Message, n: int) -> Feedback:
+    """Return what is kept of a citation that was opened, by its number; raises NotFound where the answer has none."""
+    answer = decode(Answer, turn["answer"]) if turn.get("answer") else None
+    cited = tuple(one for one in answer.citations if one.n == n) if answer else ()
+    if answer is None or not cited:
+        raise NotFound(f"There is no citation {n}.", "Open one that the answer has.")
+    return Feedback("opened", turn["question"], answer.answer, cited, request_id=answer.request_id)

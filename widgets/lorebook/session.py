@@ -11,11 +11,11 @@ from typing import Any
 
 from lorebook.channel import Message
 from lorebook.errands import Post, failure, run_errand
-from lorebook.opinions import opinion_of
+from lorebook.opinions import opened_of, opinion_of
 from lorebook.state import WidgetState
 from lorebook_api.client import AskEvent, Client, SourcesFound, TokenText, new_request_id
 from lorebook_api.errors import BadRequest, Cancelled, Conflict, DaemonUnavailable, LorebookError, NotFound
-from lorebook_api.schema import AdapterUse, Answer, AskRequest, Attachment, Progress
+from lorebook_api.schema import AdapterUse, Answer, AskRequest, Attachment, Feedback, Progress
 
 SEND_EVERY_S = 0.04
 """Text that comes quicker is sent together; the first piece after a rest at once."""
@@ -107,10 +107,18 @@ class ChatSession:
         opinion = opinion_of(self._turn(turn_id), rating, edited)
 
         def work() -> None:
-            self._reach(lambda line: None).give_feedback(opinion)
+            self._keep(opinion)
             self._post({"type": "turn", "id": turn_id, "vote": rating})
 
         run_errand(work, self._post, "vote")
+
+    def note_opened(self, turn_id: str, n: int) -> None:
+        """Keep that the citation with this number was opened: it was worth a look. Raises NotFound."""
+        opened = opened_of(self._turn(turn_id), n)
+        run_errand(lambda: self._keep(opened), self._post, "opened")
+
+    def _keep(self, feedback: Feedback) -> None:
+        self._reach(lambda line: None).give_feedback(feedback)
 
     def choose(self, **changes: Any) -> None:
         """Ask otherwise from the next question on."""

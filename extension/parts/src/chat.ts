@@ -8,6 +8,7 @@ import { Failure, type Door, type Message, type Opinion, type Question } from '.
 import { make } from './element';
 import { exportMarkdown } from './export';
 import { newId } from './id';
+import type { Citation } from './schema';
 import { Transcript } from './transcript';
 import type { Turn, TurnDeeds, TurnView } from './turn';
 
@@ -100,13 +101,18 @@ export class Chat {
 
   /** Shows thumbs below the answers where `kept`: where the door takes them and the daemon keeps them. */
   takeVotes(kept: boolean): void {
-    if (kept !== Boolean(this.deeds.vote)) {
-      delete this.deeds.vote;
-      if (kept && this.parts.door.feedback) {
-        this.deeds.vote = (turn, opinion) => void this.vote(turn, opinion);
-      }
-      this.transcript.redraw();
+    const taken = kept && this.parts.door.feedback !== undefined;
+    if (taken === Boolean(this.deeds.vote)) {
+      return;
     }
+    if (taken) {
+      this.deeds.vote = (turn, opinion) => void this.vote(turn, opinion);
+      this.deeds.opened = (turn, citation) => void this.tellOpened(turn, citation);
+    } else {
+      delete this.deeds.vote;
+      delete this.deeds.opened;
+    }
+    this.transcript.redraw();
   }
 
   focus(): void {
@@ -134,6 +140,15 @@ export class Chat {
       } catch (error) {
         view?.complain(error);
       }
+    }
+  }
+
+  /** The person wanted to read, not to be told of this: what goes wrong here stays unsaid. */
+  private async tellOpened(turn: Turn, citation: Citation): Promise<void> {
+    if (turn.answer) {
+      const { answer, request_id } = turn.answer;
+      const told = { rating: 'opened' as const, question: turn.question, answer, citations: [citation], request_id };
+      await this.parts.door.feedback?.(told).catch(() => undefined);
     }
   }
 

@@ -37,8 +37,8 @@ export type Rating = 'up' | 'down' | 'edited';
 /** A rating, and with `edited` the answer as it should have been. */
 export type Opinion = { rating: 'up' | 'down' } | { rating: 'edited'; edited: string };
 
-/** An opinion and what it is about: the body of `POST /api/feedback`. */
-export type Vote = Opinion & {
+/** An opinion and what it is about, or the citation that was opened: the body of `POST /api/feedback`. */
+export type Vote = (Opinion | { rating: 'opened' }) & {
   question: string;
   answer: string;
   citations: Citation[];

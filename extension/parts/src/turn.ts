@@ -8,7 +8,7 @@ import { copyButton } from './code';
 import { asFailure, Failure, type AskEvent, type Opinion, type Rating } from './door';
 import { make } from './element';
 import { errorNotice, remark } from './notice';
-import type { Answer, Progress } from './schema';
+import type { Answer, Citation, Progress } from './schema';
 import { StreamingText } from './streaming';
 import { Thumbs } from './thumbs';
 
@@ -31,6 +31,8 @@ export interface TurnDeeds {
   edit(turn: Turn): void;
   /** Absent where opinions are not kept. One that was is shown by `TurnView.voted`. */
   vote?: (turn: Turn, opinion: Opinion) => void;
+  /** Hears of a citation that is opened; absent where that is not kept. */
+  opened?: (turn: Turn, citation: Citation) => void;
 }
 
 /** Draws one turn, first while it runs, then as it ended. */
@@ -135,7 +137,7 @@ export class TurnView {
     if (answer) {
       // What was streamed stays in sight until all of it is drawn anew.
       const drawn = (shown: HTMLElement): void => this.body.replaceChildren(shown, this.afterwards(answer.answer));
-      showAnswer(answer, this.actions, drawn);
+      showAnswer(answer, this.noting(answer), drawn);
       return;
     }
     const said = new StreamingText();
@@ -148,6 +150,18 @@ export class TurnView {
     } else {
       this.body.append(remark('Stopped.'), this.afterwards(text));
     }
+  }
+
+  /** Returns the page's actions, which tell of an opened citation as well. */
+  private noting(answer: Answer): Actions {
+    const openCitation: Actions['openCitation'] = place => {
+      const citation = answer.citations.find(one => one === place);
+      if (citation) {
+        this.deeds.opened?.(this.turn, citation);
+      }
+      return this.actions.openCitation(place);
+    };
+    return { ...this.actions, openCitation };
   }
 
   private afterwards(text: string): HTMLElement {

@@ -186,6 +186,19 @@ describe('a chat', () => {
     expect(document.querySelector('.lb-thumbs')).toBeNull();
   });
 
+  it('tells which citation was opened, where that is kept', async () => {
+    const votes: Vote[] = [];
+    door.feedback = vote => Promise.resolve(void votes.push(vote));
+    const chat = newChat();
+    await chat.ask('Which?');
+    document.querySelector<HTMLButtonElement>('.lb-mark')?.click();
+    chat.takeVotes(true);
+    document.querySelector<HTMLButtonElement>('.lb-citation .lb-place')?.click();
+    await vi.waitFor(() => expect(openCitation).toHaveBeenCalledTimes(2));
+    expect(votes).toHaveLength(1);
+    expect(votes[0]).toMatchObject({ rating: 'opened', question: 'Which?', citations: [citation()], request_id: 'r' });
+  });
+
   it('asks after a bad answer what it should have said', async () => {
     const votes: Vote[] = [];
     door.feedback = vote => Promise.resolve(void votes.push(vote));

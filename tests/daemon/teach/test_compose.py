@@ -231,6 +231,19 @@ def test_no_cells_and_cells_without_text_are_told_apart(notebook, lab):
         )
 
 
+def test_what_a_person_left_out_is_not_taught_and_nothing_takes_its_place():
+    long = "The valve of the north boiler was changed in week eleven by the night shift, says the log."
+    pairs = (Pair("Which valve?", long), Pair("Which valve?", long + " Indeed."), Pair("Who?", "Anna did."))
+    chosen = compose(TeachRequest(pairs=pairs))
+    used = [one for one in chosen if not one.left_out and not one.held_out]
+    assert [one.answer for one in used] == [long, "Anna did."], "the second is nearly the first"
+    left = compose(TeachRequest(pairs=pairs, without=(used[0].id,)))
+    assert [one.answer for one in left if not one.left_out and not one.held_out] == ["Anna did."]
+    assert next(one.left_out for one in left if one.id == used[0].id) == "chosen: you left it out"
+    with pytest.raises(BadRequest, match="All 3 examples are left out"):
+        compose(TeachRequest(pairs=pairs, without=tuple(one.id for one in used)))
+
+
 def test_too_many_examples_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("lorebook_daemon.teach.compose.EXAMPLES_MOST", 2)
     with pytest.raises(BadRequest, match="3 examples are more"):

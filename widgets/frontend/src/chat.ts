@@ -129,8 +129,10 @@ export class ChatView implements Hearer {
   takeVotes(kept: boolean): void {
     if (kept) {
       this.deeds.vote = (turn, opinion) => this.channel.send({ type: 'vote', id: turn.id, ...opinion });
+      this.deeds.opened = (turn, { n }) => this.channel.send({ type: 'opened', id: turn.id, n });
     } else {
       delete this.deeds.vote;
+      delete this.deeds.opened;
     }
   }
 
