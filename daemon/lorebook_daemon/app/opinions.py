@@ -31,14 +31,10 @@ class Opinions:
     def __init__(self, store: FeedbackStore, mode: FeedbackMode) -> None:
         self._store = store
         self.mode = mode
-        self._weights: Weights | None = None
+        self._weights = self._read_weights()
 
     def weights(self) -> Weights:
-        """Return how strongly the signals act. Blocking once, a few milliseconds."""
-        if self.mode != "learn":
-            return EVEN
-        if self._weights is None:
-            self._weights = self._read_weights()
+        """Return how strongly the signals of a search act."""
         return self._weights
 
     async def keep(self, feedback: Feedback, roots: Roots) -> KeptFeedback:
@@ -54,28 +50,31 @@ class Opinions:
         check_feedback(feedback)
         said = await _said(feedback, roots) if self.mode == "learn" else {}
         kept = await asyncio.to_thread(self._store.keep, feedback, said)
-        self._weights = None
+        await self._learn()
         return kept
 
     async def state(self) -> FeedbackState:
         """Return what is kept, whether more is, and what was learnt."""
         kept = await asyncio.to_thread(self._store.all)
-        return FeedbackState(self.mode, kept, dict(await asyncio.to_thread(self.weights)))
+        return FeedbackState(self.mode, kept, dict(self._weights))
 
     async def forget(self, kept: int) -> None:
         """Forget one of it, by its id, whatever the settings say; raises NotFound."""
         await asyncio.to_thread(self._store.forget, kept)
-        self._weights = None
+        await self._learn()
 
     async def forget_all(self) -> int:
         """Forget all of it, whatever the settings say; return how much there was."""
         forgotten = await asyncio.to_thread(self._store.forget_all)
-        self._weights = None
+        await self._learn()
         return forgotten
+
+    async def _learn(self) -> None:
+        self._weights = await asyncio.to_thread(self._read_weights)
 
     def _read_weights(self) -> Weights:
         try:
-            return weights(self._store.effects())
+            return weights(self._store.effects()) if self.mode == "learn" else EVEN
         except LorebookError as error:  # a search does not fail for it; who keeps more feedback is told
             log.warning("searching without what was learnt: %s", error)
             return EVEN
