@@ -41,7 +41,7 @@ describe('the text of an answer', () => {
     expect(words(element)).toBe(words(whole));
     expect(element.querySelectorAll('.lb-mark')).toHaveLength(300);
     expect(unplaced.map(one => one.text)).toEqual(['Nowhere.']);
-  });
+  }, 30_000); // seconds of jsdom on a machine with other work
 
   it('is never cut inside of a block of code', () => {
     const code = Array.from({ length: 900 }, (_, n) => `x = ${n}\n\n`).join('');
