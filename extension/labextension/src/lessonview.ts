@@ -91,8 +91,8 @@ function lossCurve(metrics: Metrics[]): HTMLElement {
   const last = losses.at(-1) ?? 0;
   const drawing = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   const told = `Loss, now ${last.toFixed(2)}, at first ${(losses[0] ?? 0).toFixed(2)}`;
-  const viewBox = `0 -2 ${WIDTH} ${HEIGHT + 4}`;
-  const attributes = { viewBox, preserveAspectRatio: 'none', role: 'img', 'aria-label': told, class: 'lb-lesson-curve' };
+  const shape = { viewBox: `0 -2 ${WIDTH} ${HEIGHT + 4}`, preserveAspectRatio: 'none', class: 'lb-lesson-curve' };
+  const attributes = { ...shape, role: 'img', 'aria-label': told };
   Object.entries(attributes).forEach(([name, value]) => drawing.setAttribute(name, value));
   const line = document.createElementNS('http://www.w3.org/2000/svg', 'polyline');
   line.setAttribute('points', points);

@@ -88,7 +88,12 @@ export function headline(status: Status, workspace: Workspace, own: Own, now = D
   const updated = status.roots.find(root => workspace.roots.includes(root.root))?.updated;
   const index = updated ? `index ${ago(now - Date.parse(updated))}` : 'not indexed';
   const adapters = own.adapters.map(name => ` + ${name}`).join('');
-  return status.model ? `${status.model}${adapters} · ${index}` : index;
+  return status.model ? `${shortName(status.model)}${adapters} · ${index}` : index;
+}
+
+/** A model that was given by its file is called as the file is. */
+function shortName(model: string): string {
+  return (model.split(/[/\\]/).pop() ?? model).replace(/\.gguf$/, '');
 }
 
 function details(status: Status, workspace: Workspace): string {
