@@ -13,13 +13,15 @@ from lorebook_daemon.answer.numbers import unbacked_numbers
 from lorebook_daemon.answer.prompts import supported_prompt
 from lorebook_daemon.answer.reading import probability
 from lorebook_daemon.answer.sentences import Sentence, sentences
+from lorebook_daemon.answer.truths import contradicts
 from lorebook_daemon.engine.protocol import Engine, Turn
 
 CITED = 0.5
 """Support from which a sentence gets its citation."""
 
 UNBACKED = 0.2
-"""The most support that a sentence can have whose number stands in no source: models overlook a changed number."""
+"""The most support that a sentence can have whose number stands in no source, or whose True or False is the opposite
+of what the lines say: models overlook what was changed there."""
 
 # Support is a probability of two things that say little alone: what the model thinks, and what words the lines share
 # with the sentence. The constants are measured with the default model on samples/questions.jsonl: see
@@ -68,8 +70,14 @@ def _best(question: str, sentence: Sentence, sheets: Sequence[Sheet], scores: Se
         lines = supporting_lines(sentence.text, sheet.hit.passage.text)
         leaning = (score - _MODEL_CENTRE) / _MODEL_SCALE
         support = probability(leaning + _SHARED_WEIGHT * (lines.overlap - _SHARED_CENTRE))
-        backings.append(_Backing(sheet, lines, min(support, UNBACKED) if missing else support))
+        quote = _lines_of(sheet.hit.passage.text, lines)
+        doubtful = missing or contradicts(sentence.text, quote)
+        backings.append(_Backing(sheet, lines, min(support, UNBACKED) if doubtful else support))
     return max(backings, key=lambda backing: (backing.support, backing.lines.overlap))
+
+
+def _lines_of(text: str, lines: Lines) -> str:
+    return "\n".join(text.split("\n")[lines.start : lines.end + 1])
 
 
 def _marked(text: str, found: Sequence[Sentence], backings: Sequence[_Backing]) -> Verified:
@@ -103,7 +111,7 @@ def _with_marks(part: str, cited: Sequence[int]) -> str:
 def _citation(n: int, backing: _Backing) -> Citation:
     passage = backing.sheet.hit.passage
     source = backing.sheet.hit.source()
-    quote = "\n".join(passage.text.split("\n")[backing.lines.start : backing.lines.end + 1])
+    quote = _lines_of(passage.text, backing.lines)
     return Citation(
         n=n,
         path=passage.path,

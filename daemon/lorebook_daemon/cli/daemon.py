@@ -17,7 +17,7 @@ from lorebook_api.errors import DaemonUnavailable, NotFound
 from lorebook_api.home import find_home
 from lorebook_api.schema import Indexing, Status
 from lorebook_api.typed import find_model, find_roots
-from lorebook_daemon.cli.options import debug_option, examples, json_option, roots_option
+from lorebook_daemon.cli.options import debug_option, examples, json_option
 from lorebook_daemon.cli.screen import Screen, printable
 from lorebook_daemon.settings import load_settings
 
@@ -26,7 +26,13 @@ from lorebook_daemon.settings import load_settings
     short_help="Run the daemon in this terminal.",
     epilog=examples("lorebook serve", "lorebook serve --root ~/taxi --model qwen2.5-coder-0.5b-instruct-q4_k_m"),
 )
-@roots_option
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    metavar="DIR",
+    help="Folder to index and watch, for questions that name none; may be repeated. Default: none.",
+)
 @click.option("--model", metavar="NAME|PATH", help="The model to answer with. Default: chosen by memory and speed.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port on this machine; 0 takes a free one.  [default: 0]")
 @click.option("--socket", "socket_path", type=click.Path(path_type=Path), help="Unix socket to listen on instead.")

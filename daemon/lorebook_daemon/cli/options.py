@@ -64,7 +64,12 @@ def roots_option(command: F) -> F:
 def k_option(default: int) -> Callable[[F], F]:
     """Give a command `-k N`, the number of passages."""
     return click.option(
-        "-k", type=click.IntRange(1, K_MOST), default=default, show_default=True, help="How many passages."
+        "-k",
+        type=click.IntRange(1, K_MOST),
+        metavar="N",
+        default=default,
+        show_default=True,
+        help=f"How many passages, at most {K_MOST}.",
     )
 
 

@@ -70,9 +70,12 @@ def keep_page(url: str, folder: Path, *, most_mb: int, offline: bool) -> Path:
 
 def _address(url: str) -> httpx.URL:
     try:
-        return httpx.URL(url.strip()).copy_with(fragment=None)
+        address = httpx.URL(url.strip()).copy_with(fragment=None)
     except httpx.InvalidURL as error:
         raise BadRequest(f"{url!r} is no address: {error}.", "For example https://example.org/page.html") from error
+    if address.scheme not in ("http", "https") or not address.host:
+        raise BadRequest(f"{url!r} is no address of a web page.", "For example https://example.org/page.html")
+    return address
 
 
 def _check(url: httpx.URL, offline: bool) -> None:

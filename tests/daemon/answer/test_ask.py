@@ -116,6 +116,14 @@ def test_a_number_that_stands_nowhere_is_not_supported_whatever_the_model_says()
     assert answer.claims[1].support <= 0.2
 
 
+def test_the_opposite_of_what_the_lines_say_is_not_supported_whatever_the_model_says() -> None:
+    slots = Passage("api.md", 1, 1, "`define` sets `slots=True` by default.", "doc")
+    engine = Sceptic("slots", "slots", answer="The default of slots is `False`. By default slots is `True`.")
+    answer, _ = run(engine, Shelf(slots))
+    assert [claim.citations for claim in answer.claims] == [(), (1,)]
+    assert answer.claims[0].support <= 0.2
+
+
 @pytest.mark.parametrize("shelf", [Shelf(), Shelf(OTHER, CELL)])
 def test_where_no_passage_holds_the_answer_it_says_so_and_lists_the_nearest(shelf: Shelf) -> None:
     engine = Sceptic("B valve")
