@@ -81,7 +81,7 @@ def test_runs_stand_beside_those_that_measured_the_same(fake: FakeDaemon) -> Non
     assert (rag["name"], rag["figures"]) == ("rag questions.jsonl", ["right", "latency_ms"])
     assert [(row["label"], row["id"]) for row in rag["rows"]] == [("k 12", "bbbb2222"), ("k 6", "aaaa1111")]
     assert rag["rows"][0]["figures"]["right"] == {"value": 0.7, "low": 0.6, "high": 0.8, "n": 40}
-    assert rag["rows"][1]["notes"] == ["1 left out"] and choice["rows"][0]["label"] == "cccc3333"
+    assert rag["rows"][1]["notes"] == ["1 left out"] and choice["rows"][0]["label"] == "echo-1b"
     assert "k 6: right 0.5 [0.4, 0.6], latency_ms 812 [700, 900] (40 items, aaaa1111)" in repr(view)
     table = view.bundle()["text/markdown"]
     assert table.count("|---") == 4 + 3 and "k 12" in table and "–" in table

@@ -65,6 +65,7 @@ def test_the_names_come_after_the_vote(fake: FakeDaemon) -> None:
     assert values(ring)["phase"] == "told" and values(ring)["names"] == {"a": "auto", "b": "auto+mine"}
     assert values(ring)["standings"][0]["strength"]["low"] == 980 and values(ring)["remarks"]
     assert "auto+mine: 1020 [980, 1060], won 3, tied 0, lost 1" in repr(ring)
+    assert "Too few votes to tell." in repr(ring)
     text = ring.bundle()["text/markdown"]
     assert "<script>" not in text and "**it**" in text
 

@@ -177,9 +177,9 @@ def _shown_comparison(found: Comparison) -> Message:
 
 
 def _label(run: EvalRun, runs: Sequence[EvalRun]) -> str:
-    """Return how a run was configured, as far as the others differ from it."""
+    """Return how a run was configured, as far as the others differ from it; its model where none does."""
     names = [name for name in run.config if any(_value(one.config, name) != _value(run.config, name) for one in runs)]
-    return ", ".join(f"{name} {_value(run.config, name)}" for name in names) or run.id
+    return ", ".join(f"{name} {_value(run.config, name)}" for name in names) or _value(run.config, "model") or run.id
 
 
 def _value(config: Mapping[str, Any], name: str) -> str:

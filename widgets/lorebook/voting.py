@@ -171,8 +171,9 @@ _NO_FRONT_END = "Ask by .ask('your question').wait(), then .vote('a'), 'b', 'tie
 def _lines(found: Standings | None) -> Sequence[str]:
     if found is None:
         return []
-    return [
+    sides = [
         f"{one.name}: {one.strength.value:.0f} [{one.strength.low:.0f}, {one.strength.high:.0f}], "
         f"won {one.wins}, tied {one.ties}, lost {one.losses}"
         for one in found.sides
     ]
+    return [*sides, *found.notices]
