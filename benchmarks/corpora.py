@@ -158,6 +158,9 @@ def ours(corpus: Corpus, embedder: Embedder | None, left_out: Collection[str] = 
 
 def searcher(corpus: Corpus, embedder: Embedder | None, left_out: Collection[str] = ()) -> Searcher:
     """Return what `ours` searches with, which tells the scores too."""
+    files: dict[str, list[int]] = {}
+    for key, passage in enumerate(corpus.passages):
+        files.setdefault(passage.path, []).append(key)
     vectors = None
     if embedder:
         vectors = Vectors.empty(embedder.dimensions)
@@ -167,7 +170,7 @@ def searcher(corpus: Corpus, embedder: Embedder | None, left_out: Collection[str
         vectors,
         embedder,
         fetch=lambda ids: {key: corpus.passages[key] for key in ids},
-        in_files=lambda paths: {key: one for key, one in enumerate(corpus.passages) if one.path in paths},
+        in_files=lambda paths: {key: corpus.passages[key] for path in paths for key in files.get(path, ())},
         signals={name: signal for name, signal in SIGNALS.items() if name not in left_out},
         cell_signals={name: signal for name, signal in CELL_SIGNALS.items() if name not in left_out},
     )

@@ -52,6 +52,10 @@ class Settings:
     """Have the model write the questions that passages answer while nobody asks, and search among them."""
     max_file_mb: int = 20
     """Files above this are skipped, and listed as skipped."""
+    store: Literal["sqlite", "postgres"] = "sqlite"
+    """Where indexes are kept: in files of this machine, or in the PostgreSQL database at `store_url`."""
+    store_url: str = field(default="", repr=False)
+    """Where that database is: `postgresql://ann@localhost:5432/lorebook`. It may hold a password: never shown."""
     index_cpu_percent: int = 100
     """How much of one processor indexing takes at the most."""
     embed_on_battery: bool = False
@@ -77,6 +81,7 @@ _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _CHOICES = {
     "kv_reuse": ("blocks", "prefix", "off"),
     "engine": ("llama", "openai"),
+    "store": ("sqlite", "postgres"),
     "feedback": ("off", "keep", "learn"),
 }
 
@@ -161,6 +166,16 @@ def _key(value: Any) -> str:
     return text
 
 
+def _database(value: Any) -> str:
+    """Return the address of a database; the message must not show it, since it may hold a password."""
+    text = str(value).strip()
+    if text and (urlsplit(text).scheme not in ("postgres", "postgresql") or not urlsplit(text).path.strip("/")):
+        raise BadRequest(
+            "store_url is no address of a PostgreSQL database.", "For example postgresql://ann@localhost:5432/lorebook"
+        )
+    return text
+
+
 def _steps(value: Any) -> str:
     """Return the names, each once; raises BadRequest for one that is no step."""
     names = [name.strip() for name in str(value).split(",") if name.strip()]
@@ -171,4 +186,4 @@ def _steps(value: Any) -> str:
     return ",".join(dict.fromkeys(names))
 
 
-_TEXTS = {"engine_url": _url, "engine_key": _key, "context_steps": _steps}
+_TEXTS = {"engine_url": _url, "engine_key": _key, "context_steps": _steps, "store_url": _database}

@@ -19,6 +19,7 @@ from lorebook_daemon.index.indexer import Indexer
 from lorebook_daemon.index.lately import index_folders
 from lorebook_daemon.index.opened import OpenIndex
 from lorebook_daemon.index.storage import index_folder
+from lorebook_daemon.index.stores import Choice, choose
 from lorebook_daemon.index.unsaved import Unsaved, drop_all_unsaved, drop_unsaved, keep_unsaved
 from lorebook_daemon.index.update import empty, is_stale
 from lorebook_daemon.models.pull import ensure_embedder
@@ -99,6 +100,7 @@ class _Room:
 
 def indexes_at(home: Home, settings: Settings) -> Indexes:
     """Return the functions over the indexes of `home`."""
+    choose(home.cache, Choice(settings.store, settings.store_url if settings.store == "postgres" else ""))
     room = _Room(home, settings)
     for folder in index_folders(home.cache):
         drop_all_unsaved(folder)  # of an earlier daemon: the editors may have been closed since

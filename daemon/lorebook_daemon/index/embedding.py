@@ -13,10 +13,9 @@ from lorebook_api.errors import Unusable
 from lorebook_api.schema import Progress
 from lorebook_daemon.index.embed import Embedder, passage_text
 from lorebook_daemon.index.passage import Passage
-from lorebook_daemon.index.storage import Damaged, is_whole, lock, storage, sweep
-from lorebook_daemon.index.store import Store
+from lorebook_daemon.index.storage import Damaged, lock, storage, sweep
+from lorebook_daemon.index.stores import Store, open_store
 from lorebook_daemon.index.update import Report, derived_names
-from lorebook_daemon.index.vectors import Vectors
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ def embed_missing(root: Path, folder: Path, embedder: Embedder, report: Report) 
     """
     try:
         with lock(folder, root), storage(folder):
-            store = Store.open(folder)
+            store = open_store(folder)
             try:
                 return _Embedding(store, folder, embedder, report).run()
             finally:
@@ -54,7 +53,7 @@ class _Embedding:
         self.store, self.folder, self.embedder, self.report = store, folder, embedder, report
         with store.transaction():
             store.take_embedder(embedder.identity)
-        self.vectors = self._load()
+        self.vectors = store.graph(embedder.dimensions)
         self.unsaved = 0
 
     def run(self) -> int:
@@ -74,21 +73,12 @@ class _Embedding:
             self.store.drop_spare_vectors()
         return len(self.vectors)
 
-    def _load(self) -> Vectors:
-        nearest = self.store.meta.nearest
-        if nearest is not None and is_whole(self.folder, nearest):
-            try:
-                return Vectors.load(self.folder / nearest.name)
-            except Unusable as error:
-                log.warning("%s", error)  # nothing is lost: the vectors themselves are in the database
-        return Vectors.empty(self.embedder.dimensions)
-
     def _match(self) -> None:
         """Let the nearest neighbours follow what stage one did to the passages."""
         have = self.store.embedded_ids()
         gone = set(self.vectors.ids.tolist()) - have
         if len(gone) > _MAKE_ANEW * len(self.vectors):
-            self.vectors = Vectors.empty(self.embedder.dimensions)
+            self.vectors = self.store.graph(self.embedder.dimensions, anew=True)
         else:
             self.vectors.remove(gone)
         back = sorted(have.difference(self.vectors.ids.tolist()))
@@ -117,7 +107,7 @@ class _Embedding:
 
     def _save(self) -> None:
         generation = self.store.meta.generation + 1
-        nearest = self.vectors.save(self.folder, f"vectors-{generation}.graph")
+        nearest = self.store.save_graph(self.vectors, generation)
         with self.store.transaction():
             meta = self.store.meta
             self.store.meta = replace(meta, generation=generation, vectors=len(self.vectors), nearest=nearest)

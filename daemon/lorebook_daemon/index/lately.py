@@ -10,8 +10,8 @@ from typing import TypeVar
 from lorebook_api.errors import Conflict, NotFound, StorageFailed
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.records import FORMAT, Gone
-from lorebook_daemon.index.storage import DATABASE, Damaged, storage
-from lorebook_daemon.index.store import Store
+from lorebook_daemon.index.storage import DATABASE, LOCK, Damaged, storage
+from lorebook_daemon.index.stores import Store, choice, open_store
 
 T = TypeVar("T")
 
@@ -20,7 +20,8 @@ _GONE_AT_ONCE = 500
 
 def index_folders(cache: Path) -> list[Path]:
     """Return the folders of all indexes below `cache` (of `Home`)."""
-    return sorted(database.parent for database in (cache / "index").glob(f"*/{DATABASE}"))
+    mark = DATABASE if choice(cache / "index").store == "sqlite" else LOCK
+    return sorted(file.parent for file in (cache / "index").glob(f"*/{mark}"))
 
 
 def recent_passages(folder: Path, since_ns: int, most: int) -> list[tuple[int, Passage]]:
@@ -44,7 +45,7 @@ def gone_passages(folder: Path) -> Gone | None:
 def settle(folder: Path, gone: Gone) -> bool:
     """Note that nothing is left of these passages; False where the index is being written or cannot be now."""
     try:
-        with storage(folder), contextlib.closing(Store.open(folder)) as store:
+        with storage(folder), contextlib.closing(open_store(folder)) as store:
             with store.transaction():
                 if store.found_format() == FORMAT:
                     store.settle(gone)
@@ -57,7 +58,7 @@ def settle(folder: Path, gone: Gone) -> bool:
 def _read(folder: Path, use: Callable[[Store], T], nothing: T) -> T:
     """Return what `use` makes of the index; `nothing` where there is none, or a damaged one, to be made anew."""
     try:
-        with storage(folder), contextlib.closing(Store.open(folder)) as store:
+        with storage(folder), contextlib.closing(open_store(folder)) as store:
             return use(store) if store.found_format() == FORMAT else nothing
     except (NotFound, Damaged, StorageFailed, Conflict):
         return nothing

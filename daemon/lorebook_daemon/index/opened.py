@@ -14,14 +14,13 @@ from lorebook_api.schema import Filters, RootInfo
 from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.filters import Reach, choose, reach
 from lorebook_daemon.index.learning import EVEN, Weights
-from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.records import FORMAT, Meta
 from lorebook_daemon.index.search import ALL, Hit, Searcher
+from lorebook_daemon.index.searching import Meanings
 from lorebook_daemon.index.storage import DATABASE, Damaged, storage
-from lorebook_daemon.index.store import Store
+from lorebook_daemon.index.stores import Store, open_store
 from lorebook_daemon.index.trace import Trace
-from lorebook_daemon.index.vectors import Vectors
 
 T = TypeVar("T")
 
@@ -145,7 +144,7 @@ class OpenIndex:
         old, searcher = self._meta, self._searcher
         try:
             kept = searcher is not None and old.lexical == meta.lexical
-            lexical = searcher.lexical if searcher and kept else Lexical.load(self._folder / meta.lexical.name)
+            lexical = searcher.lexical if searcher and kept else self._store.words()
             files = partial(choose, self._store)
             return Searcher(
                 lexical, self._load_vectors(meta), self._embedder, self._store.passages, files, self._store.in_files
@@ -155,7 +154,7 @@ class OpenIndex:
                 raise _Moved from error
             raise
 
-    def _load_vectors(self, meta: Meta) -> Vectors | None:
+    def _load_vectors(self, meta: Meta) -> Meanings | None:
         """Return the vectors; None where there are none yet, none that this embedder made, or none that can be read.
 
         `info` then counts none, and the indexer makes the file anew from the database.
@@ -165,7 +164,7 @@ class OpenIndex:
         if self._searcher is not None and self._searcher.vectors is not None and self._meta.nearest == meta.nearest:
             return self._searcher.vectors
         try:
-            return Vectors.load(self._folder / meta.nearest.name)
+            return self._store.nearest()
         except Unusable as error:
             if self._has_moved(meta):
                 raise _Moved from error
@@ -187,7 +186,7 @@ def _some(searcher: Searcher, filters: Filters) -> bool:
 
 def _open_store(folder: Path) -> Store:
     try:
-        return Store.open(folder)
+        return open_store(folder)
     except Damaged as error:
         raise _damaged(folder, str(error)) from error
 

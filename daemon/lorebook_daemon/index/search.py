@@ -10,15 +10,15 @@ import numpy as np
 from lorebook_api.schema import Filters
 from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.learning import EVEN, Weights, weighted
-from lorebook_daemon.index.lexical import Lexical, Mask
+from lorebook_daemon.index.lexical import Mask
 from lorebook_daemon.index.neighbourhood import Neighbourhood
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.rank import DEPTH, MEANING, Found, Question, best_first, fuse
+from lorebook_daemon.index.searching import Meanings, Words
 from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS, SPREAD, Scores, Signal
 from lorebook_daemon.index.tokens import definition_term
 from lorebook_daemon.index.trace import AMONG_ALL, FINAL, FUSED, WORDS, Trace
 from lorebook_daemon.index.trace import MEANING as BY_MEANING
-from lorebook_daemon.index.vectors import Vectors
 
 DEFINERS = 10  # passages that define a name asked for come in even where both lists miss them
 SETTERS = 40  # those that define any of the names that the best passages take from other files
@@ -49,8 +49,8 @@ def no_files(_: Collection[str]) -> Mapping[int, Passage]:
 class Searcher:
     """Searches one root. Without vectors or an embedder the words alone decide."""
 
-    lexical: Lexical
-    vectors: Vectors | None
+    lexical: Words
+    vectors: Meanings | None
     embedder: Embedder | None
     fetch: Callable[[Sequence[int]], Mapping[int, Passage]]
     choose: Callable[[Filters], Collection[int] | None] = by_kind_alone

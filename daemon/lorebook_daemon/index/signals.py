@@ -36,9 +36,10 @@ NEXT_IN_FILE = 0.5
 NEXT_CELL = 0.3  # 0.2 to 0.4 are equally good on the development queries of notebooks and on the sample questions
 ANSWERS_FORM = 0.15  # of a cell's own score; 0.1 to 0.3 are equally good on the development queries of notebooks
 DEFINES_CELL = 0.3  # of the best score, as are those of code
-LINKED = 0.6  # of the other's score; these two were chosen on every other query of benchmarks/linked, 0.4 to 0.8 does
+LINKED = 0.3  # of the other's score; more serves benchmarks/linked better, and the samples' questions for facts worse
 LINKED_ASKED = 0.4  # more, as far as the question speaks of the name
 
+_SHOWN: frozenset[Form] = frozenset(("result", "error", "picture"))
 SPREAD = "spread"
 """The signal that serves who looks for files, and costs who asks for a fact a place."""
 
@@ -77,8 +78,9 @@ def together(question: Question, passages: Sequence[Passage], scores: Scores) ->
         sums[passages[place].path] += float(scores[place])
         first.setdefault(passages[place].path, int(place))
     raised = scores.copy()
+    most = max(sums.values()) or 1.0  # nothing is worth anything where what was found is no code
     for path, place in first.items():
-        raised[place] += TOGETHER * scores.max() * sums[path] / max(sums.values())
+        raised[place] += TOGETHER * scores.max() * sums[path] / most
     return raised
 
 
@@ -137,8 +139,11 @@ def neighbours(question: Question, passages: Sequence[Passage], scores: Scores) 
 def links(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
     """Raise what sets a name that a cell takes from another file, by the cell; and the cell, by what it takes.
 
-    What sets it more, where the question speaks of the name: it is asked about, and the cell only uses it.
+    What sets it more, where the question speaks of the name: it is asked about, and the cell only uses it. Not where
+    a result, an error or a picture is asked for: those the cell shows, and what it takes does not.
     """
+    if _SHOWN & wanted(question.text):
+        return scores
     pairs = linked(passages)
     asked = file_words(words(question.text)) if pairs else set()
     most = np.zeros(len(scores))

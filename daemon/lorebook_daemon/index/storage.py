@@ -18,7 +18,7 @@ from lorebook_api.errors import Conflict, StorageFailed
 DATABASE = "index.sqlite3"
 BESIDE = ".beside"
 """What the name of a file ends in that belongs to the derived file of the same name."""
-_LOCK = "index.lock"
+LOCK = "index.lock"
 _PID = "index.pid"
 _STORAGE_CODES = {
     sqlite3.SQLITE_FULL,
@@ -58,7 +58,7 @@ def lock(folder: Path, root: Path) -> Iterator[None]:
     """
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        held = FileLock(folder / _LOCK, timeout=0)
+        held = FileLock(folder / LOCK, timeout=0)
         try:
             held.acquire()
         except Timeout as error:

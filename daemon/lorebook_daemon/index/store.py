@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from lorebook_api.errors import NotFound
+from lorebook_api.errors import NotFound, Unusable
 from lorebook_api.schema import Kind
 from lorebook_daemon.index.embed import Matrix
+from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.records import FORMAT, FileRow, Gone, Meta, Row, unpacked
-from lorebook_daemon.index.storage import DATABASE, Damaged, Derived, storage
+from lorebook_daemon.index.storage import DATABASE, Damaged, Derived, is_whole, storage, write_derived
+from lorebook_daemon.index.vectors import Vectors
 from lorebook_daemon.index.walk import FileStat
+
+log = logging.getLogger(__name__)
 
 _META = "CREATE TABLE IF NOT EXISTS meta (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL);"
 _TABLES = """
@@ -65,22 +71,23 @@ _WITH_TAG = "EXISTS (SELECT 1 FROM json_each(cell, '$[5]') own JOIN json_each(?)
 _PUT = "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _VECTOR = "SELECT p.id, v.vector FROM passages p JOIN vectors v ON v.key = p.key"
 _MANY = 500
-_SPARE_KEYS = 1000
-_MOST_GONE = 20_000
+SPARE_KEYS = 1000
+MOST_GONE = 20_000
 """Passages that went are listed up to so many; from there on everything counts as gone."""
 
 
 class Store:
     """The database of one index. One process writes (see `storage.lock`), others read the last commit."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         self._db = connection
+        self._folder = folder
 
     @classmethod
     def create(cls, folder: Path) -> Store:
         """Open the database for writing, made where there is none. Raises Damaged, StorageFailed."""
         with storage(folder):
-            store = cls(_connect(folder, "rwc"))
+            store = cls(_connect(folder, "rwc"), folder)
             try:
                 store._db.execute("PRAGMA journal_mode = WAL")
                 with store.transaction():
@@ -99,7 +106,7 @@ class Store:
         if not (folder / DATABASE).is_file():
             raise none
         with storage(folder):
-            store = cls(_connect(folder, "rw"))
+            store = cls(_connect(folder, "rw"), folder)
             try:
                 begun = store._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
             except BaseException:
@@ -153,6 +160,10 @@ class Store:
         self._run(_DROP + _META + _TABLES)
         self.meta = Meta(generation=generation + 1)
         self.lose_track()
+
+    def is_finished(self) -> bool:
+        """Whether there is something to search, in full length."""
+        return is_whole(self._folder, self.meta.lexical)
 
     def _body(self) -> dict[str, Any]:
         row = self._db.execute("SELECT body FROM meta").fetchone()
@@ -283,7 +294,7 @@ class Store:
     def bound_gone(self) -> None:
         """Keep the list of what went within its bound."""
         (count,) = self._db.execute("SELECT count(*) FROM gone").fetchone()
-        if count > _MOST_GONE:
+        if count > MOST_GONE:
             self.lose_track()
 
     def lose_track(self) -> None:
@@ -291,7 +302,25 @@ class Store:
         self._db.execute("DELETE FROM gone")
         self._db.execute("INSERT INTO gone (path) VALUES (NULL)")
 
-    # vectors
+    # words, in a file beside the database
+
+    def words(self) -> Lexical:
+        """Return the word index. Raises Unusable where there is none, or none that can be read."""
+        lexical = self.meta.lexical
+        if lexical is None:
+            raise Unusable("There is no word index.", "Make it: lorebook index DIR")
+        return Lexical.load(self._folder / lexical.name)
+
+    def put_words(self, keep: bool, gone: Collection[int], last_id: int, new: Lexical, generation: int) -> Derived:
+        """Write the word index: what is there without `gone`, and `new`, the passages above `last_id`.
+
+        Without `keep` it is made anew from the passages.
+        """
+        old = self.words() if keep else Lexical.build(takewhile(lambda row: row[0] <= last_id, self.passages_after(0)))
+        lexical = old.without(gone).joined(new)
+        return write_derived(self._folder, f"lexical-{generation}.words", lexical.save)
+
+    # vectors, and their graph in a file beside the database
 
     def take_embedder(self, identity: str) -> None:
         """Drop the vectors of another embedder; they say nothing to this one."""
@@ -339,6 +368,27 @@ class Store:
                 matrix = np.stack([np.frombuffer(vector, "<f2") for _, vector in rows]).astype(np.float32)
                 yield [key for key, _ in rows], matrix
 
+    def graph(self, dimensions: int, anew: bool = False) -> Vectors:
+        """Return the graph of nearest neighbours, to be added to; an empty one where none can be read, or `anew`."""
+        nearest = self.meta.nearest
+        if not anew and nearest is not None and is_whole(self._folder, nearest):
+            try:
+                return Vectors.load(self._folder / nearest.name)
+            except Unusable as error:
+                log.warning("%s", error)  # nothing is lost: the vectors themselves are in the database
+        return Vectors.empty(dimensions)
+
+    def save_graph(self, graph: Vectors, generation: int) -> Derived:
+        """Write the graph as the one of this generation."""
+        return graph.save(self._folder, f"vectors-{generation}.graph")
+
+    def nearest(self) -> Vectors:
+        """Return the graph of nearest neighbours. Raises Unusable where there is none, or none that can be read."""
+        nearest = self.meta.nearest
+        if nearest is None:
+            raise Unusable("There are no vectors yet.", "Make them: lorebook index DIR")
+        return Vectors.load(self._folder / nearest.name)
+
     def drop_vectors(self) -> None:
         """Delete all vectors."""
         self._db.execute("DELETE FROM vectors")
@@ -348,7 +398,7 @@ class Store:
         unused = "FROM vectors WHERE NOT EXISTS (SELECT 1 FROM passages p WHERE p.key = vectors.key)"
         (spare,) = self._db.execute(f"SELECT count(*) {unused}").fetchone()
         (living,) = self._db.execute("SELECT count(*) FROM passages").fetchone()
-        if spare > max(_SPARE_KEYS, living):
+        if spare > max(SPARE_KEYS, living):
             self._db.execute(f"DELETE {unused}")
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -20,8 +19,8 @@ from lorebook_daemon.index.batch import Ready, Wanted
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.readers import ready
 from lorebook_daemon.index.records import FORMAT, FileRow, Meta, passage_key
-from lorebook_daemon.index.storage import Damaged, erase, is_whole, lock, storage, sweep, write_derived
-from lorebook_daemon.index.store import Store
+from lorebook_daemon.index.storage import Damaged, lock, storage, sweep
+from lorebook_daemon.index.stores import Store, create_store, erase_store, open_store
 from lorebook_daemon.index.unsaved import Unsaved, drop_all_unsaved, unsaved_in
 from lorebook_daemon.index.walk import FileStat, check_root, walk
 
@@ -83,7 +82,7 @@ def update(
             return _Update(top, folder, max_file_mb, full, report, area=area, alone=alone).run()
         except Damaged as error:
             log.warning("index of %s was damaged: %s", top, error)
-            erase(folder)
+            erase_store(folder)
         renewal = _Update(top, folder, max_file_mb, full, report, after_damage=True, alone=alone)
         renewal.tally.notices.append("The index was damaged and has been made anew.")
         try:
@@ -101,7 +100,7 @@ def empty(root: Path, folder: Path) -> bool:
     """
     try:
         with lock(folder, root), storage(folder):
-            store = Store.open(folder)
+            store = open_store(folder)
             try:
                 with store.transaction():
                     _take_all(store)
@@ -111,7 +110,7 @@ def empty(root: Path, folder: Path) -> bool:
     except NotFound:
         return False
     except Damaged:
-        erase(folder)
+        erase_store(folder)
     drop_all_unsaved(folder)
     return True
 
@@ -136,9 +135,9 @@ def is_stale(root: Path, folder: Path) -> int:
     top = check_root(root)
     try:
         with storage(folder):
-            store = Store.open(folder)
+            store = open_store(folder)
             try:
-                if store.found_format() != FORMAT or not is_whole(folder, store.meta.lexical):
+                if store.found_format() != FORMAT or not store.is_finished():
                     return 1
                 meta, known = store.meta, store.files()
             finally:
@@ -217,7 +216,7 @@ class _Update:
     def run(self) -> IndexReport:
         """Do the work and return what came of it."""
         with storage(self.folder):
-            store = Store.create(self.folder)
+            store = create_store(self.folder)
             try:
                 with store.transaction():
                     report = self._bring_up(store)
@@ -320,17 +319,14 @@ class _Update:
         """Write the word index where passages changed or it cannot be read; `new` holds those above `last_id`."""
         device = self.top.stat().st_dev
         meta = replace(store.meta, root=str(self.top), max_file_mb=self.max_file_mb, device=device)
-        old = self._load_words(meta)
-        if old is not None and not self.tally.stirred:
+        usable = self._has_words(store)
+        if usable and not self.tally.stirred:
             store.meta = meta
             return
         self.report(Progress("indexing words"))
         now = store.passage_ids()
-        if old is None:
-            old = Lexical.build(takewhile(lambda row: row[0] <= last_id, store.passages_after(0)))
-        lexical = old.without(before - now).joined(new)
         generation = meta.generation + 1
-        derived = write_derived(self.folder, f"lexical-{generation}.words", lexical.save)
+        derived = store.put_words(usable, before - now, last_id, new, generation)
         store.meta = replace(
             meta,
             generation=generation,
@@ -341,16 +337,17 @@ class _Update:
             updated=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def _load_words(self, meta: Meta) -> Lexical | None:
-        """Return the word index as it is; None where there is none, or none that can be read."""
-        if meta.lexical is None:
-            return None
+    def _has_words(self, store: Store) -> bool:
+        """Return whether there is a word index that can be read."""
+        if store.meta.lexical is None:
+            return False
         try:
-            return Lexical.load(self.folder / meta.lexical.name)
+            store.words()
         except Unusable as error:
             log.warning("%s", error)
             self.tally.notices.append("The word index was damaged and has been made anew.")
-            return None
+            return False
+        return True
 
     def _report(self, store: Store, skipped: tuple[Skipped, ...]) -> IndexReport:
         rows = store.files()

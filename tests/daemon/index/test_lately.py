@@ -142,7 +142,7 @@ def test_so_many_come_at_once(root, indexed, monkeypatch):
 
 
 def test_beyond_the_bound_everything_counts_as_gone(root, indexed, monkeypatch):
-    monkeypatch.setattr(store_module, "_MOST_GONE", 2)
+    monkeypatch.setattr(store_module, "MOST_GONE", 2)
     (root / "a.md").unlink()
     bring_up(root, indexed)
     assert gone_passages(indexed).passages == () and everything_is_gone(indexed)
@@ -224,11 +224,11 @@ def test_what_is_not_held_any_more_was_told_as_gone(tmp_path_factory, states):
 KILLED = """
 import os, sys, signal
 from pathlib import Path
-from lorebook_daemon.index import storage, update
+from lorebook_daemon.index import storage, store, update
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[3] == "before":
-    update.write_derived = die
+    store.write_derived = die
 else:
     update.sweep = die
 update.update(Path(sys.argv[1]), Path(sys.argv[2]), max_file_mb=20, report=lambda progress: None)

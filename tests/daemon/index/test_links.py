@@ -1,11 +1,14 @@
 """Links between files: where a cell's names come from."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lorebook_daemon.index.links import Reference, led_to, linked, references, unlinked
 from lorebook_daemon.index.passage import Cell, Passage
+from lorebook_daemon.index.rank import Question
+from lorebook_daemon.index.signals import links
 
 
 def cell(path, text="", uses=(), defines=()):
@@ -85,6 +88,34 @@ def test_a_place_that_is_looked_at_is_one_that_is_meant(path):
     reference = Reference("x/nb/one.ipynb", "prep", "f")
     assert path in set(reference.places())
     assert reference.distance(path) is not None
+
+
+POOL = [
+    cell("one.ipynb", "fill_gaps(rows)", uses=("prep:fill_gaps",)),
+    code("prep.py", defines=("fill_gaps",)),
+    code("zoo.py", defines=("fill_gaps",)),
+]
+
+
+@pytest.mark.parametrize("question", ["how are missing rows treated in one", "fill_gaps", "why are the gaps filled?"])
+def test_what_a_cell_takes_is_raised_by_the_cell(question):
+    raised = links(Question.read(question), POOL, np.array([0.9, 0.1, 0.2]))
+    assert raised[1] > raised[2] == 0.2
+    assert raised[0] > raised[1]
+
+
+def test_it_is_raised_more_where_the_name_is_asked_about():
+    scores = np.array([0.9, 0.1, 0.2])
+    by_name, by_cell = (
+        links(Question.read(text), POOL, scores)[1] for text in ("why fill gaps?", "why are rows missing?")
+    )
+    assert by_name > by_cell
+
+
+@pytest.mark.parametrize("question", ["how many gaps are there?", "which error did it raise?", "the chart of the gaps"])
+def test_what_the_cell_shows_is_not_in_what_it_takes(question):
+    scores = np.array([0.9, 0.1, 0.2])
+    assert links(Question.read(question), POOL, scores).tolist() == scores.tolist()
 
 
 ORIGINS = st.text(st.sampled_from("./ab"), min_size=1, max_size=8)
