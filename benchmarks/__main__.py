@@ -29,6 +29,7 @@ NAMES = (
     "panel",
     "teach_facts",
     "teach_speed",
+    "teach_dpo",
 )
 ON_REQUEST = ("repair", "lm_eval_scores", "choices", "rerank")
 """What only helps to choose a constant, or wants an environment of its own."""

@@ -420,6 +420,8 @@ class AdapterInfo:
     """The tokens from which on it acts (aLoRA, arXiv:2504.12397); empty for one that always acts."""
     task: str = ""
     prompt_prefix: str = ""
+    vectors: int = 0
+    """Of a soft prompt: how many vectors stand before the prompt; 0 of a LoRA."""
     base: str = ""
     """The name of the model that it was trained on, where the file says so."""
     base_sha256: str = ""

@@ -31,6 +31,8 @@ class TrainSettings:
     """The change is scaled by alpha ÷ rank."""
     targets: tuple[str, ...] = ("q", "v")
     """Of q, k, v, o (attention) and gate, up, down (feed-forward)."""
+    vectors: int = 20
+    """Of a soft prompt (prompt tuning, arXiv:2104.08691)."""
     layers: int = 0
     """How many of the last layers are changed; 0 is all."""
     epochs: int = 0

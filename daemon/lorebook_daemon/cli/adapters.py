@@ -78,6 +78,8 @@ def _state(adapter: AdapterInfo) -> str:
 
 
 def _kind(adapter: AdapterInfo) -> str:
+    if adapter.vectors:
+        return f"soft prompt of {adapter.vectors} vectors"
     return "" if adapter.damaged else "aLoRA" if adapter.invocation else "LoRA"
 
 

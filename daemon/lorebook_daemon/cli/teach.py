@@ -52,6 +52,7 @@ _SHOWN_CHARACTERS = 400
 @click.option("--rank", default=_DEFAULT.rank, show_default=True, help="Rank of the adapter.")
 @click.option("--alpha", default=_DEFAULT.alpha, show_default=True, help="It acts with alpha / rank.")
 @click.option("--targets", default=",".join(_DEFAULT.targets), show_default=True, help="Of q,k,v,o,gate,up,down.")
+@click.option("--vectors", default=_DEFAULT.vectors, show_default=True, help="Of a soft prompt (--method prompt).")
 @click.option("--layers", default=0, metavar="N", help="Change the last N layers only.")
 @click.option("--epochs", default=0, metavar="N", help="Passes over the examples. Default: 2, more for few examples.")
 @click.option("--learning-rate", default=0.0, metavar="X", help="The highest rate. Default: the method's.")

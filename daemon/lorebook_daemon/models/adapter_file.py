@@ -22,6 +22,9 @@ BASE_NAME = "general.base_model.0.name"
 BASE_SHA256 = "lorebook.base.sha256"
 """Key of the checksum of that model's GGUF file."""
 
+SOFT, SOFT_VECTORS = "prompt", "prompt.weight"
+"""What a soft prompt's file says in `adapter.type`, and the tensor in it: its vectors, 32 bits a number."""
+
 _ARCHITECTURE = "general.architecture"
 _ALPHA = "adapter.lora.alpha"
 _INVOCATION = "adapter.alora.invocation_tokens"
@@ -36,6 +39,9 @@ _TYPES = {
 
 _NAME_BYTES = 63
 """ggml's longest name of a tensor."""
+_WIDTH = "embedding_length"
+_MOST_VECTORS = 1024
+"""Of a soft prompt: they take the room of so many tokens in every prompt."""
 _NUMBERS = range(24, 29)
 """Packings that hold integers and 64-bit floats: nothing multiplies by them."""
 _EXPONENTS = {0: ("<u4", 0x7F800000), 1: ("<u2", 0x7C00), 30: ("<u2", 0x7F80)}
@@ -68,7 +74,7 @@ def read_adapter(path: Path, name: str = "") -> AdapterInfo:
     Raises Unusable, with the reason, for anything but a whole LoRA adapter that makes sense by itself.
     """
     contents = _contents(path)
-    pairs = _pairs(path, contents)
+    pairs = {} if contents.text("adapter.type") == SOFT else _pairs(path, contents)
     fields = contents.fields
     layers = [match for weight in pairs if (match := _LAYER.fullmatch(weight))]
     others = {weight for weight in pairs if not _LAYER.fullmatch(weight)}
@@ -87,6 +93,7 @@ def read_adapter(path: Path, name: str = "") -> AdapterInfo:
         prompt_prefix=contents.text("adapter.lora.prompt_prefix"),
         base=contents.text(BASE_NAME),
         base_sha256=contents.text(BASE_SHA256).lower(),
+        vectors=0 if pairs else _vectors(path, contents).shape[1],
     )
 
 
@@ -99,16 +106,18 @@ def check_fits(adapter: AdapterInfo, model: Path, sha256: str | None = None) -> 
     if adapter.damaged:
         raise Unusable(adapter.damaged, _ANEW)
     base = _contents(model)
-    pairs = _pairs(Path(adapter.path), _contents(Path(adapter.path)))
     if adapter.architecture != base.header.architecture:
         raise _misfit(adapter, model, f"it is for {adapter.architecture}, the model is {base.header.architecture}")
     if adapter.base_sha256 and adapter.base_sha256 != sha256 and adapter.base != base.header.name:
         raise _misfit(adapter, model, f"it was trained on {adapter.base or 'another file'}")
-    weights = _weights(model, base)
-    for weight, pair in pairs.items():
-        wrong = _wrong(weight, pair, weights)
-        if wrong:
-            raise _misfit(adapter, model, wrong)
+    own = _contents(Path(adapter.path))
+    if adapter.vectors:
+        wrong = _wrong_width(_vectors(Path(adapter.path), own), base)
+    else:
+        weights, pairs = _weights(model, base), _pairs(Path(adapter.path), own)
+        wrong = next(filter(None, (_wrong(weight, pair, weights) for weight, pair in pairs.items())), "")
+    if wrong:
+        raise _misfit(adapter, model, wrong)
     check_numbers(Path(adapter.path))
 
 
@@ -187,6 +196,20 @@ def _pairs(path: Path, contents: GGUFContents) -> dict[str, _Pair]:
     return {weight: _pair(path, weight, both) for weight, both in factors.items()}
 
 
+def _vectors(path: Path, contents: GGUFContents) -> Tensor:
+    """Return the one tensor of a soft prompt; raises Unusable where it makes no sense."""
+    _check_kind(path, contents)
+    if not contents.header.architecture:
+        raise _damaged(path, "it does not say for which architecture it is")
+    names = [tensor.name for tensor in contents.tensors]
+    if names != [SOFT_VECTORS]:
+        raise _damaged(path, f"a soft prompt holds {SOFT_VECTORS} and nothing else, not {', '.join(names[:3])}")
+    (tensor,) = contents.tensors
+    if tensor.kind != 0 or len(tensor.shape) != 2 or not 0 < tensor.shape[1] <= _MOST_VECTORS:
+        raise _damaged(path, f"{SOFT_VECTORS} is no list of 1 to {_MOST_VECTORS} vectors of 32 bits")
+    return tensor
+
+
 def _check_kind(path: Path, contents: GGUFContents) -> None:
     kind = contents.header.kind
     if kind == "model":
@@ -260,6 +283,13 @@ def _wrong(weight: str, pair: _Pair, weights: Mapping[str, Tensor]) -> str:
     if shape != wanted:
         return f"{weight} is {_written(wanted)} in the model and {_written(shape)} in the adapter"
     return ""
+
+
+def _wrong_width(vectors: Tensor, base: GGUFContents) -> str:
+    """Return what is wrong between a soft prompt's vectors and those of the model's tokens, empty where nothing is."""
+    wanted = base.fields.get(f"{base.header.architecture}.{_WIDTH}")
+    width = wanted.value if wanted is not None else 0
+    return "" if vectors.shape[0] == width else f"its vectors have {vectors.shape[0]} numbers, the model's {width}"
 
 
 def _written(shape: tuple[int, ...]) -> str:

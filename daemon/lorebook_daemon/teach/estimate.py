@@ -99,6 +99,8 @@ def trained_numbers(shape: Shape, settings: TrainSettings, traits: Traits) -> in
 
 
 def _opened_numbers(shape: Shape, settings: TrainSettings, traits: Traits) -> int:
+    if traits.trains == "vectors":
+        return settings.vectors * shape.width
     if traits.trains == "biases":
         return shape.layers * shape.head * (shape.heads + 2 * shape.kv_heads)
     if traits.trains == "layers":

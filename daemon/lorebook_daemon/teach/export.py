@@ -45,11 +45,16 @@ def write_adapter(
     alpha: float = 0.0,
     invocation: tuple[int, ...] = (),
     task: str = "",
+    kind: str = "lora",
 ) -> None:
-    """Write factors by llama.cpp's names as an adapter; without `alpha` they act as they are. Raises StorageFailed."""
+    """Write tensors, factors by llama.cpp's names, as an adapter; without `alpha` they act as they are.
+
+    Raises StorageFailed.
+    """
     try:
         writer = gguf.GGUFWriter(path, architecture)
         _describe(writer, job, alpha, invocation, task)
+        writer.add_string(gguf.Keys.Adapter.TYPE, kind)
         for name, values in tensors:
             writer.add_tensor(name, values)
         writer.write_header_to_file()
@@ -63,7 +68,6 @@ def write_adapter(
 def _describe(writer: gguf.GGUFWriter, job: TrainJob, alpha: float, invocation: tuple[int, ...], task: str) -> None:
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_name(job.name)
-    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     if alpha:
         writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, alpha)
     if task:

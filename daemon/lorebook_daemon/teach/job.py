@@ -22,8 +22,9 @@ TARGETS = {
 """The weights of a layer that can be changed, by the letters of the papers."""
 
 
-Trains = Literal["factors", "layers", "biases", "everything"]
-"""What a method trains: factors beside weights, the last layers' matrices, all biases, or all that there is."""
+Trains = Literal["factors", "vectors", "layers", "biases", "everything"]
+"""What a method trains: factors beside weights, vectors before the prompt, the last layers' matrices, all biases, or
+all that there is."""
 Learns = Literal["answers", "pairs", "labels"]
 """What a method learns: answers, which of two answers is the better one, or the class of a text."""
 
@@ -45,6 +46,7 @@ class Traits:
 METHODS: dict[str, Traits] = {
     "alora": Traits(2e-3, activated=True),  # arXiv:2504.12397
     "lora": Traits(2e-3),  # arXiv:2106.09685
+    "prompt": Traits(2e-2, trains="vectors"),  # arXiv:2104.08691
     "dpo": Traits(5e-4, activated=True, learns="pairs"),  # arXiv:2305.18290
     "classifier": Traits(2e-4, learns="labels", trains="layers", layers=1),
     "last-layers": Traits(2e-4, trains="layers", layers=2),
@@ -56,6 +58,7 @@ TEMPLATES = ("chat", "alpaca", "phi3")
 
 _BOUNDS: dict[str, tuple[float, float]] = {
     "rank": (1, 256),
+    "vectors": (1, 1024),
     "alpha": (0.01, 10_000.0),
     "layers": (0, 1000),
     "epochs": (0, 1000),

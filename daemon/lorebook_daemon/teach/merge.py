@@ -31,6 +31,8 @@ def merged(path: Path, base: Path, adapter: AdapterInfo, scale: float = 1.0) -> 
             f"{adapter.name} acts in answers only; in a model of its own it would act in questions too.",
             "Teach it with --method lora, or use it as an adapter.",
         )
+    if adapter.vectors:
+        raise BadRequest(f"{adapter.name} is a soft prompt: it changes no weights.", "Use it as an adapter.")
     check_fits(adapter, base)
     factors = {tensor.name: tensor for tensor in gguf.GGUFReader(adapter.path).tensors}
     changed = {name.removesuffix(".lora_a") for name in factors if name.endswith(".lora_a")}

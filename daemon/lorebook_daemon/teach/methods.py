@@ -17,6 +17,7 @@ from lorebook_daemon.teach.model import CausalLM
 from lorebook_daemon.teach.plan import Plan
 from lorebook_daemon.teach.preferences import Preferences
 from lorebook_daemon.teach.samples import Sample
+from lorebook_daemon.teach.softprompt import SoftPrompt
 from lorebook_daemon.teach.whole import Whole, biases, everything
 
 
@@ -56,6 +57,7 @@ class Method(Protocol):
 TRAINERS: dict[str, Method] = {
     "alora": LowRank(),
     "lora": LowRank(),
+    "prompt": SoftPrompt(),
     "dpo": Preferences(),
     "classifier": Classifier(),
     "last-layers": LastLayers(),

@@ -201,6 +201,7 @@ class CausalLM(nn.Module):
         self.shape = shape
         self.model = Decoder(shape)
         self.lm_head = None if shape.tied else FrozenLinear(shape.width, shape.vocabulary, bias=False)
+        self.register_parameter("soft", None)
         self.breathe = breathe
         self.thrifty = False
         """Compute each layer again for its gradient rather than keep what it computed."""
@@ -215,7 +216,7 @@ class CausalLM(nn.Module):
         `look` is a mask [batch, 1, tokens, past + tokens], True where a token may look, or says it for a packed row,
         which brings its past itself.
         """
-        x = self.model.embed_tokens(tokens).float()
+        x = self._embedded(tokens)
         rotation = rotations(self.shape, positions)
         own: Past = []
         for n, layer in enumerate(self.model.layers):
@@ -227,6 +228,14 @@ class CausalLM(nn.Module):
                 x, kv = layer(*arguments)
             own.append(kv)
         return self.model.norm(x), own
+
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        """Return the vectors of tokens; numbers beyond the vocabulary are those of the soft prompt."""
+        size = self.shape.vocabulary
+        words: Tensor = self.model.embed_tokens(tokens.clamp(max=size - 1)).float()
+        if self.soft is None:
+            return words
+        return torch.where((tokens >= size)[..., None], self.soft[(tokens - size).clamp(min=0)], words)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits [..., vocabulary] of hidden states, in 32 bits."""

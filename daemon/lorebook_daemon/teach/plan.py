@@ -46,7 +46,8 @@ def lay_out(job: TrainJob, examples: Sequence[Example]) -> Plan:
         raise BadRequest(told, "Take --method lora, or --base with a Qwen2.5.")
     examples = suited(examples, traits.learns)
     labels = classes(examples) if traits.learns == "labels" else ()
-    teaching = Teaching(Tokens(Path(job.path)), job.template, job.systems, traits.activated, labels)
+    soft = tuple(range(shape.vocabulary, shape.vocabulary + job.settings.vectors)) if traits.trains == "vectors" else ()
+    teaching = Teaching(Tokens(Path(job.path)), job.template, job.systems, traits.activated, labels, soft)
     _check_turns(examples, job.method)
     most = min(job.settings.max_tokens, shape.context or job.settings.max_tokens)
     measured = [(example, teaching.variants(example)) for example in examples]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import llama_cpp
@@ -62,8 +62,9 @@ class Tokens:
         """The token that ends an answer."""
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens, control tokens as they are written."""
-        return b"".join(self.vocabulary.piece(token, special=True) for token in tokens).decode("utf-8", "replace")
+        """Return the text of tokens, control tokens as they are written; a soft prompt's vectors have none."""
+        words = [token for token in tokens if token < self.vocabulary.size]
+        return b"".join(self.vocabulary.piece(token, special=True) for token in words).decode("utf-8", "replace")
 
     def prompt(self, turns: Sequence[Turn], system: str, template: str) -> tuple[int, ...]:
         """Return a conversation up to where its answer begins; `system` is for those that bring none."""
@@ -128,13 +129,17 @@ class Teaching:
     """Whether the adapter acts from the answer's beginning on only."""
     classes: tuple[str, ...] = ()
     """What texts are told apart into, where that is what is learnt."""
+    soft: tuple[int, ...] = ()
+    """Numbers beyond the vocabulary that stand for the vectors of a soft prompt, where that is what is learnt."""
 
     def variants(self, example: Example) -> list[Sample]:
         """Return the example in all its wordings: itself under each system prompt, then the others in turns."""
         if self.classes:
             return [self._labelled(example)]
-        if not example.turns:
-            return [self._text(example)]
+        samples = self._worded(example) if example.turns else [self._text(example)]
+        return [replace(one, tokens=(*self.soft, *one.tokens), learnt=one.learnt + len(self.soft)) for one in samples]
+
+    def _worded(self, example: Example) -> list[Sample]:
         *before, last = example.turns
         said = [(last.content, system) for system in self.systems]
         others = [wording for wording in example.wordings if wording != last.content]

@@ -129,13 +129,19 @@ def _known(model: CausalLM, plan: Plan, prefixes: Prefixes) -> list[bool]:
     letters = [plan.teaching.tokens.vocabulary.tokenize(letter, False)[0] for letter in "ABCD"]
     right = []
     for choice in general_check():
-        prompt, acts = plan.teaching.prompt((Turn("user", choice.question),))
+        prompt, acts = _asked(model, plan, (Turn("user", choice.question),))
         sample = Sample((*prompt, letters[choice.answer]), len(prompt), acts)
         batch = collate([sample], prefixes)
         with torch.no_grad():
             logits = model.logits(states(model, batch)[0])
         right.append(int(logits[letters].argmax()) == choice.answer)
     return right
+
+
+def _asked(model: CausalLM, plan: Plan, turns: Sequence[Turn]) -> tuple[tuple[int, ...], int]:
+    """Return a prompt, after the soft one where the model has one by now, and from which token on the adapter acts."""
+    prompt, acts = plan.teaching.prompt(turns)
+    return ((*plan.teaching.soft, *prompt) if model.soft is not None else prompt), acts
 
 
 # -- what it says
@@ -148,7 +154,7 @@ def _say(model: CausalLM, plan: Plan, prefixes: Prefixes, step: int, tell: Tell)
     if not step or not asked:
         return
     example = asked[(step * 7) % len(asked)]
-    prompt, acts = plan.teaching.prompt(example.turns)
+    prompt, acts = _asked(model, plan, example.turns)
     tokens = write(model, prompt, acts, prefixes, plan.teaching.tokens.end, _SAID_TOKENS)
     tell.said(Said(example.question, plan.teaching.tokens.text(tokens), example.answer, step))
 

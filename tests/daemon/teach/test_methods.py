@@ -16,17 +16,19 @@ import numpy as np
 import torch
 
 import tiny_engine
-from lorebook_api.errors import BadRequest
+from lorebook_api.errors import BadRequest, Unusable
 from lorebook_api.schema import AdapterUse
 from lorebook_api.teaching import Pair, TeachRequest, TrainSettings
 from lorebook_daemon.engine.child.llama import Llama
 from lorebook_daemon.engine.child.work import Piece
-from lorebook_daemon.models.adapter_file import read_adapter
+from lorebook_daemon.engine.protocol import Plain
+from lorebook_daemon.models.adapter_file import SOFT, SOFT_VECTORS, check_fits, read_adapter
 from lorebook_daemon.models.adapters import import_adapter
 from lorebook_daemon.models.classes import HEAD, TASK, read_head
 from lorebook_daemon.teach.batches import Prefixes, adapters_off
 from lorebook_daemon.teach.compose import compose
 from lorebook_daemon.teach.examples import write_examples
+from lorebook_daemon.teach.export import write_adapter
 from lorebook_daemon.teach.job import METHODS, TrainJob, write_job
 from lorebook_daemon.teach.loop import Schedule, Training
 from lorebook_daemon.teach.merge import merged
@@ -34,7 +36,7 @@ from lorebook_daemon.teach.methods import TRAINERS
 from lorebook_daemon.teach.model import causal, trained
 from lorebook_daemon.teach.plan import lay_out, preview
 from lorebook_daemon.teach.preferences import BETA
-from lorebook_daemon.teach.teacher import load
+from lorebook_daemon.teach.teacher import load, write
 
 pytestmark = pytest.mark.train
 
@@ -47,9 +49,12 @@ LABELLED = [{"text": f"the file {n} is {word}", "label": word} for n in range(14
 RATES = {
     **dict.fromkeys(("alora", "lora", "dpo"), 0.02),
     **dict.fromkeys(("classifier", "last-layers"), 0.01),
+    "prompt": 0.1,
     "bitfit": 0.1,
     "full": 0.003,
 }
+APART = ("prompt",)
+"""It changes what stands before the tokens, and has a test of its own."""
 FIT = [
     (family, method) for method in METHODS for family in ("llama", "qwen2") if (family, method) != ("llama", "bitfit")
 ]
@@ -139,7 +144,7 @@ def test_it_learns_and_changes_nothing_else(bases, tmp_path, family, method):
     assert bool(at.accuracy) == (METHODS[method].learns != "answers")
 
 
-@pytest.mark.parametrize(("family", "method"), FIT)
+@pytest.mark.parametrize(("family", "method"), [one for one in FIT if one[1] not in APART])
 def test_it_is_written_as_what_llama_cpp_says_the_same_with(bases, tmp_path, family, method):
     base = bases[family]
     model, _, _, _ = taught(base, tmp_path, method)
@@ -279,6 +284,76 @@ def test_the_engine_tells_classes_as_torch_does(bases, tmp_path, home, family):
     assert np.abs(head.probabilities(with_it) - ours).max() < 0.02
     assert np.abs(np.array(with_it) - np.array(alone)).max() < 0.05
     assert np.abs(np.array(with_it) - np.array(plain)).max() > 0.05
+
+
+# -- soft prompts
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_the_engine_reads_a_soft_prompt_as_torch_does(bases, tmp_path, home, family):
+    base = bases[family]
+    model, plan, _, _ = taught(base, tmp_path, "prompt")
+    info = import_adapter(tmp_path / "adapter.gguf", home, "soft")
+    assert info.vectors == len(plan.teaching.soft) == 20
+    prompt, _ = plan.teaching.prompt(plan.examples[0].turns)
+    end, use = plan.teaching.tokens.end, (AdapterUse("soft"),)
+    written = write(model, (*plan.teaching.soft, *prompt), 0, Prefixes(model, 2**26), end, 12)
+    ours = plan.teaching.tokens.text(written)
+    logprobs = torch_logprobs(model, [*plan.teaching.soft, *prompt])[20:]
+    asked = Plain(tokens=prompt)
+
+    async def told():
+        async with tiny_engine.engine(base, home) as engine:
+            plain = await tiny_engine.say(engine, asked, 12)
+            soft = await tiny_engine.say(engine, asked, 12, use)
+            again, after = await asyncio.gather(
+                tiny_engine.say(engine, asked, 12, use), tiny_engine.say(engine, asked, 12)
+            )
+            with pytest.raises(BadRequest, match="has no scale"):
+                await tiny_engine.say(engine, asked, 12, (AdapterUse("soft", 0.5),))
+            scored = await engine.score(asked, adapters=use)
+            likely = await engine.continuations(asked, [" the file"], use)
+            return plain.text, soft.text, again.text, after.text, scored, likely
+
+    plain, soft, again, after, scored, _ = asyncio.run(told())
+    assert soft == again == ours and plain == after != soft
+    assert [one.token for one in scored] == list(prompt)
+    expected = [logprobs[n - 1, token] for n, token in enumerate(prompt) if n]
+    assert np.abs(np.array([one.logprob for one in scored[1:]]) - np.array(expected)).max() < 0.1
+
+
+def test_passages_under_a_soft_prompt_are_read_once_and_kept_apart(bases, tmp_path, home):
+    base = bases["qwen2"]
+    taught(base, tmp_path, "prompt")
+    import_adapter(tmp_path / "adapter.gguf", home, "soft")
+    asked = tiny_engine.prompt("Which valve?", tiny_engine.PASSAGES)
+    turned = tiny_engine.prompt("Which valve?", tiny_engine.PASSAGES[::-1])
+    use = (AdapterUse("soft"),)
+
+    async def told():
+        async with tiny_engine.engine(base, home) as engine:
+            first = await tiny_engine.say(engine, asked, 8, use)
+            other = await tiny_engine.say(engine, turned, 8, use)
+            plain = await tiny_engine.say(engine, asked, 8)
+        async with tiny_engine.engine(base, home, kv_reuse="off") as engine:
+            fresh = await tiny_engine.say(engine, asked, 8, use)
+            unsoftened = await tiny_engine.say(engine, asked, 8)
+        return first, other, plain, fresh, unsoftened
+
+    first, other, plain, fresh, unsoftened = asyncio.run(told())
+    assert other.end.usage.cached_tokens > 0
+    assert first.end.usage.prompt_tokens == plain.end.usage.prompt_tokens + 20
+    assert plain.text != first.text
+    assert fresh.end.usage.cached_tokens == 0 and unsoftened.text
+
+
+@pytest.mark.parametrize("wrong", ["width", "nan", "empty"])
+def test_a_soft_prompt_that_is_none_is_told(bases, tmp_path, wrong):
+    values = {"width": np.ones((4, 63)), "nan": np.full((4, 64), np.nan), "empty": np.ones((2000, 64))}[wrong]
+    job, _ = a_job(bases["qwen2"], tmp_path, "prompt")
+    write_adapter(tmp_path / "soft.gguf", job, "qwen2", [(SOFT_VECTORS, values.astype(np.float32))], kind=SOFT)
+    with pytest.raises(Unusable):
+        check_fits(read_adapter(tmp_path / "soft.gguf"), bases["qwen2"])
 
 
 # -- a model of its own

@@ -25,6 +25,7 @@ from lorebook_daemon.engine.child.chat import ChatTemplate, PromptTokens
 from lorebook_daemon.engine.child.llama import Llama
 from lorebook_daemon.engine.child.reader import Reader
 from lorebook_daemon.engine.child.scheduler import Scheduler, Task
+from lorebook_daemon.engine.child.softprompt import vectors
 from lorebook_daemon.engine.child.tasks import Tasks
 from lorebook_daemon.engine.child.work import Piece, Work
 from lorebook_daemon.engine.diskblocks import DiskBlocks, passage_digest
@@ -171,7 +172,8 @@ class Child:
     # -- commands that take their turn
 
     def _generate(self, message: JSON) -> None:
-        adapters, prompt = self._adapters(message), self._tokens(message["prompt"])
+        adapters = self._adapters(message)
+        prompt = self._after_soft(self._tokens(message["prompt"]), adapters)
         sampling, most, request = sampling_in(message["sampling"]), message["max_tokens"], message["id"]
 
         def show(token: Any) -> None:
@@ -195,6 +197,7 @@ class Child:
     def _continuations(self, message: JSON) -> None:
         adapters, prompt = self._adapters(message), self._tokens(message["prompts"][0])
         texts = [self._after(message["prompts"][0], prompt, text) for text in message["texts"]]
+        prompt = self._after_soft(prompt, adapters)
         longest = max(map(len, texts))
         self._tasks.check(prompt, longest)
         work = self._tasks.continuations(prompt, adapters, texts)
@@ -217,7 +220,8 @@ class Child:
         works = []
         for text in message["texts"]:
             vocabulary = self._llama.vocabulary
-            prompt = PromptTokens((), (), (*vocabulary.starts, *vocabulary.tokenize(text, False), vocabulary.end))
+            read = (*vocabulary.starts, *vocabulary.tokenize(text, False), vocabulary.end)
+            prompt = self._after_soft(PromptTokens((), (), read), adapters)
             self._tasks.check(prompt)
             works.append((self._tasks.hidden(prompt, adapters), len(prompt.flat)))
         self._put(message, adapters, works, lambda results: results)
@@ -234,7 +238,7 @@ class Child:
         said: Sequence[int] = (),
     ) -> list[tuple[Work[Any], int]]:
         """Return a work for each prompt, and the room that it takes with what is `said` after it."""
-        prompts = [self._tokens(prompt) for prompt in message["prompts"]]
+        prompts = [self._after_soft(self._tokens(prompt), adapters) for prompt in message["prompts"]]
         for prompt in prompts:
             self._tasks.check(prompt, len(said))
         return [(work(prompt, adapters), len(prompt.flat) + len(said)) for prompt in prompts]
@@ -288,6 +292,11 @@ class Child:
                 raise BadRequest("the prompt holds a number that is no token.", f"They go up to {vocabulary.size - 1}.")
             return PromptTokens((), (), tuple(tokens))
         return self._template.tokens(prompt, lambda text, special: vocabulary.tokenize(text, special=special))
+
+    def _after_soft(self, prompt: PromptTokens, adapters: AdapterSet) -> PromptTokens:
+        """Return the prompt after the vectors of the soft prompts among the adapters."""
+        size = self._llama.vocabulary.size
+        return dataclasses.replace(prompt, soft=tuple(range(size, size + len(vectors(adapters)))))
 
     def _count(self, message: JSON) -> list[JSON]:
         counted = [self._tokens(prompt) for prompt in message["prompts"]]

@@ -13,6 +13,7 @@ from pathlib import Path
 import llama_cpp
 
 from lorebook_api.errors import EngineFailed, Unusable
+from lorebook_daemon.engine.child.softprompt import soft_prompt
 
 RESIDENT = 8
 """Adapters that stay in memory; the least recently used one goes first."""
@@ -31,6 +32,8 @@ class Adapter:
     """Digest of the file's content."""
     scale: float
     invocation: tuple[int, ...] = ()
+    soft: int = 0
+    """Vectors of a soft prompt (arXiv:2104.08691), which stand before everything; 0 of a LoRA."""
 
     @property
     def key(self) -> tuple[str, float]:
@@ -64,13 +67,20 @@ class Adapters:
         except OSError as error:  # it was there when the daemon looked
             told = f"{Path(path).name} cannot be read ({error.strerror or error})."
             raise Unusable(told, "See what there is: lorebook adapters list") from error
+        soft = soft_prompt(path, version)
+        if soft is not None:
+            return Adapter(path, version, scale, soft=len(soft))
         handle = self._load(path, version)
         count = llama_cpp.llama_adapter_get_alora_n_invocation_tokens(handle)
         tokens = llama_cpp.llama_adapter_get_alora_invocation_tokens(handle)
         return Adapter(path, version, scale, tuple(tokens[i] for i in range(count)))
 
     def use(self, adapters: AdapterSet) -> None:
-        """Switch to exactly these adapters with their scales: 0.1 ms where they are in memory."""
+        """Switch to exactly these adapters with their scales: 0.1 ms where they are in memory.
+
+        A soft prompt acts by what stands before the others' tokens, and needs no switch.
+        """
+        adapters = tuple(one for one in adapters if not one.soft)
         if adapters == self._on:
             return
         handles = [self._load(adapter.path, adapter.version) for adapter in adapters]

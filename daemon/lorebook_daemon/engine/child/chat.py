@@ -28,11 +28,13 @@ class PromptTokens:
     tail: tuple[int, ...]
     texts: tuple[str, ...] = ()
     """The passages' texts."""
+    soft: tuple[int, ...] = ()
+    """Numbers beyond the vocabulary that stand for the vectors of soft prompts, before everything."""
 
     @property
     def flat(self) -> tuple[int, ...]:
         """All tokens in order."""
-        return (*self.head, *(token for passage in self.passages for token in passage), *self.tail)
+        return (*self.soft, *self.head, *(token for passage in self.passages for token in passage), *self.tail)
 
     @property
     def labelled(self) -> list[tuple[tuple[int, ...], str]]:

@@ -25,6 +25,8 @@ class Segment:
     adapters: AdapterSet
     block: int = 0
     text: str = ""
+    soft: bool = False
+    """Whether it is a soft prompt's vectors, after which no logits are wanted."""
 
     @property
     def end(self) -> int:
@@ -50,7 +52,8 @@ class Layout:
         parts += [(tokens, n, text) for n, (tokens, text) in enumerate(prompt.labelled, start=1)]
         parts.append((prompt.tail, 0, ""))
         changes = acting(adapters, prompt.flat)
-        segments, start = [], 0
+        segments = _soft(prompt.soft, changes)
+        start = len(prompt.soft)
         for tokens, n, text in parts:
             segments += _divided(start, tokens, n if apart else 0, text, changes)
             start += len(tokens)
@@ -70,6 +73,11 @@ class Layout:
 
     def _number(self, adapters: AdapterSet) -> int:
         return self._sets.setdefault(tuple(one.key for one in adapters), len(self._sets))
+
+
+def _soft(numbers: tuple[int, ...], changes: Sequence[tuple[int, AdapterSet]]) -> list[Segment]:
+    """Return the segment of a soft prompt, which stands before everything; none where there is none."""
+    return [Segment(0, numbers, changes[0][1], soft=True)] if numbers else []
 
 
 def _divided(

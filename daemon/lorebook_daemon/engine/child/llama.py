@@ -9,6 +9,7 @@ import ctypes
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import llama_cpp
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from lorebook_api.errors import EngineFailed, Unusable
 from lorebook_daemon.engine.child.adapters import Adapters
 from lorebook_daemon.engine.child.patience import Patience
+from lorebook_daemon.engine.child.softprompt import vectors
 from lorebook_daemon.engine.child.vocabulary import Vocabulary
 from lorebook_daemon.engine.child.work import NoSlot, Piece
 
@@ -83,6 +85,7 @@ class Llama:
         self.can_shift = not self.recurrent and bool(llama_cpp.llama_memory_can_shift(self._memory))
         """Whether KV can be cut anywhere and moved to other positions."""
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
+        self._soft_batch: Any = None
         self.adapters = Adapters(self._model, self._ctx)
         self._abort = llama_cpp.ggml_abort_callback(self._stops)
         self._moved = False
@@ -149,9 +152,15 @@ class Llama:
         read: the caller takes the pieces back.
         """
         self.adapters.use(pieces[0].adapters)
-        n, rows = 0, []
+        for piece in pieces:
+            if self._is_soft(piece):
+                self._read_vectors(piece)
+        n, rows = 0, list[list[int]]()
         batch = self._batch
         for piece in pieces:
+            if self._is_soft(piece):
+                rows.append([])
+                continue
             silent = len(piece.tokens) - piece.logits
             rows.append(list(range(n + silent, n + len(piece.tokens))))
             for i, token in enumerate(piece.tokens):
@@ -161,6 +170,8 @@ class Llama:
                 batch.seq_id[n][0] = piece.sequence
                 batch.logits[n] = i >= silent
                 n += 1
+        if not n:
+            return rows
         batch.n_tokens = n
         llama_cpp.llama_set_embeddings(self._ctx, pieces[0].hidden)
         # Recurrent state cannot be taken back: such a batch runs to its end.
@@ -168,6 +179,32 @@ class Llama:
         self._moved = False
         self._check(code)
         return rows
+
+    def _is_soft(self, piece: Piece) -> bool:
+        """Return whether a piece is vectors of a soft prompt, not tokens: a segment is all of one kind."""
+        return bool(piece.tokens) and piece.tokens[0] >= self.vocabulary.size
+
+    def _read_vectors(self, piece: Piece) -> None:
+        """Read the vectors that a piece's numbers stand for into its sequence."""
+        wanted = vectors(piece.adapters)[[number - self.vocabulary.size for number in piece.tokens]]
+        batch, width = self._vectors_batch(), wanted.shape[1]
+        ctypes.memmove(batch.embd, np.ascontiguousarray(wanted).ctypes.data, 4 * width * len(wanted))
+        for n in range(len(wanted)):
+            batch.pos[n] = piece.position + n
+            batch.n_seq_id[n] = 1
+            batch.seq_id[n][0] = piece.sequence
+            batch.logits[n] = False
+        batch.n_tokens = len(wanted)
+        llama_cpp.llama_set_embeddings(self._ctx, False)
+        code = self._decode(batch)
+        self._moved = False
+        self._check(code)
+
+    def _vectors_batch(self) -> Any:
+        """Return a batch for vectors, which is made when it is first wanted: few ever want it."""
+        if self._soft_batch is None:
+            self._soft_batch = llama_cpp.llama_batch_init(BATCH, llama_cpp.llama_model_n_embd(self._model), 1)
+        return self._soft_batch
 
     def _decode(self, batch: object) -> int:
         return int(llama_cpp.llama_decode(self._ctx, batch))

@@ -105,14 +105,14 @@ class Reader:
         taken.append(self._lanes.take())
         flat = Layout(apart=False).segments(prompt, adapters)
         return [
-            Segment(one.start + i, one.tokens[i : i + _SCORED], one.adapters)
+            Segment(one.start + i, one.tokens[i : i + _SCORED], one.adapters, soft=one.soft)
             for one in flat
             for i in range(0, len(one.tokens), _SCORED)
         ]
 
     def follow(self, lane: Lane, segment: Segment) -> Work[Rows]:
-        """Read a segment at the lane's end and return the row of the logits after each of its tokens."""
-        return (yield from self._extend(lane, segment, len(segment.tokens)))
+        """Read a segment at the lane's end and return the row of the logits after each token; none of a soft prompt."""
+        return (yield from self._extend(lane, segment, 0 if segment.soft else len(segment.tokens)))
 
     def warm(self, prompt: PromptTokens, adapters: AdapterSet, taken: list[Lane]) -> Work[int]:
         """Read the passages that are not kept yet, each after the head; return how many tokens that took."""
@@ -257,4 +257,4 @@ class Reader:
 
 def _head(segments: Sequence[Segment], prompt: PromptTokens) -> list[Segment]:
     """Return what stands before the passages."""
-    return [one for one in segments if one.end <= len(prompt.head)]
+    return [one for one in segments if one.end <= len(prompt.soft) + len(prompt.head)]

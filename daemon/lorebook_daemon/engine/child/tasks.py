@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -200,8 +200,8 @@ class Tasks:
 
     def hidden(self, prompt: PromptTokens, adapters: AdapterSet) -> Work[list[float]]:
         """Return the hidden state, after the last norm, of the last of the prompt's two tokens or more."""
-        before, last = PromptTokens((), (), prompt.flat[:-1]), prompt.flat[-1:]
-        if not before.flat:
+        before, last = replace(prompt, tail=prompt.tail[:-1]), prompt.tail[-1:]
+        if not before.tail:
             raise BadRequest("the text is empty.", "Send some text.")
         while True:
             try:
@@ -222,7 +222,8 @@ class Tasks:
 
     def _score(self, prompt: PromptTokens, adapters: AdapterSet, top: int) -> Work[list[Scored]]:
         vocabulary, flat = self._llama.vocabulary, prompt.flat
-        scores = [Scored(flat[0], vocabulary.piece(flat[0], special=True), 0.0)]
+        first = flat[len(prompt.soft)]
+        scores = [Scored(first, vocabulary.piece(first, special=True), 0.0)]
         with self._reader.lane() as taken:
             for segment in self._reader.whole(prompt, adapters, taken):
                 rows = yield from self._reader.follow(taken[-1], segment)
