@@ -132,10 +132,8 @@ def test_what_goes_wrong_is_told_on_the_page(fake: FakeDaemon, questions: Path) 
     view.measure(measurement("exact", questions, {})).wait()
     click(view, 1, type="sing")
     notices = [one["message"]["failure"] for one in heard if one.get("message", {}).get("type") == "notice"]
-    assert [one["message"] for one in notices] == [
-        "The file has no column 'question'.",
-        "The page asks for 'sing', which this kernel does not know.",
-    ]
+    assert "'sing'" in notices[0]["message"]
+    assert repr(view).startswith("The file has no column 'question'. Name it.")
     assert values(view)["measuring"] is False
 
 

@@ -121,13 +121,13 @@ def test_what_cannot_be_taught_is_told_and_stays_told(fake: FakeDaemon, notebook
 
 def test_where_teaching_cannot_begin_the_examples_stay(fake: FakeDaemon, notebook: Path) -> None:
     shown = lorebook.examples(notebook).wait()
-    heard: list[dict[str, Any]] = []
-    shown.channel._send = heard.append
     fake.scripts.error = Conflict("There is an adapter lab already.", "Give another name.")
     shown.teach().wait()
     assert values(shown)["phase"] == "choosing"
-    notices = [one["message"] for one in heard if one.get("message", {}).get("type") == "notice"]
-    assert notices[0]["failure"]["message"] == "There is an adapter lab already."
+    assert values(shown)["failure"]["message"] == "There is an adapter lab already."
+    assert repr(shown).endswith("There is an adapter lab already. Give another name.")
+    fake.scripts.error = None
+    assert values(shown.teach().wait())["failure"] is None
 
 
 def test_a_page_may_not_ask_for_anything_else(fake: FakeDaemon, notebook: Path) -> None:

@@ -90,7 +90,7 @@ def test_one_question_at_a_time_and_stop(fake: FakeDaemon) -> None:
     click(ring, 1, type="stop")
     ring.wait()
     assert values(ring)["phase"] == "resting" and ring.battle is None
-    assert any("taken back" in str(one) for one in heard)
+    assert any("taken back" in str(one) for one in heard) and "taken back" in repr(ring)
 
 
 def test_a_vote_that_is_not_kept_can_be_given_again(fake: FakeDaemon) -> None:

@@ -19,13 +19,31 @@ def failure(error: LorebookError) -> Message:
 
 def run_errand(work: Callable[[], None], post: Post, name: str) -> threading.Thread:
     """Start `work` in a thread that ends with the kernel; a LorebookError is posted as a `notice`."""
+    return _run(work, lambda error: post({"type": "notice", "failure": failure(error)}), name)
 
-    def told() -> None:
+
+def run_work(work: Callable[[], None], post: Post, name: str) -> threading.Thread:
+    """Start work that a person waits for: a LorebookError stays in the field `failure`, until other work begins."""
+
+    def tell(error: LorebookError | None) -> None:
+        post({"type": "set", "values": {"failure": failure(error) if error else None}})
+
+    tell(None)
+    return _run(work, tell, name)
+
+
+def _run(work: Callable[[], None], tell: Callable[[LorebookError], None], name: str) -> threading.Thread:
+    def guarded() -> None:
         try:
             work()
         except LorebookError as error:
-            post({"type": "notice", "failure": failure(error)})
+            tell(error)
 
-    thread = threading.Thread(target=told, name=f"lorebook-{name}", daemon=True)
+    thread = threading.Thread(target=guarded, name=f"lorebook-{name}", daemon=True)
     thread.start()
     return thread
+
+
+def told(failed: Message | None) -> str:
+    """Return a failure, as the front end takes it, in a line; empty for none."""
+    return f"{failed['message']} {failed['hint']}".strip() if failed else ""

@@ -12,7 +12,7 @@ from typing import Any
 
 from lorebook.asking import reach
 from lorebook.channel import Message
-from lorebook.errands import run_errand
+from lorebook.errands import run_errand, run_work, told
 from lorebook.markdown import plain
 from lorebook.measures import Measurement, measurement
 from lorebook.state import WidgetState
@@ -50,7 +50,7 @@ class EvaluateView(LorebookWidget):
         self._lock = threading.Lock()
         self._running: threading.Thread | None = None
         self._stopped = False
-        self._state = WidgetState(groups=[], comparison=None, told="", measuring=False)
+        self._state = WidgetState(groups=[], comparison=None, told="", measuring=False, failure=None)
         super().__init__("evaluate", self._state)
 
     def refresh(self) -> None:
@@ -66,7 +66,7 @@ class EvaluateView(LorebookWidget):
                 raise Conflict("Something is being measured.", "Wait for its end: .wait()")
             self._stopped = False
             self._show(measuring=True, told="measuring …")
-            self._running = run_errand(lambda: self._measure(request), self.channel.post, "measure")
+            self._running = run_work(lambda: self._measure(request), self.channel.post, "measure")
         return self
 
     def stop(self) -> None:
@@ -98,7 +98,8 @@ class EvaluateView(LorebookWidget):
         for name, runs in grouped(self.runs).items():
             lines = [f"  {_label(run, runs)}: {_figures(run)} ({run.n} items, {run.id})" for run in runs]
             parts.append("\n".join([name, *lines]))
-        return "\n\n".join(parts) or _NONE
+        failed = [told(self._state.values["failure"])] if self._state.values["failure"] else []
+        return "\n\n".join([*failed, *(parts or [_NONE])])
 
     def static_markdown(self) -> str:
         """Return the leaderboards as tables."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from lorebook.channel import Message
-from lorebook.errands import failure, run_errand
+from lorebook.errands import run_errand, run_work, told
 from lorebook.job import Job
 from lorebook.markdown import plain
 from lorebook.state import WidgetState
@@ -113,13 +113,11 @@ class TeachWidget(LorebookWidget):
         """Return the job as text where there is one, the examples otherwise."""
         if self.job is not None:
             return self.job.texts()["text/plain"]
-        refused = self._state.values["failure"]
-        if refused:
-            return f"{refused['message']} {refused['hint']}".strip()
+        failed = told(self._state.values["failure"])
         if self._preview is None:
-            return "The examples are being looked at; .wait() waits for them."
+            return failed or "The examples are being looked at; .wait() waits for them."
         lines = [_line(n, example) for n, example in enumerate(self._preview.examples, start=1)]
-        return "\n".join([_plan(self._preview), *lines, "Teach them by .teach().wait()"])
+        return "\n".join([_plan(self._preview), *lines, failed or "Teach them by .teach().wait()"])
 
     def static_markdown(self) -> str:
         """Return the same as Markdown."""
@@ -132,15 +130,15 @@ class TeachWidget(LorebookWidget):
         with self._lock:
             if self._running is not None and self._running.is_alive():
                 raise Conflict("This is being done already.", "Wait for its end: .wait()")
-            self._running = run_errand(work, self.channel.post, "teach")
+            self._running = run_work(work, self.channel.post, "teach")
 
     def _look(self, request: TeachRequest) -> None:
-        self._post(phase="looking", failure=None)
+        self._post(phase="looking")
         try:
             self._preview = show_examples(request)
-        except LorebookError as error:
-            self._post(phase="refused", failure=failure(error))
-            return
+        except LorebookError:
+            self._post(phase="refused")
+            raise
         shown = [_shown_example(example) for example in self._preview.examples[:ROWS_MOST]]
         more = sum(1 for one in self._preview.examples[ROWS_MOST:] if not one.left_out and not one.held_out)
         self._post(phase="choosing", examples=shown, more=more, plan=_plan(self._preview))

@@ -10,7 +10,7 @@ from typing import Any, cast, get_args
 
 from lorebook.asking import adapter_uses, reach
 from lorebook.channel import Message
-from lorebook.errands import run_errand
+from lorebook.errands import run_errand, run_work, told
 from lorebook.markdown import plain, prose
 from lorebook.state import WidgetState
 from lorebook.widget import LorebookWidget
@@ -39,7 +39,16 @@ class Arena(LorebookWidget):
         self._battle: Battle | None = None
         self._standings: Standings | None = None
         self._state = WidgetState(
-            **{"phase": "resting", "question": "", "a": "", "b": "", "names": None, "winner": "", "progress": None},
+            **{
+                "phase": "resting",
+                "question": "",
+                "a": "",
+                "b": "",
+                "names": None,
+                "winner": "",
+                "progress": None,
+                "failure": None,
+            },
             **{"standings": [], "votes": 0, "remarks": []},
         )
         super().__init__("arena", self._state)
@@ -62,10 +71,10 @@ class Arena(LorebookWidget):
             raise BadRequest(f"{winner!r} is no vote.", f"There are: {', '.join(get_args(Winner))}")
         if self._battle is None or self._state.values["phase"] not in ("voting", "keeping"):
             raise BadRequest("There is nothing to vote on.", "Ask first: .ask('…').wait()")
-        told = reach().vote(VoteRequest(self._battle.id, cast(Winner, winner)))
-        self._show(phase="told", names={"a": told.a, "b": told.b}, winner=told.winner)
+        revealed = reach().vote(VoteRequest(self._battle.id, cast(Winner, winner)))
+        self._show(phase="told", names={"a": revealed.a, "b": revealed.b}, winner=revealed.winner)
         self.refresh()
-        return told
+        return revealed
 
     def refresh(self) -> Standings:
         """Return what all votes say, and show it."""
@@ -95,10 +104,11 @@ class Arena(LorebookWidget):
         """Return the two answers, blind until there is a vote, and how to vote where no widget is shown."""
         values = self._state.values
         if self._battle is None:
-            return f"An arena of two sides. {_NO_FRONT_END}"
+            return "\n\n".join(filter(None, (told(values["failure"]), f"An arena of two sides. {_NO_FRONT_END}")))
         names = values["names"] or {"a": "?", "b": "?"}
         answers = [f"{letter.upper()} ({names[letter]}): {values[letter]}" for letter in ("a", "b")]
-        return "\n\n".join([values["question"], *answers, *_lines(self._standings), _NO_FRONT_END])
+        failed = [told(values["failure"])] if values["failure"] else []
+        return "\n\n".join([*failed, values["question"], *answers, *_lines(self._standings), _NO_FRONT_END])
 
     def static_markdown(self) -> str:
         """Return the same as Markdown."""
@@ -144,7 +154,7 @@ class Arena(LorebookWidget):
         with self._lock:
             if self._running is not None and self._running.is_alive():
                 raise Conflict("Both are answering.", "Wait for their end: .wait()")
-            self._running = run_errand(work, self.channel.post, "arena")
+            self._running = run_work(work, self.channel.post, "arena")
 
     def _show(self, **values: Any) -> None:
         self.channel.post({"type": "set", "values": values})

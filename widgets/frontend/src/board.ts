@@ -4,10 +4,15 @@ import { asFailure, errorNotice, Failure, make } from '../../../extension/parts/
 import { Channel, type Hearer, type Message } from './channel';
 import type { Model } from './model';
 
+/** Every board may be told what went wrong with the work that a person waits for. */
+export interface Told {
+  failure?: object | null;
+}
+
 export abstract class Board<Values extends object> implements Hearer {
   readonly element: HTMLElement;
   protected readonly notices = make('div', { class: 'lb-notices' });
-  protected values: Values;
+  protected values: Values & Told;
   private readonly silence = errorNotice(
     new Failure('The kernel does not answer.', 'After a restart of the kernel, run the cell again.')
   );
@@ -29,14 +34,12 @@ export abstract class Board<Values extends object> implements Hearer {
   }
 
   state(state: Record<string, unknown>): void {
-    this.values = { ...this.values, ...state };
-    this.draw();
+    this.take(state as Partial<Values & Told>);
   }
 
   message(message: Message): void {
     if (message.type === 'set') {
-      this.values = { ...this.values, ...(message.values as Partial<Values>) };
-      this.draw();
+      this.take(message.values as Partial<Values & Told>);
     } else if (message.type === 'notice') {
       this.notices.replaceChildren(errorNotice(asFailure({ error: message.failure })));
     }
@@ -47,6 +50,15 @@ export abstract class Board<Values extends object> implements Hearer {
       this.silence.remove();
     } else {
       this.notices.replaceChildren(this.silence);
+    }
+  }
+
+  private take(values: Partial<Values & Told>): void {
+    this.values = { ...this.values, ...values };
+    this.draw();
+    if ('failure' in values) {
+      const { failure } = values;
+      this.notices.replaceChildren(...(failure ? [errorNotice(asFailure({ error: failure }))] : []));
     }
   }
 

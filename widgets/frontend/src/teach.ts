@@ -1,6 +1,6 @@
 /** The teach widget: the examples to choose from, then how teaching them goes. */
 
-import { asFailure, errorNotice, make, wordButton } from '../../../extension/parts/src';
+import { make, wordButton } from '../../../extension/parts/src';
 import { Board } from './board';
 import { ExampleTable, type Example } from './examples';
 import { cancelJobOverHttp } from './jupyter';
@@ -76,16 +76,13 @@ export class TeachView extends Board<Values> {
   }
 
   protected draw(): void {
-    const { phase, examples, more, failure } = this.values;
+    const { phase, examples, more } = this.values;
     this.told.textContent = this.words();
     this.table.element.hidden = phase !== 'choosing' && phase !== 'beginning';
     this.table.show(examples, more);
     this.drawProgress();
     this.drawSaid();
     this.drawButtons();
-    if (phase === 'refused' && failure) {
-      this.notices.replaceChildren(errorNotice(asFailure({ error: failure })));
-    }
   }
 
   private words(): string {
