@@ -151,7 +151,10 @@ class Toolbox:
         if root is None:
             return self._roots
         if root not in self._roots:
-            raise BadRequest(f"{root} is not among the folders that are offered here.", f"Name one of {self._roots}.")
+            raise BadRequest(
+                f"{root} is not among the folders that are offered here.",
+                f"Name one of these: {', '.join(self._roots)}",
+            )
         return (root,)
 
     def _found(self, response: SearchResponse) -> FoundPassages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import sys
@@ -43,6 +44,7 @@ def mcp(roots: tuple[str, ...], switch: Literal["enable", "disable"] | None, sta
         screen.say("Other programs may not use lorebook's tools from now on.")
         return
     folders = _folders(roots)
+    _check_installed()
     if switch == "enable":
         _enable(home)
         screen.say("Other programs may use lorebook's tools now. Tell yours this; lorebook mcp --disable ends it.")
@@ -63,6 +65,13 @@ def _folders(roots: Sequence[str]) -> tuple[str, ...]:
     return folders
 
 
+def _check_installed() -> None:
+    """Raise DaemonUnavailable where the protocol's SDK, which is an extra, is not installed."""
+    if importlib.util.find_spec("mcp") is None:
+        message = "what speaks MCP is not installed (mcp is missing)."
+        raise DaemonUnavailable(message, "Type: pip install 'lorebook[mcp]'")
+
+
 def _enable(home: Home) -> None:
     try:
         home.make().tools_switch.touch()
@@ -74,17 +83,12 @@ def _enable(home: Home) -> None:
 def _client_lines(folders: Sequence[str]) -> dict[str, object]:
     """Return the entry that programs with MCP clients take, in the shape that most of them share."""
     installed = shutil.which("lorebook")
-    command = [installed] if installed else [sys.executable, "-m", "lorebook_daemon"]
+    command = [installed] if installed else [sys.executable, "-P", "-m", "lorebook_daemon"]
     arguments = [*command[1:], "mcp", *(word for folder in folders for word in ("--root", folder))]
     return {"mcpServers": {"lorebook": {"command": command[0], "args": arguments}}}
 
 
 def _serve(toolbox: Toolbox) -> None:
-    try:
-        from lorebook_daemon.cli.mcpserver import serve  # the SDK is an extra
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("lorebook"):
-            raise
-        message = f"what speaks MCP is not installed ({error.name} is missing)."
-        raise DaemonUnavailable(message, "Type: pip install 'lorebook[mcp]'") from error
+    from lorebook_daemon.cli.mcpserver import serve  # the SDK takes a second to import
+
     serve(toolbox)

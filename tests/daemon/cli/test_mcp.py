@@ -140,6 +140,12 @@ def test_off_until_it_is_enabled(run: Run, home: Home, folder: Path) -> None:
     assert not home.tools_switch.exists() and run("mcp").exit_code == 1
 
 
+def test_without_the_sdk_it_says_what_to_install(run: Run, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install 'lorebook[mcp]'" in run("mcp", "--enable").stderr
+    assert not home.tools_switch.exists()
+
+
 def test_a_whole_disk_is_not_offered(run: Run, enabled: Home) -> None:
     result = run("mcp", "--root", Path("/").absolute().anchor)
     assert result.exit_code == 1 and "whole disk" in result.stderr
