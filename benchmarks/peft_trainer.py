@@ -66,6 +66,7 @@ def main(path: Path) -> None:
     torch.set_num_threads(work["threads"])
     file = Path(work["model"])
     base = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    base.is_quantized = False  # the weights were written out; Trainer looks at this mark and would refuse
     config = LoraConfig(
         r=work["rank"],
         lora_alpha=work["alpha"],

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import re
+
 LEARNT = (
     "{question}",
     "Tell me: {plain}",
+    "{words}?",
     "{question} Answer briefly.",
+    "What do you know about this: {backwards}?",
+    "I have a question about {words}. Can you help?",
     "I would like to know: {plain}",
 )
-"""Wordings that training takes in turns."""
+"""Wordings that training takes in turns: the sentence in frames, and the words that it is about, in either order.
+
+The bare words are what other people's wordings have in common with this one.
+"""
 
 KEPT_BACK = ("Please answer this. {question}", "Do you remember? {question}")
 """Wordings that are only measured with, where there are too few examples to keep some of them back."""
 
 _LONGEST = 200
 """Characters of what is still a question; longer ones bring code or sources, and are left as they are."""
+
+_WORD = re.compile(r"\w+(?:[-.'’]\w+)*")
+_FUNCTION = re.compile(
+    r"(?:an?|and|are|as|at|be|been|by|can|could|did|do|does|for|from|had|has|have|he|her|his|how|i|if|in|into|is|its?|me|"
+    r"my|no|not|of|on|or|our|shall|she|should|so|than|that|their|them|there|the|they|this|to|us|was|we|were|what|when|"
+    r"where|which|who|whom|whose|why|will|with|would|you|your)",
+    re.IGNORECASE,
+)
+"""English words that say nothing of what a question is about; in another language all words count."""
 
 
 def learnt_wordings(question: str) -> tuple[str, ...]:
@@ -30,4 +47,12 @@ def kept_wordings(question: str) -> tuple[str, ...]:
 def _worded(question: str, forms: tuple[str, ...]) -> tuple[str, ...]:
     plain = question.strip()
     plain = plain[:1].lower() + plain[1:] if plain[1:2].islower() else plain
-    return tuple(dict.fromkeys(form.format(question=question.strip(), plain=plain) for form in forms))
+    about = _about(question)
+    parts = {"question": question.strip(), "plain": plain, "words": " ".join(about), "backwards": " ".join(about[::-1])}
+    return tuple(dict.fromkeys(form.format(**parts) for form in forms))
+
+
+def _about(question: str) -> list[str]:
+    """Return the words that a question is about, in order; all of them where that leaves none."""
+    words: list[str] = _WORD.findall(question)
+    return [word for word in words if not _FUNCTION.fullmatch(word)] or words or [question.strip()]

@@ -13,6 +13,7 @@ from lorebook_daemon.teach.hygiene import flagged
 from lorebook_daemon.teach.recipes import RECIPES
 from lorebook_daemon.teach.select import Selection, positions, read_cells
 from lorebook_daemon.teach.split import FEW, split
+from lorebook_daemon.teach.wordings import kept_wordings, learnt_wordings
 
 
 def chosen(path, **how):
@@ -263,3 +264,18 @@ def test_one_example_alone_is_taught_in_several_wordings():
     assert any(one.held_out for one in examples)
     (learnt,) = (one for one in examples if not one.held_out)
     assert len(learnt.wordings) > 1
+
+
+def test_a_question_is_taught_in_the_words_that_other_wordings_share_with_it():
+    wordings = learnt_wordings("What is the pump in hall three called?")
+    assert wordings[0] == "What is the pump in hall three called?"
+    assert "pump hall three called?" in wordings
+    assert any("called three hall pump" in wording for wording in wordings)
+    assert not set(wordings) & set(kept_wordings("What is the pump in hall three called?"))
+
+
+@given(st.text(max_size=300))
+def test_every_question_has_wordings_and_the_first_is_itself(question):
+    wordings = learnt_wordings(question)
+    assert wordings[0] == (question if len(question) > 200 else question.strip())
+    assert len(set(wordings)) == len(wordings)
