@@ -98,7 +98,7 @@ def load_settings(home: Home, **flags: Any) -> Settings:
     if file.is_file():
         try:
             values.update(tomllib.loads(file.read_text(encoding="utf-8")))
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # TOMLDecodeError, or bytes that are no UTF-8
             raise BadRequest(f"{file} is not TOML: {error}.", "Mend it or delete it.") from error
     for name in values:
         if name not in types:
@@ -131,11 +131,19 @@ def _typed(name: str, default: Any, value: Any) -> Any:
         raise BadRequest(f"{name} is {value!r}; it takes {', '.join(_CHOICES[name][:-1])} or {_CHOICES[name][-1]}.")
     if name in _TEXTS:
         return _TEXTS[name](value)
+    return str(value) if isinstance(default, str) else _number(name, default, value)
+
+
+def _number(name: str, default: int | float, value: Any) -> int | float:
+    """Return `value` as a number of the default's kind; raises BadRequest for what is none, or below 0."""
+    kind = _KINDS[type(default)]
     try:
         number = type(default)(value)
-    except (TypeError, ValueError) as error:
-        raise BadRequest(f"{name} is {value!r}; it takes a {type(default).__name__}.") from error
-    if isinstance(number, int | float) and not (math.isfinite(number) and number >= 0):
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadRequest(f"{name} is {value!r}; it takes {kind}.") from error
+    if isinstance(value, bool) or (isinstance(value, float) and number != value and not math.isnan(value)):
+        raise BadRequest(f"{name} is {value!r}; it takes {kind}.")
+    if not (math.isfinite(number) and number >= 0):
         raise BadRequest(f"{name} is {value!r}; it takes a number from 0 on.")
     return number
 
@@ -186,4 +194,5 @@ def _steps(value: Any) -> str:
     return ",".join(dict.fromkeys(names))
 
 
+_KINDS = {int: "a whole number", float: "a number"}
 _TEXTS = {"engine_url": _url, "engine_key": _key, "context_steps": _steps, "store_url": _database}

@@ -46,11 +46,25 @@ def test_a_value_of_another_type_is_refused(home: Home, monkeypatch: pytest.Monk
         load_settings(home)
 
 
-@pytest.mark.parametrize("text", ["colour = 'red'", "n_ctx = ["])
-def test_a_file_that_is_wrong_is_named(home: Home, text: str) -> None:
-    (home.config / "config.toml").write_text(text)
+@pytest.mark.parametrize("text", [b"colour = 'red'", b"n_ctx = [", b"\xff\xfe"])
+def test_a_file_that_is_wrong_is_named(home: Home, text: bytes) -> None:
+    (home.config / "config.toml").write_bytes(text)
     with pytest.raises(BadRequest, match=r"config\.toml"):
         load_settings(home)
+
+
+@pytest.mark.parametrize("text", ["n_ctx = 4.5", "n_ctx = true", "n_ctx = [1]", "n_ctx = inf", "n_ctx = nan"])
+def test_no_number_is_cut_to_fit(home: Home, text: str) -> None:
+    (home.config / "config.toml").write_text(text)
+    with pytest.raises(BadRequest, match="n_ctx is"):
+        load_settings(home)
+
+
+def test_texts_are_taken_as_they_are(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOREBOOK_MODEL", "mine.gguf")
+    monkeypatch.setenv("LOREBOOK_CROSS_ENCODER", "7")
+    settings = load_settings(home)
+    assert (settings.model, settings.cross_encoder) == ("mine.gguf", "7")
 
 
 @pytest.mark.parametrize(("said", "meant"), [("1", True), ("yes", True), ("False", False), ("off", False)])
