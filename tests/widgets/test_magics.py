@@ -252,6 +252,14 @@ def test_a_cell_teaches_and_its_job_is_kept(shell: InteractiveShell, fake: FakeD
     assert "clean: done, active" in shell.display_pub.shown[-1][2]["text/plain"]
 
 
+def test_examples_can_be_looked_at_before_they_are_taught(shell: InteractiveShell, fake: FakeDaemon) -> None:
+    cell(shell, "%%teach --name lab --preview\nWho wrote it?\n\nAnna did.")
+    (call,) = fake.of("/api/teach/preview")
+    assert call.body["name"] == "lab" and call.body["pairs"][0]["answer"] == "Anna did."
+    assert not fake.of("/api/teach") and "_teach" not in shell.user_ns
+    assert "Teach them by" in shell.display_pub.shown[-1][2]["text/plain"]
+
+
 def test_teaching_that_cannot_be_is_one_line_on_stderr(
     shell: InteractiveShell, fake: FakeDaemon, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

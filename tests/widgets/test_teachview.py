@@ -91,8 +91,10 @@ def test_what_was_chosen_is_taught_and_shown_to_its_end(fake: FakeDaemon, notebo
 
 def test_one_thing_at_a_time_and_stop(fake: FakeDaemon, notebook: Path) -> None:
     fake.scripts.job = [("progress", asdict(Progress("loading"))), 30]
+    fake.scripts.replies["/api/teach"] = asdict(replace(JOB, state="waiting"))
     shown = lorebook.examples(notebook).wait().teach()
     eventually(lambda: values(shown)["phase"] == "running")
+    eventually(lambda: values(shown)["job"]["state"] == "running" and "loading" in values(shown)["told"])
     with pytest.raises(Conflict):
         shown.teach()
     click(shown, 1, type="stop")

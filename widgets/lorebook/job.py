@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lorebook.asking import current_shell
@@ -114,6 +114,7 @@ class Job:
                 if isinstance(event, JobInfo):
                     self.info = event
                 else:
+                    self.info = replace(self.info, state="running")  # only one that runs tells anything
                     self.seen.take(event)
                 told()
         return self

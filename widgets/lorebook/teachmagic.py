@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
@@ -17,6 +18,9 @@ from lorebook_api.errors import BadRequest, LorebookError, NotFound
 from lorebook_api.teaching import TeachRequest
 from lorebook_api.typed import find_model
 
+if TYPE_CHECKING:
+    from lorebook.teachview import TeachWidget
+
 LAST = "_teach"
 
 HELP = """\
@@ -26,8 +30,10 @@ HELP = """\
 %teach --data answers.jsonl             rows of a data file
 options of both:  --name NAME  --replace  --method alora|lora  --base NAME  --rank N  --alpha X  --layers N
                   --epochs N  --learning-rate X  --batch N  --seed N;  of %teach:  --recipe NAME  --template NAME
+With --preview nothing is taught yet: the examples are shown, to choose from and to teach.
 The job is kept in `_teach`: _teach.cancel(), _teach.resume()."""
 
+_PREVIEW = re.compile(r"(?:^|\s)--preview(?=\s|$)")
 _TEXTS = ("name", "method", "base")
 _CHOOSING = ("cells", "recipe", "template")
 _LISTS = {"tag": "tags", "id": "ids", "data": "data"}
@@ -52,16 +58,26 @@ class TeachMagics(Magics):
     def teach(self, line: str, cell: str | None = None) -> None:
         """Teach what the cell says, or cells of this notebook; the job is kept in `_teach`, and shows itself."""
         notebook = notebook_file(self.shell.user_ns)
+        line, looks = _PREVIEW.subn(" ", line)
         try:
             if cell is None:
                 request = line_request(line, str(notebook or ""))
             else:
                 request = cell_request(line, cell, running_cell(self.shell), str(notebook or ""))
+            if looks:
+                self.shell.display_pub.publish(data=_open_examples(request).bundle())
+                return
             job = begin(request)
             self.shell.user_ns[LAST] = job
             self.shell.display_pub.publish(data=job._repr_mimebundle_())
         except LorebookError as error:
             sys.stderr.write(f"lorebook: {' '.join(str(error).split())}\n")
+
+
+def _open_examples(request: TeachRequest) -> TeachWidget:
+    from lorebook.teachview import TeachWidget  # anywidget: half a second that other magics do without
+
+    return TeachWidget(request).look().wait()
 
 
 def cell_request(line: str, text: str, cell: str = "", notebook: str = "") -> TeachRequest:
