@@ -50,6 +50,7 @@ class TeachWidget(LorebookWidget):
         self._lock = threading.Lock()
         self._running: threading.Thread | None = None
         self._shown = float("-inf")
+        self._words: tuple[str, int] | None = None
         self._state = WidgetState(
             **{"phase": "looking" if request else "running", "failure": None, "examples": [], "more": 0, "plan": ""},
             **{"job": None, "told": "", "last": None, "loss": [], "held_out": [], "said": []},
@@ -94,12 +95,12 @@ class TeachWidget(LorebookWidget):
         return self
 
     def show(self, job: Job) -> None:
-        """Show how a job stands: at the pace, its end at once."""
+        """Show how a job stands: figures at the pace, anything else at once."""
         self.job = job
         ended = job.state in ENDED
-        moment = time.monotonic()
-        if ended or moment - self._shown >= PAUSE_S:
-            self._shown = moment
+        moment, words = time.monotonic(), (job.headline, len(job.seen.said))
+        if words != self._words or moment - self._shown >= PAUSE_S:
+            self._shown, self._words = moment, words
             self._post(phase="ended" if ended else "running", **_shown_job(job))
 
     def act(self, message: Message) -> None:
@@ -153,7 +154,7 @@ class TeachWidget(LorebookWidget):
         self._follow(job)
 
     def _follow(self, job: Job) -> None:
-        self._shown = float("-inf")
+        self._words = None
         self.show(job)
         job.follow(lambda: self.show(job))
         self.show(job)
