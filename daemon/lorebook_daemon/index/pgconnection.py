@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,22 +88,23 @@ def _connect(url: str) -> Any:
     parts = urlsplit(url)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     port = parts.port or int(options.get("port", PORT))
-    socket = options.get("host", "")
+    folder = options.get("host", "")
     try:
+        if not folder:  # the driver's own limit would bound every statement too, the making of a graph among them
+            socket.create_connection((parts.hostname or "localhost", port), _SECONDS).close()
         return Driver(
             user=unquote(parts.username or options.get("user", "") or getpass.getuser()),
             password=unquote(parts.password) if parts.password else None,
             host=parts.hostname or "localhost",
             port=port,
-            unix_sock=f"{socket}/.s.PGSQL.{port}" if socket.startswith("/") else None,
+            unix_sock=f"{folder}/.s.PGSQL.{port}" if folder else None,
             database=unquote(parts.path.strip("/")),
             ssl_context=True if options.get("sslmode") in ("require", "verify-full") else None,
-            timeout=_SECONDS,
             application_name="lorebook",
         )
     except Exception as error:
         raise StorageFailed(
-            f"PostgreSQL at {parts.hostname or socket or 'localhost'} cannot be used ({_told(error)}).",
+            f"PostgreSQL at {parts.hostname or folder or 'localhost'} cannot be used ({_told(error)}).",
             "Start it, or see store_url in config.toml. store = sqlite needs no server.",
         ) from error
 

@@ -36,10 +36,11 @@ NEXT_IN_FILE = 0.5
 NEXT_CELL = 0.3  # 0.2 to 0.4 are equally good on the development queries of notebooks and on the sample questions
 ANSWERS_FORM = 0.15  # of a cell's own score; 0.1 to 0.3 are equally good on the development queries of notebooks
 DEFINES_CELL = 0.3  # of the best score, as are those of code
-LINKED = 0.3  # of the other's score; more serves benchmarks/linked better, and the samples' questions for facts worse
+LINKED = 0.5  # of the other's score; 0.3 is as good for the samples, and worse on the development half of benchmarks/linked
 LINKED_ASKED = 0.4  # more, as far as the question speaks of the name
 
-_SHOWN: frozenset[Form] = frozenset(("result", "error", "picture"))
+_NOT_TAKEN: frozenset[Form] = frozenset(("reason", "result", "error", "picture"))
+"""Forms of answer that stand in the notebook itself: in a note, or in what a cell shows."""
 SPREAD = "spread"
 """The signal that serves who looks for files, and costs who asks for a fact a place."""
 
@@ -140,9 +141,9 @@ def links(question: Question, passages: Sequence[Passage], scores: Scores) -> Sc
     """Raise what sets a name that a cell takes from another file, by the cell; and the cell, by what it takes.
 
     What sets it more, where the question speaks of the name: it is asked about, and the cell only uses it. Not where
-    a result, an error or a picture is asked for: those the cell shows, and what it takes does not.
+    a reason, a result, an error or a picture is asked for: a module has none of these.
     """
-    if _SHOWN & wanted(question.text):
+    if _NOT_TAKEN & wanted(question.text):
         return scores
     pairs = linked(passages)
     asked = file_words(words(question.text)) if pairs else set()

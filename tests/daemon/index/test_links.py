@@ -97,7 +97,9 @@ POOL = [
 ]
 
 
-@pytest.mark.parametrize("question", ["how are missing rows treated in one", "fill_gaps", "why are the gaps filled?"])
+@pytest.mark.parametrize(
+    "question", ["how are missing rows treated in one", "fill_gaps", "the way in which gaps are filled"]
+)
 def test_what_a_cell_takes_is_raised_by_the_cell(question):
     raised = links(Question.read(question), POOL, np.array([0.9, 0.1, 0.2]))
     assert raised[1] > raised[2] == 0.2
@@ -107,12 +109,14 @@ def test_what_a_cell_takes_is_raised_by_the_cell(question):
 def test_it_is_raised_more_where_the_name_is_asked_about():
     scores = np.array([0.9, 0.1, 0.2])
     by_name, by_cell = (
-        links(Question.read(text), POOL, scores)[1] for text in ("why fill gaps?", "why are rows missing?")
+        links(Question.read(text), POOL, scores)[1] for text in ("how to fill gaps?", "how are rows treated?")
     )
     assert by_name > by_cell
 
 
-@pytest.mark.parametrize("question", ["how many gaps are there?", "which error did it raise?", "the chart of the gaps"])
+@pytest.mark.parametrize(
+    "question", ["how many gaps are there?", "which error did it raise?", "the chart of the gaps", "why fill gaps?"]
+)
 def test_what_the_cell_shows_is_not_in_what_it_takes(question):
     scores = np.array([0.9, 0.1, 0.2])
     assert links(Question.read(question), POOL, scores).tolist() == scores.tolist()
