@@ -36,7 +36,7 @@ NEXT_IN_FILE = 0.5
 NEXT_CELL = 0.3  # 0.2 to 0.4 are equally good on the development queries of notebooks and on the sample questions
 ANSWERS_FORM = 0.15  # of a cell's own score; 0.1 to 0.3 are equally good on the development queries of notebooks
 DEFINES_CELL = 0.3  # of the best score, as are those of code
-LINKED = 0.5  # of the other's score; 0.3 is as good for the samples, and worse on the development half of benchmarks/linked
+LINKED = 0.5  # of the other's score; 0.3 is as good for the samples, and worse for half of benchmarks/linked
 LINKED_ASKED = 0.4  # more, as far as the question speaks of the name
 
 _NOT_TAKEN: frozenset[Form] = frozenset(("reason", "result", "error", "picture"))
