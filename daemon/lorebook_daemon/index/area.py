@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePath, PurePosixPath
 
 from lorebook_daemon.index.ignore import GIT_FILE, MARKERS, OWN_FILE
@@ -53,11 +54,16 @@ class Area:
 
     def holds(self, folder: str) -> bool:
         """Return whether the files that lie in `folder` itself are in the area."""
-        return folder in self.flat or any(above in self.deep for above in _line(folder))
+        return folder in self.flat or folder.startswith(self._tops)
 
     def leads(self, folder: str) -> bool:
         """Return whether some of the area lies in `folder` or below it."""
-        return folder in self.ways or any(above in self.deep for above in _line(folder))
+        return folder in self.ways or folder.startswith(self._tops)
+
+    @cached_property
+    def _tops(self) -> tuple[str, ...]:
+        """What everything begins with that lies in a deep folder, since folders have a final `/`."""
+        return tuple(self.deep)
 
 
 def inside(root: PurePath, path: str) -> str | None:

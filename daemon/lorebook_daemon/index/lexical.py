@@ -104,9 +104,13 @@ class Lexical:
         """Return the index of these passages and, behind them, those of `other`, which are none of these."""
         if not len(other.ids) or not len(self.ids):
             return self if len(self.ids) else other
-        hashes = np.union1d(self.hashes, other.hashes)
+        before, after = (np.searchsorted(self.hashes, other.hashes, side) for side in ("left", "right"))
+        new = before == after  # not sorted anew: most often a few terms join hundreds of thousands
+        hashes = np.insert(self.hashes, before[new], other.hashes[new])
+        is_own = np.ones(len(hashes), np.bool_)
+        is_own[before[new] + np.arange(np.count_nonzero(new))] = False
         own, others = np.zeros(len(hashes), np.int64), np.zeros(len(hashes), np.int64)
-        own[np.searchsorted(hashes, self.hashes)] = np.diff(self.starts)
+        own[is_own] = np.diff(self.starts)
         at = np.searchsorted(hashes, other.hashes)
         others[at] = np.diff(other.starts)
         starts = _starts(own + others)

@@ -355,7 +355,7 @@ class _Update:
         return IndexReport(
             root=str(self.top),
             files=sum(row.why is None for row in rows.values()),
-            passages=len(store.passage_ids()),
+            passages=store.meta.passages,
             added=self.tally.added,
             changed=self.tally.changed,
             removed=self.tally.removed,
