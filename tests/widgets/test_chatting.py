@@ -13,6 +13,7 @@ from fake_daemon import ANSWER, CONVERSATION, FakeDaemon
 from lorebook.chatting import Chat, chat
 from lorebook_api.errors import BadRequest, Cancelled, Conflict, EngineDied, NotFound
 from lorebook_api.home import Home
+from lorebook_api.schema import Attachment
 
 
 @pytest.fixture
@@ -123,6 +124,20 @@ def test_an_edited_question_drops_what_followed(page: Page, fake: FakeDaemon) ->
     page.click("ask", id="q3", question="better", after="q1", **{"with": []})
     eventually(lambda: done(page) and page.state["turns"][-1]["id"] == "q3")
     assert [turn["question"] for turn in page.state["turns"]] == ["better"]
+
+
+def test_what_went_along_with_an_edited_question_goes_along_again_unless_it_is_taken_out(
+    page: Page, fake: FakeDaemon
+) -> None:
+    cell = Attachment("cell 3", "x = 1", "a.ipynb", 1, "c3", 3)
+    page.chat._session.ask("why?", "q1", (cell,))
+    eventually(lambda: done(page))
+    page.click("reattach", id="q1")
+    assert [one["title"] for one in page.state["context"]] == ["cell 3"]
+    page.click("ask", id="q2", question="better", after="q1", **{"with": ["cell 3"]})
+    eventually(lambda: done(page) and page.state["turns"][-1]["id"] == "q2")
+    assert [one["cell_id"] for one in fake.of("/api/ask")[1].body["attachments"]] == ["c3"]
+    assert page.state["context"] == []
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,10 @@ class Chat(LorebookWidget):
         for notice in gathered.notices:
             self.channel.post({"type": "notice", "remark": notice})
 
+    def reattach(self, message: Message) -> None:
+        """Put what went along with a question into the context bar again: the question is being edited."""
+        self._put(self._session.attachments(str(message["id"])))
+
     def detach(self, message: Message) -> None:
         """Take something out of the context bar."""
         self._attached = tuple(one for one in self._attached if one.title != message["title"])
@@ -248,6 +252,7 @@ _DEEDS: dict[str, Callable[[Chat, Message], None]] = {
     "opened": Chat.note_opened,
     "attach": Chat.attach,
     "detach": Chat.detach,
+    "reattach": Chat.reattach,
     "choose": Chat.choose,
     "choices": Chat.list_choices,
     "conversations": lambda chat, message: chat._shelf.refresh(),

@@ -94,8 +94,7 @@ class ChatSession:
 
     def retry(self, turn_id: str) -> str:
         """Ask the question of a turn again, in its place; what followed it goes. Raises NotFound, Conflict."""
-        turn = self._turn(turn_id)
-        return self.ask(turn["question"], "", _attachments(turn), turn_id)
+        return self.ask(self._turn(turn_id)["question"], "", self.attachments(turn_id), turn_id)
 
     def edit(self, turn_id: str, question: str, new_id: str = "", attachments: Sequence[Attachment] = ()) -> str:
         """Ask another question in the place of a turn; what followed it goes. Raises NotFound, Conflict."""
@@ -124,6 +123,10 @@ class ChatSession:
         """Ask otherwise from the next question on."""
         self.options = replace(self.options, **changes)
         self._post({"type": "set", "values": {"options": shown_options(self.options)}})
+
+    def attachments(self, turn_id: str) -> list[Attachment]:
+        """Return what went along with a turn's question. Raises NotFound."""
+        return _attachments(self._turn(turn_id))
 
     def _turn(self, turn_id: str) -> Message:
         turn = self._state.turn(turn_id)

@@ -217,6 +217,9 @@ export class ChatView implements Hearer {
 
   private edit(turn: Turn): void {
     this.editing = turn;
+    if (turn.attachments.length > 0) {
+      this.channel.send({ type: 'reattach', id: turn.id });
+    }
     this.composer.text = turn.question;
     this.composer.focus();
   }

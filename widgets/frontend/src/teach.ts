@@ -13,6 +13,8 @@ interface Metrics {
   steps: number;
   tokens_per_s: number;
   seconds_left: number;
+  /** Of a classifier: the share that it has right of what was kept back. */
+  accuracy?: number | null;
 }
 
 interface Said {
@@ -157,9 +159,13 @@ export class TeachView extends Board<Values> {
   }
 }
 
-function pace({ step, steps, tokens_per_s, seconds_left }: Metrics): string {
+function pace({ step, steps, tokens_per_s, seconds_left, accuracy }: Metrics): string {
+  if (step >= steps) {
+    return `all ${steps} steps are done; what came of it is measured`;
+  }
   const left = seconds_left < 90 ? `${Math.ceil(seconds_left)} s` : `${Math.ceil(seconds_left / 60)} min`;
-  return `step ${step} of ${steps} · ${Math.round(tokens_per_s)} tokens a second · ${left} left`;
+  const right = typeof accuracy === 'number' ? ` · ${Math.round(100 * accuracy)} % right` : '';
+  return `step ${step} of ${steps} · ${Math.round(tokens_per_s)} tokens a second · ${left} left${right}`;
 }
 
 export default {

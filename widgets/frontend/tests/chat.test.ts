@@ -114,6 +114,16 @@ test('an edited question takes the place of the old one', () => {
   expect(el.querySelectorAll('.lb-turn')).toHaveLength(0);
 });
 
+test('what went along with a question goes along with it again when it is edited', () => {
+  const attachments = [{ title: 'cell 3', text: 'x = 1' }];
+  kernel.state({ ...EMPTY, turns: [{ ...RUNNING, state: 'done', answer: ANSWER, attachments }] });
+  press('Edit the question');
+  expect(kernel.sent.at(-1)).toEqual({ type: 'reattach', id: 'q1' });
+  kernel.set({ context: attachments });
+  type('better');
+  expect(kernel.sent.at(-1)).toMatchObject({ type: 'ask', question: 'better', after: 'q1', with: ['cell 3'] });
+});
+
 test('what goes along is shown before it is sent, and can be taken out', () => {
   const menu = el.querySelector('[aria-label="Send along with the question"]') as HTMLSelectElement;
   menu.value = 'var:df';

@@ -98,6 +98,10 @@ test('a job is drawn while it runs, is stopped and gone on with', () => {
   expect(el.querySelector('[role="status"]')?.textContent).toContain('step 2 of 4 · 120 tokens a second · 3 s left');
   expect(el.querySelector('[role="img"]')?.getAttribute('aria-label')).toBe('Loss: loss 1.5, held out 1.8');
   expect(el.querySelector('.lb-says')?.textContent).toContain('Anna <i>did</i>.');
+  kernel.set({ last: { ...RUNNING.last, accuracy: 0.75 } });
+  expect(el.querySelector('[role="status"]')?.textContent).toContain('3 s left · 75 % right');
+  kernel.set({ last: { ...RUNNING.last, step: 4 } });
+  expect(el.querySelector('[role="status"]')?.textContent).toContain('all 4 steps are done');
   button('Stop').click();
   kernel.set({ phase: 'ended', job: { id: 'j1', name: 'lab', state: 'cancelled' } });
   expect(button('Stop').hidden).toBe(true);
