@@ -8,8 +8,8 @@ import { markCitations, markUnsupported } from './marks';
 import type { Answer, Citation, Claim } from './schema';
 import { partBlocks } from './streaming';
 
-const PIECE = 6000;
-/** Characters that are drawn in one go: some 1500 tokens, which no page is held up by. */
+const PIECE = 3000;
+/** Characters that are drawn in one go: some 750 tokens, which no page is held up by. */
 
 /** The text as it is to be shown, and the doubtful sentences that were not found in it. */
 export interface AnswerText {
@@ -29,13 +29,14 @@ export function drawText(
 ): void {
   const element = make('div', { class: 'lb-text' });
   const pieces = cut(answer);
+  const long = pieces.length > 1;
   let unplaced = claims.filter(claim => claim.citations.length === 0);
   const next = (): void => {
-    const piece = make('div', {}, renderMarkdown(pieces.shift() ?? ''));
+    const piece = make('div', long ? { class: 'lb-piece' } : {}, renderMarkdown(pieces.shift() ?? ''));
     unplaced = markUnsupported(piece, unplaced);
     markCitations(piece, citations, press);
     dressCode(piece, actions);
-    element.append(...piece.childNodes);
+    element.append(...(long ? [piece] : piece.childNodes));
     if (pieces.length > 0) {
       setTimeout(next);
     } else {

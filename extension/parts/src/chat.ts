@@ -12,6 +12,9 @@ import type { Citation } from './schema';
 import { Transcript } from './transcript';
 import type { Turn, TurnDeeds, TurnView } from './turn';
 
+const BUSY_MS = 20;
+/** After so long with events the page gets its turn. */
+
 /** What a chat needs from where it stands. */
 export interface ChatParts {
   door: Door;
@@ -178,10 +181,15 @@ export class Chat {
     const { turn } = view;
     this.composer.setRunning(true);
     this.parts.changed?.(this.turns);
+    let rested = performance.now();
     try {
       for await (const event of this.parts.door.ask(this.questionOf(turn), abort.signal)) {
         view.hear(event);
         this.transcript.follow();
+        if (performance.now() - rested > BUSY_MS) {
+          await new Promise(resolve => setTimeout(resolve)); // many events may have come at once
+          rested = performance.now();
+        }
       }
       if (turn.state === 'running') {
         throw new Failure('The answer broke off.', 'Ask again.');

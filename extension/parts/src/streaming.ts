@@ -6,6 +6,9 @@ import { renderMarkdown } from './markdown';
 const BUSY_SHARE = 5;
 /** Painting takes at most one part in this many of the time, so that the page stays quick however long the text is. */
 
+const PIECE = 4000;
+/** Characters of whole blocks that are drawn in one go: what comes at once in any length holds no page up. */
+
 export class StreamingText {
   readonly element = make('div', { class: 'lb-text lb-streaming' });
   private readonly tail = make('div');
@@ -31,29 +34,39 @@ export class StreamingText {
 
   /** Draws what is not drawn yet, and nothing later. */
   close(): void {
-    if (this.timer !== null) {
+    while (this.timer !== null) {
       clearTimeout(this.timer);
       this.paint();
     }
     this.element.classList.remove('lb-streaming');
   }
 
+  /** Draws nothing more: something else is about to take its place. */
+  halt(): void {
+    if (this.timer !== null) {
+      clearTimeout(this.timer);
+      this.timer = null;
+    }
+  }
+
   private paint(): void {
     this.timer = null;
     const begun = performance.now();
-    const end = this.settled + lengthOfWholeBlocks(this.text.slice(this.settled));
-    if (end > this.settled) {
-      this.tail.before(renderMarkdown(this.text.slice(this.settled, end)));
-      this.settled = end;
+    const { whole, rest } = partBlocks(this.text.slice(this.settled));
+    let piece = '';
+    while (whole.length > 0 && piece.length < PIECE) {
+      piece += whole.shift();
     }
-    this.tail.replaceChildren(renderMarkdown(this.text.slice(this.settled)));
+    if (piece) {
+      this.tail.before(renderMarkdown(piece));
+      this.settled += piece.length;
+    }
+    this.tail.replaceChildren(...(whole.length > 0 ? [] : [renderMarkdown(rest)]));
     this.rest = (performance.now() - begun) * BUSY_SHARE;
+    if (whole.length > 0) {
+      this.timer = setTimeout(() => this.paint(), this.rest);
+    }
   }
-}
-
-/** Returns how much of `text` no later text can change. */
-export function lengthOfWholeBlocks(text: string): number {
-  return text.length - partBlocks(text).rest.length;
 }
 
 /** Parts a text after each blank line that is not inside fenced code; later text can change only the rest. */

@@ -11,6 +11,7 @@ export class Transcript {
   readonly element = make('div', { class: 'lb-transcript', role: 'log', tabindex: '0', 'aria-label': 'Conversation' });
   private views: TurnView[] = [];
   private following = true;
+  private frame: number | null = null;
 
   constructor(
     private readonly welcome: Node,
@@ -72,10 +73,13 @@ export class Transcript {
     this.views.forEach(view => view.redraw());
   }
 
-  /** Keeps the end in sight for a reader who is there. */
+  /** Keeps the end in sight for a reader who is there: once a frame, because to ask how high the text is costs time. */
   follow(): void {
-    if (this.following) {
-      this.element.scrollTop = this.element.scrollHeight;
-    }
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      if (this.following) {
+        this.element.scrollTop = this.element.scrollHeight;
+      }
+    });
   }
 }

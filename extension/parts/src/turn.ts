@@ -131,7 +131,7 @@ export class TurnView {
 
   /** Draws how it ended. */
   private settle(): void {
-    this.stream.close();
+    this.stream.halt();
     this.body.removeAttribute('aria-busy');
     const { answer, failure, state, text } = this.turn;
     if (answer) {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { renderMarkdown } from '../src/markdown';
-import { lengthOfWholeBlocks, StreamingText } from '../src/streaming';
+import { partBlocks, StreamingText } from '../src/streaming';
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
@@ -42,6 +42,28 @@ describe('a text that grows', () => {
     expect(stream.element.textContent).toContain('Third');
   });
 
+  it('draws what comes all at once in pieces, and the rest when it is closed', () => {
+    const blocks = Array.from({ length: 600 }, (_, n) => `Block ${n} is a paragraph.\n\n`);
+    const stream = new StreamingText();
+    stream.add(blocks.join(''));
+    vi.advanceTimersToNextTimer();
+    const first = stream.element.querySelectorAll('p').length;
+    expect(first).toBeGreaterThan(100);
+    expect(first).toBeLessThan(300);
+    vi.advanceTimersToNextTimer();
+    expect(stream.element.querySelectorAll('p').length).toBeGreaterThan(first);
+    stream.close();
+    expect(stream.element.querySelectorAll('p')).toHaveLength(600);
+  });
+
+  it('draws nothing more once it is halted', () => {
+    const stream = new StreamingText();
+    stream.add('now');
+    stream.halt();
+    vi.runAllTimers();
+    expect(stream.element.textContent).toBe('');
+  });
+
   it('draws the last words when it is closed', () => {
     const stream = new StreamingText();
     stream.add('now');
@@ -59,6 +81,8 @@ describe('whole blocks', () => {
     ['~~~~\n```\n\n', 0],
     ['a\n\n', 3]
   ])('of %j end at %i', (text, end) => {
-    expect(lengthOfWholeBlocks(text)).toBe(end);
+    const { whole, rest } = partBlocks(text);
+    expect(whole.join('')).toBe(text.slice(0, end));
+    expect(rest).toBe(text.slice(end));
   });
 });
