@@ -89,7 +89,7 @@ async def run_task(
         if name in known:
             return known[name]
         outcome = await task.measure(place, subject)
-        await asyncio.to_thread(keep, name, outcome)
+        await asyncio.shield(asyncio.to_thread(keep, name, outcome))  # what was measured is kept, whoever hangs up
         return outcome
 
     found = await pooled(one, range(len(task.ids)), task.stage, report, at_once)
