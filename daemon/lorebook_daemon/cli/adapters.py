@@ -250,7 +250,7 @@ def export(name: str, file: Path, merged: bool, base: str, as_json: bool) -> Non
 
 def _merge(adapter: AdapterInfo, base: str, target: Path) -> Path:
     """Write the model that the adapter makes of its base; return where it is."""
-    check_installed()
+    check_installed(("gguf",))
     from lorebook_daemon.teach.merge import merged  # wants the package gguf, which only training does otherwise
 
     target = target / f"{adapter.name}-merged.gguf" if target.is_dir() else target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 from lorebook_api.errors import NotFound
@@ -9,14 +10,14 @@ from lorebook_api.errors import NotFound
 WANTED = ("torch", "peft", "gguf")
 
 
-def missing() -> list[str]:
-    """Return the packages that training needs and that are not installed."""
-    return [name for name in WANTED if find_spec(name) is None]
+def missing(wanted: Sequence[str] = WANTED) -> list[str]:
+    """Return the packages that are wanted, by training or a part of it, and not installed."""
+    return [name for name in wanted if find_spec(name) is None]
 
 
-def check_installed() -> None:
+def check_installed(wanted: Sequence[str] = WANTED) -> None:
     """Raise NotFound where one of them is missing."""
-    lacking = missing()
+    lacking = missing(wanted)
     if lacking:
         told = f"Teaching needs {' and '.join(lacking)}, which this installation does not have."
         raise NotFound(told, "Install what it needs: pip install 'lorebook[train]'")

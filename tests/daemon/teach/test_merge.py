@@ -1,0 +1,119 @@
+"""A model of its own out of a base and an adapter: it says what the two say, and keeps all else as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+import tiny_models
+from commandline import run_command
+from lorebook_api.errors import BadRequest, Conflict, StorageFailed, Unusable
+from lorebook_api.home import Home
+from lorebook_daemon.engine.child.llama import Llama
+from lorebook_daemon.engine.child.work import Piece
+from lorebook_daemon.models.adapter_file import read_adapter
+from lorebook_daemon.models.adapters import card_file, import_adapter
+from lorebook_daemon.models.gguf_header import read_contents
+from lorebook_daemon.models.taught import MODEL, keep_model, model_names
+from lorebook_daemon.teach.merge import merged, write_model
+
+TOKENS = tuple(range(20, 60))
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen2"])
+def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp(request.param)
+    base = tiny_models.tiny(folder / "base.gguf", request.param)
+    return base, tiny_models.tiny_adapter(folder / "lab.gguf", base)
+
+
+def likely(path: Path, adapter: Path | None = None) -> np.ndarray:
+    llama = Llama(path, 512, 1)
+    adapters = (llama.adapters.find(str(adapter), 1.0),) if adapter else ()
+    (rows,) = llama.decode([Piece(0, 0, TOKENS, adapters, len(TOKENS))])
+    logits = np.stack([llama.logits(row).copy() for row in rows])
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    return odds / odds.sum(-1, keepdims=True)
+
+
+def test_it_says_what_base_and_adapter_say(files: tuple[Path, Path], tmp_path: Path) -> None:
+    base, adapter = files
+    merged(tmp_path / "own.gguf", base, read_adapter(adapter))
+    assert np.abs(likely(tmp_path / "own.gguf") - likely(base, adapter)).max() < 0.01
+    assert np.abs(likely(base) - likely(base, adapter)).max() > 0.05
+    half, none = tmp_path / "half.gguf", tmp_path / "none.gguf"
+    merged(half, base, read_adapter(adapter), 0.5)
+    merged(none, base, read_adapter(adapter), 0.0)
+    assert np.abs(likely(none) - likely(base)).max() < 0.01 < np.abs(likely(half) - likely(base)).max()
+
+
+def test_all_else_is_as_it_was(files: tuple[Path, Path], tmp_path: Path) -> None:
+    base, adapter = files
+    merged(tmp_path / "own.gguf", base, read_adapter(adapter))
+    before, after = read_contents(base), read_contents(tmp_path / "own.gguf")
+    same = [key for key in before.fields if key != "general.name"]
+    assert set(after.fields) == set(before.fields)
+    assert all(after.fields[key] == before.fields[key] for key in same)
+    assert after.header.name == "base with lab"
+    tensors = [{one.name: one.data for one in gguf.GGUFReader(path).tensors} for path in (base, tmp_path / "own.gguf")]
+    assert tensors[0].keys() == tensors[1].keys()
+    changed = {name for name in tensors[0] if tensors[1][name].dtype == np.float16}
+    assert changed and all(np.array_equal(tensors[0][name], tensors[1][name]) for name in tensors[0].keys() - changed)
+
+
+def test_packed_weights_stay_packed(tmp_path: Path) -> None:
+    from benchmarks.random_models.blueprint import ATTENTION, Size
+    from benchmarks.random_models.write import write_model as write_random
+
+    base = write_random(tmp_path / "base.gguf", ATTENTION["llama"](Size()), 0, gguf.GGMLQuantizationType.Q8_0)
+    adapter = tiny_models.tiny_adapter(tmp_path / "lab.gguf", base)
+    merged(tmp_path / "own.gguf", base, read_adapter(adapter))
+    kinds = {one.name: one.tensor_type.name for one in gguf.GGUFReader(tmp_path / "own.gguf").tensors}
+    assert kinds["blk.0.attn_q.weight"] == "F16" and kinds["blk.0.attn_k.weight"] == "Q8_0"
+    assert np.abs(likely(tmp_path / "own.gguf") - likely(base, adapter)).max() < 0.05
+
+
+def test_what_cannot_be_merged_leaves_nothing(files: tuple[Path, Path], tmp_path: Path) -> None:
+    base, adapter = files
+    activated = tmp_path / "answers.gguf"
+    tiny_models.tiny_adapter(activated, base, alora_invocation=tiny_models.invocation())
+    with pytest.raises(BadRequest, match="acts in answers only"):
+        merged(tmp_path / "own.gguf", base, read_adapter(activated))
+    other = tiny_models.tiny(tmp_path / "other.gguf", "qwen2" if "llama" in str(base) else "llama")
+    with pytest.raises(Unusable):
+        merged(tmp_path / "own.gguf", other, read_adapter(adapter))
+    with pytest.raises(StorageFailed):
+        write_model(tmp_path / "nowhere" / "own.gguf", base, {}, "x")
+    assert not list(tmp_path.glob("*own*")) and not list(tmp_path.glob(".*"))
+
+
+def test_the_command_writes_it_beside_the_base_that_the_card_names(
+    files: tuple[Path, Path], home: Home, tmp_path: Path
+) -> None:
+    base, adapter = files
+    import_adapter(adapter, home)
+    out = tmp_path / "own.gguf"
+    told = run_command("adapters", "export", "lab", str(out), "--merged")
+    assert told.exit_code == 1 and "does not say which model" in told.stderr
+    card_file(home, "lab").write_text(json.dumps({"base": {"name": str(base)}}))
+    told = run_command("adapters", "export", "lab", str(out), "--merged", "--json")
+    assert told.exit_code == 0, told.stderr
+    assert json.loads(told.stdout)["path"] == str(out) and out.is_file()
+    told = run_command("adapters", "export", "lab", str(out), "--merged", "--base", str(base))
+    assert told.exit_code == 1 and "is there already" in told.stderr
+
+
+def test_a_taught_model_has_its_name_once(files: tuple[Path, Path], home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    folder.mkdir()
+    (folder / MODEL).write_bytes(files[0].read_bytes())
+    (folder / "card.json").write_text("{}")
+    assert keep_model(folder, "own", home).is_file() and model_names(home) == ("own",)
+    assert not (folder / MODEL).exists() and list(home.models.glob(".*")) == []
+    (folder / MODEL).write_bytes(b"x")
+    with pytest.raises(Conflict, match="a model OWN already"):
+        keep_model(folder, "OWN", home)
