@@ -42,6 +42,7 @@ class Measurement:
     """The text of each item, to be looked for in what the adapters were taught."""
     skipped: tuple[Skipped, ...] = ()
     at_once: int = AT_ONCE
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class EvalRoom:
         reached, skipped = figures(found), (*what.skipped, *found.skipped)
         taught = await asyncio.to_thread(overlap.notices, what.tested, taken.subject.adapters, self._home)
         went_on = (f"{len(known)} items were measured before this was interrupted.",) if known else ()
-        notices = (*taught, *went_on, *found.notes)
+        notices = (*what.notices, *taught, *went_on, *found.notes)
         n = len(found.outcomes)
         await asyncio.to_thread(self.runs.finish, run, reached, n, skipped, notices)
         model, adapters = taken.model.name, taken.subject.adapters

@@ -27,7 +27,7 @@ from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.taking import taking
 from lorebook_daemon.evaluate.diversity import DiversityTask, read_prompts
-from lorebook_daemon.evaluate.exact import ExactTask, read_asked
+from lorebook_daemon.evaluate.exact import ExactTask, holding, read_asked
 from lorebook_daemon.evaluate.formats import read_items
 from lorebook_daemon.evaluate.judge import METRIC, JudgeTask, agreement, read_judged
 from lorebook_daemon.evaluate.multiple_choice import ChoiceTask
@@ -38,6 +38,8 @@ from lorebook_daemon.evaluate.stereotypes import BiasTask, by_type, read_pairs
 _SHOTS_MOST = 64
 _SAMPLES_MOST = 32
 _TOKENS_MOST = 4096
+_FEW = 4
+"""Items in hand where each is an answer that is written."""
 _ONE_BY_ONE = 1
 """Items in hand where each is a child process or a stream of samples of its own."""
 
@@ -156,8 +158,10 @@ async def _exact(parts: Parts, request: ExactRequest, emit: Emit) -> None:
     task = ExactTask(request.format, asked, request.max_tokens)
     config = _config(request, "format", "response", "max_tokens", "limit")
     told = [one.question for one in asked]
-    at_once = _ONE_BY_ONE if request.format == "code" else 4
-    await _measure(parts, request, Measurement("exact", path, task, config, told, skipped, at_once), emit)
+    held = await asyncio.to_thread(holding, request.format)
+    at_once = _ONE_BY_ONE if held else _FEW
+    what = Measurement("exact", path, task, config, told, skipped, at_once, held)
+    await _measure(parts, request, what, emit)
 
 
 async def _diversity(parts: Parts, request: DiversityRequest, emit: Emit) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import math
 import re
 import string
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -230,13 +229,13 @@ def program(text: str, one: Asked) -> str:
     return code if not one.entry or f"def {one.entry}" in code else one.head + code
 
 
-def unheld() -> tuple[str, ...]:
-    """Return what to say of a system whose limits do not hold a program."""
-    if sys.platform != "win32":
+def holding(name: ExactFormat) -> tuple[str, ...]:
+    """Return what to say of how programs are held on this machine; nothing where none is run. Blocking."""
+    if name != "code":
         return ()
-    return (
-        "Windows sets no limits here: programs are held by a clock, a look at their memory, and Python's audit hook.",
-    )
+    held = run_program("").held
+    lacking = "" if "network namespace" in held else "; this system gives no namespace without a network"
+    return (f"Programs were held by {', '.join((*held, 'a clock', 'a look at their memory'))}{lacking}.",)
 
 
 FORMATS: dict[ExactFormat, Format] = {

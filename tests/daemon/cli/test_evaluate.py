@@ -154,7 +154,7 @@ def test_exact_answers(typing: Typing, tmp_path: Path) -> None:
     assert "no number" in told["skipped"][0]["why"]
     looping = rows(tmp_path / "p.jsonl", {"question": "Loop.", "tests": "assert 1", "said": "import os; os.fork()"})
     shown = typing("exact", looping, "--format", "code", "--response", "said").stdout
-    assert "refused: it calls os.fork" in shown and "passed" in shown
+    assert "refused: it calls os.fork" in shown and "passed" in shown and "Programs were held by" in shown
 
 
 def test_judging_with_anothers_scores(typing: Typing, tmp_path: Path) -> None:

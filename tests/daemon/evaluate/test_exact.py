@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fakes import FakeEngine
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import ExactFormat
-from lorebook_daemon.evaluate.exact import FORMATS, ExactTask, f1, program, read_asked
+from lorebook_daemon.evaluate.exact import FORMATS, ExactTask, f1, holding, program, read_asked
 from lorebook_daemon.evaluate.rows import Row
 from lorebook_daemon.evaluate.store import Outcome
 from lorebook_daemon.evaluate.task import Subject
@@ -118,6 +118,12 @@ def test_a_row_that_cannot_be_used(name: ExactFormat, row: dict[str, Any], why: 
     assert [one.row for one in skipped] == [1] and why in skipped[0].why
     with pytest.raises(BadRequest, match="no row can be used"):
         read_asked(rows[:1], name)
+
+
+def test_how_programs_are_held_is_said() -> None:
+    assert holding("text") == ()
+    (told,) = holding("code")
+    assert "audit hook" in told and "a clock" in told
 
 
 def test_every_format_scores_an_empty_answer_with_nothing() -> None:
