@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lorebook_api.errors import EngineDied, LorebookError, from_body
+from lorebook_api.errors import BadRequest, EngineDied, LorebookError, from_body
 from lorebook_api.home import Home
 from lorebook_api.schema import AdapterUse, Progress, Sampling
 from lorebook_daemon.engine.kvplace import kv_bounds, kv_folder
@@ -34,6 +34,7 @@ from lorebook_daemon.engine.protocol import (
 from lorebook_daemon.engine.wire import finished_in, prompt_out, scored_in, token_in, turn_out
 from lorebook_daemon.models.adapter_file import check_fits
 from lorebook_daemon.models.adapters import find_adapter
+from lorebook_daemon.models.classes import TASK
 from lorebook_daemon.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ class EngineProcess:
             "prompt": prompt_out(prompt),
             "sampling": dataclasses.asdict(sampling),
             "max_tokens": max_tokens,
-            **await self._taken(adapters, turn),
+            **await self._taken("generate", adapters, turn),
         }
         async with contextlib.aclosing(self._request(command)) as events:
             async for event in events:
@@ -195,17 +196,24 @@ class EngineProcess:
     async def _reading(
         self, op: str, prompts: Sequence[AnyPrompt], adapters: tuple[AdapterUse, ...], turn: Turn
     ) -> dict[str, Any]:
-        return {"op": op, "prompts": [prompt_out(prompt) for prompt in prompts], **await self._taken(adapters, turn)}
+        taken = await self._taken(op, adapters, turn)
+        return {"op": op, "prompts": [prompt_out(prompt) for prompt in prompts], **taken}
 
-    async def _taken(self, adapters: tuple[AdapterUse, ...], turn: Turn) -> dict[str, Any]:
-        files = [(await self._adapter_file(one.name), one.scale) for one in adapters if one.scale]
+    async def _taken(self, op: str, adapters: tuple[AdapterUse, ...], turn: Turn) -> dict[str, Any]:
+        files = [(await self._adapter_file(one.name, op), one.scale) for one in adapters if one.scale]
         return {"adapters": files, "turn": turn_out(turn)}
 
-    async def _adapter_file(self, name: str) -> str:
-        """Return an adapter's file; raises Unusable where it does not fit: llama.cpp could not say why."""
+    async def _adapter_file(self, name: str, op: str = "load") -> str:
+        """Return an adapter's file; raises Unusable where it does not fit: llama.cpp could not say why.
+
+        Raises BadRequest for a classifier in anything but what classifiers are for.
+        """
 
         def checked() -> str:
             adapter = find_adapter(name, self._home)
+            if adapter.task == TASK and op not in ("hidden", "load"):
+                told = f"{adapter.name} is a classifier: it answers no questions."
+                raise BadRequest(told, f'Tell texts apart with it: lorebook classify "…" --with {adapter.name}')
             check_fits(adapter, self._path)
             return str(Path(adapter.path).resolve())
 

@@ -18,6 +18,7 @@ from lorebook_api.schema import AdapterUse
 from lorebook_daemon.engine.protocol import Plain
 from lorebook_daemon.models.adapter_file import SOFT, SOFT_VECTORS, check_fits, read_adapter
 from lorebook_daemon.models.adapters import import_adapter
+from lorebook_daemon.models.classes import TASK
 
 SPOKEN = (30, 41, 52, 63, 74)
 """The tokens whose own vectors the soft prompt of these tests has: it must do what they do."""
@@ -134,6 +135,16 @@ def test_the_logits_follow_from_the_hidden_state(up: tiny_engine.Up, base: Path)
         assert abs(found[0].logprob - expected[first]) < 0.02
     scored = up.run(up.engine.score(Plain(tokens=(*tokens, end, int(expected.argmax())))))
     assert abs(scored[-1].logprob - expected.max()) < 0.02
+
+
+def test_a_classifier_answers_no_questions(up: tiny_engine.Up, base: Path, home: Home, tmp_path: Path) -> None:
+    import_adapter(tiny_models.tiny_adapter(tmp_path / "kinds.gguf", base, task=TASK), home)
+    use = (AdapterUse("kinds"),)
+    with pytest.raises(BadRequest, match="kinds is a classifier"):
+        up.run(tiny_engine.say(up.engine, Plain("The valve"), 4, use))
+    with pytest.raises(BadRequest, match="kinds is a classifier"):
+        up.run(up.engine.score(Plain("The valve"), adapters=use))
+    assert up.run(up.engine.hidden(["the valve"], use)) != up.run(up.engine.hidden(["the valve"]))
 
 
 def test_hidden_states_are_those_of_each_text_alone(up: tiny_engine.Up) -> None:
