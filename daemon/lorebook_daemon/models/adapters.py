@@ -110,7 +110,10 @@ def export_adapter(adapter: AdapterInfo, target: Path) -> Path:
 
 
 def remove_adapter(name: str, home: Home) -> AdapterInfo:
-    """Delete an adapter of the folder, its card and its earlier version; return what it was. Raises NotFound, Conflict where it cannot."""
+    """Delete an adapter of the folder, its card and its earlier version; return what it was.
+
+    Raises NotFound, and Conflict where it cannot.
+    """
     files = _files(home)
     known = _known(name, files)
     was = _described(files[known], known)
