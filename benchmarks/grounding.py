@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.engine import SAMPLES, find_model, parser, running
 from benchmarks.verdict import say
+from lorebook_api.schema import AdapterUse
 from lorebook_daemon.answer.assemble import Sheet
-from lorebook_daemon.answer.prompts import passage_text, supported_prompt
+from lorebook_daemon.answer.prompts import passage_text
 from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.answer.verify import verify
 from lorebook_daemon.engine.process import EngineProcess
-from lorebook_daemon.engine.protocol import ASKING
+from lorebook_daemon.engine.protocol import ASKING, Engine, Prompt, Turn
 from lorebook_daemon.evaluate.statistics import bootstrap, ranks
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.split import read_passages
@@ -53,11 +55,27 @@ async def _checked_one(row: dict[str, Any], engine: EngineProcess) -> dict[str, 
     hit = RootHit("", _passage(row), 1.0)
     sheet = Sheet(hit, passage_text(hit), 0)
     claims, question = (row["true"], row["swapped"]), row["question"]
-    support = [(await verify(question, claim, [sheet], engine, (), ASKING)).grounded for claim in claims]
-    model = await engine.judge([supported_prompt(question, claim, sheet.text) for claim in claims])
+    judge = _Remembering(engine)
+    support = [(await verify(question, claim, [sheet], cast(Engine, judge), (), ASKING)).grounded for claim in claims]
     told = "ok" if support[0] > support[1] else "--"
     print(f"{told} {support[0]:.2f} {support[1]:.2f}  {row['swapped']}", flush=True)
-    return {"kind": row["kind"], "support": support, "model": model}
+    return {"kind": row["kind"], "support": support, "model": judge.scores}
+
+
+@dataclass
+class _Remembering:
+    """An engine as the check uses it, which remembers what the model said."""
+
+    engine: EngineProcess
+    scores: list[float] = field(default_factory=list)
+
+    async def judge(
+        self, prompts: Sequence[Prompt], adapters: tuple[AdapterUse, ...] = (), turn: Turn = ASKING
+    ) -> list[float]:
+        """Return what the engine says."""
+        told = await self.engine.judge(prompts, adapters, turn)
+        self.scores += told
+        return told
 
 
 def _passage(row: dict[str, Any]) -> Passage:

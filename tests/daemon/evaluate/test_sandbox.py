@@ -12,7 +12,7 @@ import pytest
 
 from lorebook_daemon.evaluate.sandbox.run import Bounds, run_program
 
-BOUNDS = Bounds(seconds=1.0, memory_mb=512)
+SHORT = Bounds(seconds=1.0)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ BOUNDS = Bounds(seconds=1.0, memory_mb=512)
     ],
 )
 def test_a_program_that_comes_to_its_end_passes(code: str) -> None:
-    verdict = run_program(code, BOUNDS)
+    verdict = run_program(code)
     assert verdict.ended == "passed", verdict
     assert "audit hook" in verdict.held
 
@@ -42,13 +42,13 @@ def test_a_program_that_comes_to_its_end_passes(code: str) -> None:
     ],
 )
 def test_a_program_that_does_not_fails_with_its_reason(code: str, why: str) -> None:
-    verdict = run_program(code, BOUNDS)
+    verdict = run_program(code)
     assert verdict.ended == "failed", verdict
     assert why in verdict.why
 
 
 def test_who_leaves_before_the_tests_has_not_passed_them() -> None:
-    assert run_program("import os; os._exit(0)\nassert False", BOUNDS).ended == "died"
+    assert run_program("import os; os._exit(0)\nassert False").ended == "died"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_who_leaves_before_the_tests_has_not_passed_them() -> None:
     ],
 )
 def test_what_is_tried_beside_computing_is_refused(code: str) -> None:
-    verdict = run_program(code, BOUNDS)
+    verdict = run_program(code)
     assert verdict.ended == "refused", verdict
     assert verdict.why.startswith("it ")
 
@@ -78,13 +78,13 @@ def test_what_is_tried_beside_computing_is_refused(code: str) -> None:
 def test_a_program_that_never_ends_is_ended_with_what_it_started() -> None:
     before = {process.pid for process in psutil.Process().children(recursive=True)}
     begun = time.monotonic()
-    assert run_program("while True: pass", BOUNDS).ended == "time"
-    assert time.monotonic() - begun < 5
+    assert run_program("while True: pass", SHORT).ended == "time"
+    assert time.monotonic() - begun < 15
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
 
 
 def test_a_program_that_takes_all_memory_is_stopped() -> None:
-    assert run_program("held = []\nwhile True: held.append(bytearray(10**7))", Bounds(5.0, 256)).ended == "memory"
+    assert run_program("held = []\nwhile True: held.append(bytearray(10**7))", Bounds(30.0, 256)).ended == "memory"
 
 
 FLOOD = """
@@ -99,18 +99,18 @@ while True:
 
 
 def test_a_program_that_writes_without_end_is_stopped() -> None:
-    assert run_program(FLOOD, BOUNDS).ended in ("time", "output")
+    assert run_program(FLOOD, SHORT).ended in ("time", "output")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="namespaces are Linux's")
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
     written = tmp_path / "written"
-    run_program(f"open({str(written)!r}, 'w')", BOUNDS)
+    run_program(f"open({str(written)!r}, 'w')")
     assert not written.exists()
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
         server.settimeout(0.1)
-        run_program(f"import socket\nsocket.create_connection({server.getsockname()!r})", BOUNDS)
+        run_program(f"import socket\nsocket.create_connection({server.getsockname()!r})")
         with pytest.raises(TimeoutError):
             server.accept()
