@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from lorebook_api.errors import Conflict, LorebookError, StorageFailed, Unusable
 
 PORT = 5432
+EF = 128  # as of `vectors`
 _SECONDS = 10
 _NO_SCHEMA, _NO_TABLE, _TAKEN = "3F000", "42P01", "55P03"
 _NO_EXTENSION, _MAY_NOT = "58P01", "42501"
@@ -69,6 +70,7 @@ class Connection:
 
     def _enter(self) -> None:
         self.run(f"SET search_path TO {self.schema}, public")
+        self.run(f"SET hnsw.ef_search TO {EF}")
 
     def _roll_back(self) -> None:
         with suppress(Exception):  # the server is gone, and has undone it

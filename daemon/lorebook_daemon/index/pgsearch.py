@@ -15,23 +15,23 @@ from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import K1, B, Ids, Mask, Scores
 from lorebook_daemon.index.pgconnection import Connection
 
+# `|| ''` unpacks a tsvector once, and not for each term: half the time.
 # A term that stands `n` times has the rank r = (1 + 1/4 + … + 1/n²) / 1.645 by PostgreSQL's ts_rank; of r / (1 - r), a
 # share of 0.6079 and a little more is n, to within 0.03.
 _COUNT = "0.6079 * r / (1 - r) + 0.0575"
 _TOP = f"""
 SELECT p.id, sum(CASE WHEN r > 0 THEN a.weight * ({_COUNT}) * {K1 + 1}
     / ({_COUNT} + {K1} * ({1 - B} + {B} * p.length / CAST(:average AS float8))) ELSE 0 END) AS score
-FROM passages p
+FROM (SELECT id, length, terms || CAST('' AS tsvector) AS terms FROM passages WHERE terms @@ CAST(:any AS tsquery)
+    AND (:all OR id = ANY(CAST(:among AS bigint[]))) OFFSET 0) p
 CROSS JOIN unnest(CAST(:terms AS text[]), CAST(:weights AS float8[])) AS a(term, weight)
 CROSS JOIN LATERAL ts_rank('{{1,1,1,1}}', p.terms, CAST(a.term AS tsquery)) AS r
-WHERE p.terms @@ CAST(:any AS tsquery) AND (:all OR p.id = ANY(CAST(:among AS bigint[])))
 GROUP BY p.id ORDER BY score DESC, p.id LIMIT :most
 """  # noqa: S608 - of our own constants
 _ENOUGH = 20_000
 """Passages that may hold the rarest terms of a question; those that hold only commoner ones are not looked at."""
 _FEW = 20_000
 """So many passages that may come are compared one by one: the graph would lead past them."""
-_EF = 128
 
 
 class PgWords:
@@ -119,7 +119,6 @@ class PgVectors:
         """Return the ids of the `n` nearest vectors and their cosine similarity, best first."""
         asked = literal(vector)
         if among is None:
-            self._db.run(f"SET hnsw.ef_search = {max(_EF, 2 * n)}")
             rows = self._db.run(self._by_graph(""), asked=asked, most=n)
         else:
             ids = among.tolist() if isinstance(among, np.ndarray) else [*among]
