@@ -1,6 +1,7 @@
 """Why indexing waits: a person paused it, or the battery is spared; whichever it is, it is told and it ends."""
 
 import asyncio
+import functools
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.holding import BATTERY, PAUSED, Holding
 from lorebook_daemon.app.roots import Roots
 
+soon = functools.partial(eventually, within_s=20)  # on a busy machine a thread may wait for seconds
 ROOT, OTHER = Path("/a"), Path("/b")
 
 
@@ -61,11 +63,11 @@ def minded(scene, acts, monkeypatch):
 
 def test_on_battery_words_are_indexed_and_vectors_wait_until_it_is_on_mains_again(monkeypatch):
     async def acts(scene):
-        await eventually(lambda: scene.held() == ["", BATTERY])
+        await soon(lambda: scene.held() == ["", BATTERY])
         scene.runs[ROOT].searchable = True  # its words are done
-        await eventually(lambda: scene.held() == [BATTERY, BATTERY])
+        await soon(lambda: scene.held() == [BATTERY, BATTERY])
         scene.draining = False
-        await eventually(lambda: scene.held() == ["", ""])
+        await soon(lambda: scene.held() == ["", ""])
         assert scene.told == [(OTHER, True), (ROOT, True), (ROOT, False), (OTHER, False)]
 
     minded(Scene(draining=True), acts, monkeypatch)
@@ -73,14 +75,14 @@ def test_on_battery_words_are_indexed_and_vectors_wait_until_it_is_on_mains_agai
 
 def test_a_pause_comes_before_the_battery_and_outlasts_it(monkeypatch):
     async def acts(scene):
-        await eventually(lambda: scene.held() == ["", BATTERY])
+        await soon(lambda: scene.held() == ["", BATTERY])
         scene.holding.paused = True
-        await eventually(lambda: scene.held() == [PAUSED, PAUSED])
+        await soon(lambda: scene.held() == [PAUSED, PAUSED])
         scene.draining = False
         await asyncio.sleep(0.05)
         assert scene.held() == [PAUSED, PAUSED]
         scene.holding.paused = False
-        await eventually(lambda: scene.held() == ["", ""])
+        await soon(lambda: scene.held() == ["", ""])
 
     minded(Scene(draining=True), acts, monkeypatch)
 
@@ -146,9 +148,9 @@ def test_a_run_in_hand_is_held_and_who_waits_for_its_vectors_goes_on_without(roo
 
     async def acts(indexes, roots):
         opening = asyncio.create_task(roots.open([notes], nobody))
-        await eventually(lambda: notes in indexes.committed)
+        await soon(lambda: notes in indexes.committed)
         roots.pause(True)
-        opened = await asyncio.wait_for(opening, 2)
+        opened = await asyncio.wait_for(opening, 20)
         assert opened.retrieval == "lexical" and indexes.held[notes] is True
         (work,) = roots.work()
         assert (work.held, work.seconds_left) == (PAUSED, None)
