@@ -24,6 +24,7 @@ NAMES = (
     "context",
     "answers",
     "injection",
+    "abstaining",
     "grounding",
     "judging",
     "panel",
