@@ -21,7 +21,7 @@ _REFUSED = (
     "shutil.", "tempfile.", "ctypes.", "signal.pthread_kill", "pty.", "winreg.",
     "webbrowser.", "urllib.", "ftplib.", "http.", "smtplib.", "imaplib.", "poplib.", "telnetlib.", "nntplib.",
     "sqlite3.", "gc.", "msvcrt.", "_winapi.", "syslog.", "fcntl.", "resource.setrlimit", "resource.prlimit",
-    "cpython.remote_debugger_script", "sys.remote_exec", "_thread.start_new_thread", "_thread.start_joinable_thread",
+    "cpython.remote_debugger_script", "sys.remote_exec",
 )  # fmt: skip
 """Beginnings of audit events' names."""
 _NO_IMPORT = frozenset((

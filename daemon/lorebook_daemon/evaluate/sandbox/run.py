@@ -9,6 +9,7 @@ killed with all that it started. That holds accidents and clumsy malice, not som
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 import sys
@@ -26,6 +27,9 @@ _POLL_S = 0.02
 _OUTPUT_MOST = 64 * 1024
 _KEPT = ("SYSTEMROOT", "PATH")
 """Variables that a Python on Windows, or anywhere, does not start without."""
+
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Libraries of numbers start as many threads as there are cores, which the limit on processes counts."""
 
 Ended = Literal["passed", "failed", "refused", "time", "memory", "output", "died"]
 
@@ -65,16 +69,12 @@ def _started(folder: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-I", "-B", str(_CHILD)],
         cwd=folder,
-        env={name: value for name, value in _environment().items() if name in _KEPT},
+        env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ONE_THREAD,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-
-
-def _environment() -> dict[str, str]:
-    return dict(psutil.Process().environ())
 
 
 def _fed(child: subprocess.Popen[bytes], told: str) -> Verdict | None:
