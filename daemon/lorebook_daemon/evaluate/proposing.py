@@ -28,6 +28,8 @@ _STATED = 1.0
 _SHORTEST = 80
 """Characters of a passage that may hold a fact worth asking for."""
 _ANSWER_TOKENS = 48
+_TRIES = 6
+"""Passages that are read for each question that is wanted: a small model finds fault with most of what it wrote."""
 _POINTING = ("the source", "the passage", "the text above", "the code above", "this code", "this file", "this function")
 
 
@@ -61,7 +63,7 @@ async def propose(hits: Sequence[RootHit], count: int, seed: int, subject: Subje
         )
     found: list[ProposedQuestion] = []
     read = 0
-    for hit in spread_out(worth, seed):
+    for hit in spread_out(worth, seed)[: _TRIES * count]:
         if len(found) == count:
             break
         report(Progress("writing questions", len(found), count))
