@@ -11,6 +11,7 @@ from typing import Literal
 import click
 
 from lorebook_api.client import Client
+from lorebook_api.preference import preferences
 from lorebook_api.schema import (
     FileChange,
     Filters,
@@ -37,7 +38,7 @@ from lorebook_daemon.cli.screen import Bars, Screen, printable
 SKIPPED_SHOWN = 20
 CHANGES_SHOWN = 10
 
-Instead = Literal["pause", "resume", "forget", "forget feedback"]
+Instead = Literal["pause", "resume", "forget", "forget feedback", "preferences"]
 
 
 @click.command(
@@ -58,6 +59,9 @@ Instead = Literal["pause", "resume", "forget", "forget feedback"]
 @click.option("--forget", "instead", flag_value="forget", help="Drop the index of each DIR; the files stay.")
 @click.option(
     "--forget-feedback", "instead", flag_value="forget feedback", help="Forget what was opened, rated and put right."
+)
+@click.option(
+    "--preferences", "instead", flag_value="preferences", help="Print what was rated, for `teach --method dpo --data`."
 )
 @click.option("--explain", "query", metavar="QUERY", help="Show why what QUERY finds stands where it does.")
 @k_option(6)
@@ -122,7 +126,10 @@ def _explain(screen: Screen, request: SearchRequest, as_json: bool, start: bool)
 
 
 def _do_instead(instead: Instead, screen: Screen, roots: tuple[str, ...], as_json: bool, start: bool) -> None:
-    client = reach(screen, start and instead.startswith("forget"))
+    client = reach(screen, start and instead not in ("pause", "resume"))
+    if instead == "preferences":
+        _show_preferences(screen, client, as_json)
+        return
     told: dict[str, object] = {}
     if instead == "forget":
         if not roots:
@@ -145,6 +152,18 @@ def _do_instead(instead: Instead, screen: Screen, roots: tuple[str, ...], as_jso
         told["paused"] = False
     if as_json:
         click.echo(json.dumps(told))
+
+
+def _show_preferences(screen: Screen, client: Client, as_json: bool) -> None:
+    """Write a pair of answers a line, as data files for teaching have them."""
+    rows = [asdict(pair) for pair in preferences(client.feedback().feedback)]
+    if as_json:
+        click.echo(json.dumps({"preferences": rows}, indent=2))
+        return
+    for row in rows:
+        click.echo(json.dumps(row))
+    if not rows:
+        screen.say("nothing was put right or compared yet: thumbs on answers to one question, or a corrected answer")
 
 
 def _run(screen: Screen, client: Client, request: IndexRequest) -> list[IndexReport]:

@@ -1,6 +1,7 @@
 """What narrows a search, on the command line; why passages stand where they do; forgetting what was opened."""
 
 import json
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import fake_daemon
 from commandline import Run
 from fake_daemon import FakeDaemon
+from lorebook_api.schema import Feedback, FeedbackState, KeptFeedback
 
 OPTIONS = ("--path", "src/", "--path", "!./old/", "--kind", "code", "--kind", "doc", "--language", "python")
 MORE = ("--since", "2026-11-01T14:00+00:00", "--notebook", "eda.ipynb", "--tag", "result")
@@ -97,3 +99,12 @@ def test_feedback_is_forgotten(run: Run, fake: FakeDaemon) -> None:
     assert result.exit_code == 0 and "forgot 2 ratings" in result.stderr
     assert [call.method for call in fake.of("/api/feedback")] == ["DELETE"]
     assert json.loads(run("index", "--forget-feedback", "--json").stdout) == {"forgotten": 2}
+
+
+def test_what_was_put_right_is_data_to_teach_from(run: Run, fake: FakeDaemon) -> None:
+    assert "nothing was put right" in run("index", "--preferences").stderr
+    kept = KeptFeedback(1, "2030", Feedback("edited", "why?", "It rained.", edited="It leaked."))
+    fake.scripts.replies["/api/feedback"] = asdict(FeedbackState("keep", (kept,)))
+    row = {"prompt": "why?", "chosen": "It leaked.", "rejected": "It rained."}
+    assert [json.loads(line) for line in run("index", "--preferences").stdout.splitlines()] == [row]
+    assert json.loads(run("index", "--preferences", "--json").stdout) == {"preferences": [row]}
