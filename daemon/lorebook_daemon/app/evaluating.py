@@ -102,7 +102,7 @@ async def _multiple_choice(parts: Parts, request: McRequest, emit: Emit) -> None
     path = Path(request.path)
     items = await asyncio.to_thread(read_items, path, request.format, request.shots, request.limit or None)
     config = {"format": request.format, "shots": items.shots, "limit": request.limit}
-    asked = [item.choices[0].context for item in items.items]
+    asked = [item.choices[0].context.rsplit("\n\n", 1)[-1] for item in items.items]  # without the examples before it
     what = Measurement("mc", path, ChoiceTask(items), config, asked, items.skipped)
     async with taking(parts, request.model, request.adapters, reporter(emit)) as taken:
         told, found = await parts.evaluations.measure(what, taken, reporter(emit))

@@ -22,6 +22,8 @@ ROUNDS = 500
 """Draws of the bootstrap."""
 FEWEST = 30
 """Votes from which style is fitted: four more numbers than sides."""
+LEAST = 10
+"""Votes on a side below which nothing is told of it: drawing few votes anew brings the same again and again."""
 _PRIOR = 0.1
 """How strongly strengths are drawn to their mean, in votes: a side that always won has a strength all the same."""
 
@@ -149,7 +151,8 @@ def _enough(sides: Sequence[Standing], votes: int) -> tuple[bool, tuple[str, ...
     """Return whether each side can be told from the next one, and what to say where it cannot."""
     notices = []
     for better, worse in pairwise(sides):
-        if better.strength.low <= worse.strength.high:
+        few = min(better.strength.n, worse.strength.n) < LEAST
+        if few or better.strength.low <= worse.strength.high:
             apart = max(better.strength.value - worse.strength.value, 10.0)
             chance = 1 / (1 + BASE ** (-apart / SCALE))
             wanted = int(np.ceil((1.96 / (2 * (chance - 0.5))) ** 2))

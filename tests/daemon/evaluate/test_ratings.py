@@ -60,6 +60,7 @@ def test_too_few_votes_say_so() -> None:
     assert not told.enough
     assert "12 votes do not tell" in told.notices[0]
     assert told.sides[0].styled is None
+    assert not standings([fought("mn", "a")] * 3).enough, "three votes agree by chance"
     nothing = standings([])
     assert (nothing.votes, nothing.enough) == (0, False) and "no vote yet" in nothing.notices[0]
 
