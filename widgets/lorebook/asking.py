@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, TypedDict, Unpack, overload
 
 from lorebook.answer import Answer
 from lorebook.links import notebook_folder
 from lorebook.live import Live, open_display
+from lorebook.reaching import current_shell, reach
 from lorebook.results import SearchResults
-from lorebook_api.client import Client, TokenText, new_request_id
-from lorebook_api.discovery import connect
+from lorebook_api.client import TokenText, new_request_id
 from lorebook_api.errors import DaemonUnavailable, LorebookError
-from lorebook_api.home import find_home
 from lorebook_api.schema import AdapterUse, AskRequest, Filters, Kind, Progress, SearchRequest
 from lorebook_api.schema import Answer as Body
 from lorebook_api.typed import find_filters, find_model, find_roots, parse_adapter
@@ -104,11 +103,6 @@ def search(
     return SearchResults(response, request, notebook_folder(current_shell()))
 
 
-def reach(report: Callable[[str], None] | None = None) -> Client:
-    """Return a client of this user's daemon, which is started if need be; `report` is told what is being done."""
-    return Client(connect(find_home(), report=report))
-
-
 def follow(request: AskRequest, live: Live | None) -> Answer:
     """Ask, show in `live` what happens, and return the answer; an interrupt takes the question back and goes on."""
     client = reach(live.note if live else None)
@@ -137,27 +131,11 @@ def follow(request: AskRequest, live: Live | None) -> Answer:
     raise DaemonUnavailable("the daemon sent no answer.", "See `lorebook logs`.")
 
 
-def current_shell() -> Any:
-    """Return the IPython shell that this code runs in, None where it runs in none."""
-    ipython = sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython else None
-
-
 def open_search_box(request: SearchRequest) -> SearchBox:
     """Return the search widget, for searches that are like `request` but for what is typed."""
     from lorebook.searching import SearchBox  # anywidget: half a second that a search with a query does without
 
     return SearchBox(request.roots, request.k, request.kind, request.filters)
-
-
-def shown_by(shell: Any) -> Callable[[Any], str]:
-    """Return what makes plain text of a value as IPython would show it."""
-
-    def show(value: Any) -> str:
-        bundle, _ = shell.display_formatter.format(value, include={"text/plain"})
-        return str(bundle.get("text/plain", ""))
-
-    return show
 
 
 def adapter_uses(adapter: str | Sequence[str]) -> tuple[AdapterUse, ...]:

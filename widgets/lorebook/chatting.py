@@ -7,13 +7,14 @@ from contextlib import suppress
 from typing import Any
 
 from lorebook.answer import Answer
-from lorebook.asking import Roots, adapter_uses, current_shell, reach, several, shown_by
+from lorebook.asking import Roots, adapter_uses, several
 from lorebook.cells import CellRecord, record_of, running_cell
 from lorebook.channel import Message
 from lorebook.context import CONTEXTS, VARIABLE, Surroundings
 from lorebook.errands import run_errand
 from lorebook.links import notebook_folder
 from lorebook.markdown import plain, prose
+from lorebook.reaching import current_shell, reach, shown_by
 from lorebook.session import ChatOptions, ChatSession, shown_attachment, shown_options
 from lorebook.shelf import Shelf
 from lorebook.state import WidgetState

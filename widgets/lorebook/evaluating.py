@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lorebook.asking import reach
 from lorebook.channel import Message
 from lorebook.errands import run_errand, run_work, told
 from lorebook.markdown import plain
 from lorebook.measures import Measurement, measurement
+from lorebook.reaching import reach
 from lorebook.state import WidgetState
 from lorebook.widget import LorebookWidget
 from lorebook_api.client import Client

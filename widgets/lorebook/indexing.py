@@ -8,9 +8,10 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from lorebook.asking import Roots, reach, several
+from lorebook.asking import Roots, several
 from lorebook.channel import Message
 from lorebook.errands import run_errand
+from lorebook.reaching import reach
 from lorebook.state import WidgetState
 from lorebook.widget import LorebookWidget
 from lorebook_api.errors import BadRequest, Conflict

@@ -12,12 +12,13 @@ from traitlets import Int, Unicode
 
 from lorebook.answer import sent_along
 from lorebook.arguments import HINT, parse_options
-from lorebook.asking import follow, reach, shown_by
+from lorebook.asking import follow
 from lorebook.cells import forget_record, record_of
 from lorebook.context import Surroundings
 from lorebook.fill import fill
 from lorebook.live import Live, open_display
 from lorebook.questions import keep_question_marks
+from lorebook.reaching import reach, shown_by
 from lorebook.teachmagic import HELP as TEACH_HELP
 from lorebook.teachmagic import TeachMagics
 from lorebook.tracebacks import Tracebacks

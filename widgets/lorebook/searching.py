@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, cast, get_args
 
-from lorebook.asking import current_shell, reach
 from lorebook.channel import Message
 from lorebook.errands import run_errand
 from lorebook.links import notebook_folder
 from lorebook.markdown import plain
+from lorebook.reaching import current_shell, reach
 from lorebook.results import SearchResults
 from lorebook.state import WidgetState
 from lorebook.widget import LorebookWidget

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lorebook.asking import reach
 from lorebook.job import Job
+from lorebook.reaching import reach
 from lorebook_api.errors import BadRequest, NotFound
 from lorebook_api.teaching import Pair, Preview, TeachRequest, TrainSettings, pairs_in
 from lorebook_api.typed import find_model

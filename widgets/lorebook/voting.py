@@ -8,10 +8,11 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any, cast, get_args
 
-from lorebook.asking import adapter_uses, reach
+from lorebook.asking import adapter_uses
 from lorebook.channel import Message
 from lorebook.errands import run_errand, run_work, told
 from lorebook.markdown import plain, prose
+from lorebook.reaching import reach
 from lorebook.state import WidgetState
 from lorebook.widget import LorebookWidget
 from lorebook_api.errors import BadRequest, Cancelled, Conflict, LorebookError
