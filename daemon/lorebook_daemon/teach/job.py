@@ -48,7 +48,7 @@ METHODS: dict[str, Traits] = {
     "lora": Traits(2e-3),  # arXiv:2106.09685
     "prompt": Traits(2e-2, trains="vectors"),  # arXiv:2104.08691
     "dpo": Traits(5e-4, activated=True, learns="pairs"),  # arXiv:2305.18290
-    "classifier": Traits(2e-4, learns="labels", trains="layers", layers=1),
+    "classifier": Traits(1e-3, learns="labels", trains="layers", layers=1),
     "last-layers": Traits(2e-4, trains="layers", layers=2),
     "bitfit": Traits(5e-3, trains="biases"),  # arXiv:2106.10199
     "full": Traits(5e-5, trains="everything"),
