@@ -13,7 +13,6 @@ from lorebook.channel import Message
 from lorebook.context import CONTEXTS, VARIABLE, Surroundings
 from lorebook.errands import run_errand
 from lorebook.links import notebook_folder
-from lorebook.markdown import plain, prose
 from lorebook.reaching import current_shell, reach, shown_by
 from lorebook.session import ChatOptions, ChatSession, shown_attachment, shown_options
 from lorebook.shelf import Shelf
@@ -22,6 +21,7 @@ from lorebook.variables import visible_names
 from lorebook.widget import LorebookWidget
 from lorebook_api.client import decode
 from lorebook_api.errors import BadRequest, Cancelled, NotFound, from_body
+from lorebook_api.markdown import plain, prose
 from lorebook_api.schema import Answer as Body
 from lorebook_api.schema import AskRequest, Attachment
 from lorebook_api.typed import find_model, find_roots

@@ -12,7 +12,6 @@ from typing import Any
 
 from lorebook.channel import Message
 from lorebook.errands import run_errand, run_work, told
-from lorebook.markdown import plain
 from lorebook.measures import Measurement, measurement
 from lorebook.reaching import reach
 from lorebook.state import WidgetState
@@ -20,6 +19,7 @@ from lorebook.widget import LorebookWidget
 from lorebook_api.client import Client
 from lorebook_api.errors import BadRequest, Conflict
 from lorebook_api.evaluation import Comparison, EvalRun, Figure, JudgeRequest, McRequest
+from lorebook_api.markdown import plain
 from lorebook_api.schema import Progress
 
 PAUSE_S = 0.3

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lorebook.live import Live, open_display
-from lorebook.markdown import plain
 from lorebook.reaching import current_shell
 from lorebook_api.client import Client, JobEvent
+from lorebook_api.markdown import plain
 from lorebook_api.schema import Progress
 from lorebook_api.teaching import ENDED, JobInfo, Metrics, Said, TeachResult, result_of
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from lorebook.markdown import plain, prose
+from lorebook_api.markdown import plain, prose
 
 UPDATES_A_SECOND = 12
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, overload
 
 from lorebook.links import target_of
-from lorebook.markdown import link, plain
 from lorebook_api.fence import code_block
+from lorebook_api.markdown import link, plain
 from lorebook_api.place import name_place
 from lorebook_api.schema import SearchRequest, SearchResponse, SearchResult
 

@@ -10,12 +10,12 @@ from typing import Any, cast, get_args
 from lorebook.channel import Message
 from lorebook.errands import run_errand
 from lorebook.links import notebook_folder
-from lorebook.markdown import plain
 from lorebook.reaching import current_shell, reach
 from lorebook.results import SearchResults
 from lorebook.state import WidgetState
 from lorebook.widget import LorebookWidget
 from lorebook_api.errors import BadRequest
+from lorebook_api.markdown import plain
 from lorebook_api.schema import Filters, Kind, SearchRequest
 
 

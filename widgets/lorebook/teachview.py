@@ -11,12 +11,12 @@ from typing import Any
 from lorebook.channel import Message
 from lorebook.errands import run_errand, run_work, told
 from lorebook.job import Job
-from lorebook.markdown import plain
 from lorebook.state import WidgetState
 from lorebook.teaching import begin, show_examples, teach_request
 from lorebook.widget import LorebookWidget
 from lorebook_api.errors import BadRequest, Conflict, LorebookError
 from lorebook_api.fence import code_block
+from lorebook_api.markdown import plain
 from lorebook_api.teaching import ENDED, Preview, PreviewExample, Said, TeachRequest
 
 ROWS_MOST = 200

@@ -11,12 +11,12 @@ from typing import Any, cast, get_args
 from lorebook.asking import adapter_uses
 from lorebook.channel import Message
 from lorebook.errands import run_errand, run_work, told
-from lorebook.markdown import plain, prose
 from lorebook.reaching import reach
 from lorebook.state import WidgetState
 from lorebook.widget import LorebookWidget
 from lorebook_api.errors import BadRequest, Cancelled, Conflict, LorebookError
 from lorebook_api.evaluation import Battle, BattleRequest, Revealed, Side, Standings, VoteRequest, Winner
+from lorebook_api.markdown import plain, prose
 from lorebook_api.typed import find_model
 
 
