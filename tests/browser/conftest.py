@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from browser.jupyter import FLAGS, Lab, find_chromium, running_lab, wait_until_ready
 from fake_daemon import FakeDaemon
@@ -54,6 +54,7 @@ def daemon(lab: Lab) -> Iterator[LabDaemon]:
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     """Run the browser for one file of tests: while it runs, Playwright's event loop takes this thread's place."""
+    expect.set_options(timeout=20_000)  # a busy machine fails no test
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield browser

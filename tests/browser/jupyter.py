@@ -76,7 +76,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         yield Lab(_wait_for_url(server, folder), folder)
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 def _options(folder: Path) -> list[str]:

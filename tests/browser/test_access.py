@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from browser.axe import find_barriers
-from browser.jupyter import run_command, set_theme
+from browser.jupyter import run_command, set_theme, wait_until_ready
 from browser.told import CLOCK, clock_script
 from lorebook_api.errors import NotFound
 
@@ -57,7 +57,7 @@ def test_the_keyboard_alone_asks_stops_opens_a_citation_and_comes_back(lab, open
     expect(panel.locator(".lb-answer")).to_be_visible()
     step_back_to(page, "lb-mark")
     page.keyboard.press("Enter")
-    expect(page.locator(".jp-FileEditor .lb-cited-line")).to_be_in_viewport(timeout=15_000)
+    expect(page.locator(".jp-FileEditor .lb-cited-line")).to_be_in_viewport()
     page.keyboard.press("Alt+Shift+L")
     expect(box).to_be_focused()
 
@@ -110,6 +110,7 @@ def test_forced_colours_keep_what_colour_alone_would_tell(lab, open_lab, daemon)
     answer = page.locator(f"{PANEL} .lb-answer")
     expect(answer.locator(".lb-unsupported")).to_have_css("text-decoration-style", "wavy")
     answer.locator(".lb-mark", has_text="[1]").click()
+    wait_until_ready(page, CLOCK)
     cited = page.locator(".jp-Notebook .lb-cited-line").first
     expect(cited).to_have_css("outline-style", "solid")
     send = page.get_by_role("button", name="Send")
