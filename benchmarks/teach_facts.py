@@ -16,13 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from benchmarks.engine import find_model, parser
 from benchmarks.verdict import say
 from lorebook_api.client import Client
-from lorebook_api.discovery import connect, stop_daemon
+from lorebook_api.discovery import Daemon, connect, stop_daemon
 from lorebook_api.home import find_home
 from lorebook_api.schema import AdapterUse, Answer, AskRequest, Progress
 from lorebook_api.teaching import JobInfo, Metrics, TeachRequest
+from lorebook_daemon.answer.prompts import ungrounded_prompt
 from lorebook_daemon.teach.needs import missing
 
 FACTS = (
@@ -91,15 +94,18 @@ def main() -> int:
     model = find_model(chosen.model)
     choices = [json.loads(line) for line in _CHOICES.read_text(encoding="utf-8").splitlines()]
     choices = choices[:12] if chosen.quick else choices
-    with _client(model.path.parent) as client, tempfile.TemporaryDirectory() as folder:
-        base = Asked(client, model.name)
-        before, knew = base.facts(), base.letters(choices)
+    with _daemon(model.path.parent) as daemon, tempfile.TemporaryDirectory() as folder:
+        base = Asked(daemon, model.name)
+        before, (knew, wrote) = base.facts(), base.letters(choices)
         request = TeachRequest(notebooks=(str(_notebook(Path(folder))),), method=chosen.method, base=model.name)
-        course, job = _taught(client, request)
-        taught = Asked(client, model.name, (AdapterUse(job.name),))
-        after, reworded, knows = taught.facts(), taught.facts(OTHER_WORDS), taught.letters(choices)
+        course, job = _taught(Client(daemon), request)
+        taught = Asked(daemon, model.name, (AdapterUse(job.name),))
+        after, reworded, (knows, writes) = taught.facts(), taught.facts(OTHER_WORDS), taught.letters(choices)
     print(f"{model.name}, {chosen.method}: {job.result['status']} {job.result['reason']}")
-    print(f"held-out loss {course.held_out[0]:.3f} → {course.held_out[-1]:.3f}; general check {knew} → {knows} right")
+    print(f"held-out loss {course.held_out[0]:.3f} → {course.held_out[-1]:.3f}")
+    print(
+        f"of {len(choices)} general questions, right letter the likeliest: {knew} → {knows}; written: {wrote} → {writes}"
+    )
     print(f"from the click to the loaded adapter {course.loaded_s:.0f} s, {course.imports_s:.0f} s of it imports")
     say("facts answered right before teaching, of 12", before, at_most=1)
     say("facts answered right after teaching, of 12", after, at_least=11)
@@ -114,7 +120,7 @@ def main() -> int:
 class Asked:
     """A model, with or without an adapter, that is asked over HTTP as a person would."""
 
-    client: Client
+    daemon: Daemon
     model: str
     adapters: tuple[AdapterUse, ...] = ()
 
@@ -129,27 +135,45 @@ class Asked:
                 print(f"  {'right' if known else 'WRONG'}  {question} → {said!r}", flush=True)
         return right
 
-    def letters(self, choices: Sequence[dict[str, Any]]) -> int:
-        """Return how many questions are answered with the right letter."""
-        right = 0
+    def letters(self, choices: Sequence[dict[str, Any]]) -> tuple[int, int]:
+        """Return at how many questions the right letter is the likeliest of the four, and how many begin with it.
+
+        The first is multiple choice as it is usually counted; the second wants an answer in the form asked for.
+        """
+        likeliest = written = 0
         for choice in choices:
             options = "\n".join(f"{letter}. {text}" for letter, text in zip("ABCD", choice["choices"], strict=True))
-            said = self.say(f"{choice['question']}\n{options}\nAnswer with the letter alone.", 3)
-            right += said.strip()[:1] == "ABCD"[choice["answer"]]
-        return right
+            first = self.first(f"{choice['question']}\n{options}\nAnswer with the letter alone.")
+            letters = [token for token in first if token in ("A", "B", "C", "D")]
+            wanted = "ABCD"[choice["answer"]]
+            likeliest += letters[:1] == [wanted]
+            written += first[:1] == [wanted]
+        return likeliest, written
+
+    def first(self, question: str) -> list[str]:
+        """Return the likeliest first tokens of the answer, the likeliest one first."""
+        body = {
+            "model": self.adapters[0].name if self.adapters else self.model,
+            "messages": [message.__dict__ for message in ungrounded_prompt(question).messages],
+            **{"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": 20},
+        }
+        headers = {"Authorization": f"Bearer {self.daemon.token}"}
+        reply = httpx.post(f"{self.daemon.url}/v1/chat/completions", json=body, headers=headers, timeout=600).json()
+        (place,) = reply["choices"][0]["logprobs"]["content"]
+        return [one["token"].strip() for one in sorted(place["top_logprobs"], key=lambda one: -one["logprob"])]
 
     def say(self, question: str, most: int) -> str:
         """Return the greedy answer."""
         request = AskRequest(
             question, model=self.model, adapters=self.adapters, max_tokens=most, grounding=False, rewrite="none"
         )
-        with closing(self.client.ask(request)) as events:
+        with closing(Client(self.daemon).ask(request)) as events:
             return next(event.answer for event in events if isinstance(event, Answer))
 
 
 @contextmanager
-def _client(models: Path) -> Iterator[Client]:
-    """Run a daemon in a home of its own that has these models; yield a client of it."""
+def _daemon(models: Path) -> Iterator[Daemon]:
+    """Run a daemon in a home of its own that has these models."""
     before = os.environ.get("LOREBOOK_HOME")
     with tempfile.TemporaryDirectory() as place:
         home = Path(place) / "home"
@@ -160,7 +184,7 @@ def _client(models: Path) -> Iterator[Client]:
         os.environ["LOREBOOK_HOME"] = str(home)
         daemon = connect(find_home().make())
         try:
-            yield Client(daemon)
+            yield daemon
         finally:
             stop_daemon(find_home(), daemon)
             os.environ.pop("LOREBOOK_HOME")
