@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from lorebook_daemon.index.loaders.names import parsed
 
-_RUN = re.compile(r"^\s*%run\s+((?:-\S+\s+)*)(?:\"([^\"]+)\"|'([^']+)'|(\S+))", re.MULTILINE)
+_RUN = re.compile(r"^[ \t]*%run[ \t]+((?:-\S+[ \t]+)*)(?:\"([^\"]+)\"|'([^']+)'|(\S+))", re.MULTILINE)
 _RUNS_MODULE = "-m"
-_TAKES_VALUE = re.compile(r"-N\s+\d+\s+")
+_TAKES_VALUE = re.compile(r"-N[ \t]+\d+[ \t]+")
 
 
 @dataclass

@@ -35,6 +35,8 @@ def references(*sources):
         (["%run setup.ipynb", "clean(RATE)"], ("./setup.ipynb:RATE", "./setup.ipynb:clean")),
         (["%run -i ../lib/setup", "clean()"], ("./../lib/setup.py:clean",)),
         (["%run 'my file.py' --fast 3", "clean()"], ("./my file.py:clean",)),
+        (["%run -t -N 5 setup.py", "clean()"], ("./setup.py:clean",)),
+        (["%run\nother", "clean()"], ()),
         (["%run -m tools.setup 4", "clean()"], ("tools.setup:clean",)),
         (["%run setup.py\nclean()"], ("./setup.py:clean",)),
         (["from prep import clean", "def clean(): pass", "clean()"], ()),
