@@ -103,9 +103,7 @@ def main() -> int:
         after, reworded, (knows, writes) = taught.facts(), taught.facts(OTHER_WORDS), taught.letters(choices)
     print(f"{model.name}, {chosen.method}: {job.result['status']} {job.result['reason']}")
     print(f"held-out loss {course.held_out[0]:.3f} → {course.held_out[-1]:.3f}")
-    print(
-        f"of {len(choices)} questions: right letter the likeliest {knew} → {knows}, the first written {wrote} → {writes}"
-    )
+    print(f"of {len(choices)}: right letter the likeliest {knew} → {knows}, the first written {wrote} → {writes}")
     print(f"from the click to the loaded adapter {course.loaded_s:.0f} s, {course.imports_s:.0f} s of it imports")
     say("facts answered right before teaching, of 12", before, at_most=1)
     say("facts answered right after teaching, of 12", after, at_least=11)
