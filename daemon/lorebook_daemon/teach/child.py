@@ -3,8 +3,8 @@
 It writes one JSON object a line on stdout: `{"event": "progress"|"metrics"|"said", "data": {…}}`, at the end
 `{"event": "done", "data": {…}}` with the preview or the card, or `{"event": "error", "data": {…}}`. It reads lines from
 stdin: `pause` makes it wait before the next layer of the model, `go` lets it go on; the end of stdin ends it at once.
-Over several processes or machines: `torchrun --nproc-per-node 2 -m lorebook_daemon.teach.child train FOLDER`, or
-`accelerate launch`; each then takes a batch of its own, and stdin is not read.
+Over several processes or machines: `torchrun --nproc-per-node 2 -m lorebook_daemon.teach.child train FOLDER`; each then
+takes a batch of its own, and stdin is not read.
 """
 
 from __future__ import annotations

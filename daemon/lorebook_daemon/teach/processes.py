@@ -1,4 +1,4 @@
-"""One training over several processes or machines, as torchrun or `accelerate launch` start them.
+"""One training over several processes or machines, as torchrun starts them.
 
 Each takes its share of every batch; gradients are summed and divided by all that was learnt from, so that the outcome
 is that of one process with all of the batch, but for rounding.
@@ -86,7 +86,7 @@ class Together:
 
 
 def launched() -> bool:
-    """Whether torchrun or `accelerate launch` started this process as one of several."""
+    """Whether torchrun started this process as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
