@@ -9,7 +9,7 @@ from lorebook_daemon.engine.protocol import Priority
 from lorebook_daemon.teach.select import SelectedCell
 from lorebook_daemon.teach.synth import synthesize
 
-CELL = SelectedCell("/notes/lab.ipynb", "c1", 0, "code", "df = df.dropna()  # drops rows that have no date", "421", True)
+CELL = SelectedCell("/notes/lab.ipynb", "c1", 0, "code", "df = df.dropna()  # no rows without a date", "421", True)
 
 
 class Proposing(FakeEngine):
