@@ -143,3 +143,15 @@ test('of 50 pages that are reloaded right after a click, with half of all messag
   expect(seen.turns).toEqual(kernel.turns);
   last.close();
 });
+
+test('a kernel that was restarted is told of at once', () => {
+  const kernel = new Kernel();
+  const seen = new Seen();
+  const channel = new Channel(kernel, seen, () => false);
+  kernel.send = () => {
+    throw new Error('Cannot send');
+  };
+  expect(() => channel.send({ type: 'click', what: 'a' })).not.toThrow();
+  expect(seen.silent).toBe(true);
+  channel.close();
+});
