@@ -12,19 +12,25 @@ from dataclasses import dataclass
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import ProposedQuestion
 from lorebook_api.schema import Progress, Sampling
-from lorebook_daemon.answer.doc2query import write_questions
+from lorebook_daemon.answer.ask import CLEAR
 from lorebook_daemon.answer.numbers import unbacked_numbers
-from lorebook_daemon.answer.prompts import answer_prompt, passage_text, stated_prompt, supported_prompt
+from lorebook_daemon.answer.prompts import SYSTEM, answer_prompt, passage_text, stated_prompt, supported_prompt
 from lorebook_daemon.answer.retrieved import RootHit
-from lorebook_daemon.engine.protocol import Priority, Turn
+from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Turn
 from lorebook_daemon.evaluate.diversity import said
 from lorebook_daemon.evaluate.pool import Report
 from lorebook_daemon.evaluate.task import Subject
 
 TURN = Turn(Priority.eval)
 
-_STATED = 1.0
-"""logit(Yes) − logit(No) from which a question counts as answered by its passage: above what an ask takes for clear."""
+_ASK = (
+    "\nWrite two short questions that can be answered from the source above, one a line. Each asks for one fact that "
+    "stands there, such as a name, a number or a reason, and says what it is about."
+)
+_GRAMMAR = 'root ::= line "\\n" line\nline ::= [A-Z] [^\\n?]+ "?"'
+_QUESTION_TOKENS = 64
+_STATED = CLEAR
+"""logit(Yes) − logit(No) from which a question counts as answered by its passage: what an ask takes for clear."""
 _SHORTEST = 80
 """Characters of a passage that may hold a fact worth asking for."""
 _ANSWER_TOKENS = 48
@@ -76,8 +82,10 @@ async def propose(hits: Sequence[RootHit], count: int, seed: int, subject: Subje
 
 async def _proposed(hit: RootHit, named: str, subject: Subject) -> ProposedQuestion | None:
     text = passage_text(hit)
-    written = await write_questions(text, subject.engine, TURN)
-    questions = [one for one in written if not any(words in one.lower() for words in _POINTING)]
+    asking = Prompt((Message("system", SYSTEM), Message("user", _ASK)), (text,))
+    written = await said(asking, Sampling(grammar=_GRAMMAR), _QUESTION_TOKENS, subject)
+    lines = dict.fromkeys(line.strip() for line in written.split("\n") if line.strip().endswith("?"))
+    questions = [one for one in lines if not any(words in one.lower() for words in _POINTING)]
     if not questions:
         return None
     stated = await subject.engine.judge([stated_prompt(one, text) for one in questions], subject.adapters, TURN)
