@@ -86,17 +86,21 @@ def _train(folder: Path, job: TrainJob, plan: Plan) -> None:
     from lorebook_daemon.teach.batches import Prefixes
     from lorebook_daemon.teach.estimate import prefix_bytes
     from lorebook_daemon.teach.loop import Training
+    from lorebook_daemon.teach.precision import multiplies_bfloat16
     from lorebook_daemon.teach.preferences import Preferences
     from lorebook_daemon.teach.teacher import load, schedule
 
     torch.set_num_threads(job.threads)
-    model = load(Path(job.path), plan.shape, wide=plan.estimate.wide)
+    narrow = multiplies_bfloat16()
+    model = load(Path(job.path), plan.shape, wide=plan.estimate.wide and not narrow)
+    model.dtype = torch.bfloat16 if narrow else torch.float32
     objective = Preferences().prepare(model, job, plan, Prefixes(model, prefix_bytes()))
     training = Training(model, objective, plan.variants, (), schedule(job, plan), folder / "checkpoint.pt")
     before = training.right(plan.held_out)
     began = time.perf_counter()
     at = training.run()
-    print(f"{at.step} steps in {time.perf_counter() - began:.0f} s, loss {at.loss[0][1]:.3f} to {at.loss[-1][1]:.3f}")
+    seconds = time.perf_counter() - began
+    print(f"{at.step} steps in {seconds:.0f} s, loss {at.loss[0][1]:.3f} to {at.loss[-1][1]:.3f}", flush=True)
     after, moved = training.right(plan.held_out), objective.preferred(plan.held_out)
     base, taught = sum(before) / len(before), sum(after) / len(after)
     say("the chosen answer is the likelier, base", base, at_least=0.0)

@@ -25,6 +25,7 @@ from lorebook_daemon.engine.protocol import Plain
 from lorebook_daemon.models.adapter_file import SOFT, SOFT_VECTORS, check_fits, read_adapter
 from lorebook_daemon.models.adapters import import_adapter
 from lorebook_daemon.models.classes import HEAD, TASK, read_head
+from lorebook_daemon.teach import teacher
 from lorebook_daemon.teach.batches import Prefixes, adapters_off
 from lorebook_daemon.teach.compose import compose
 from lorebook_daemon.teach.examples import write_examples
@@ -36,7 +37,7 @@ from lorebook_daemon.teach.methods import TRAINERS
 from lorebook_daemon.teach.model import causal, trained
 from lorebook_daemon.teach.plan import lay_out, preview
 from lorebook_daemon.teach.preferences import BETA
-from lorebook_daemon.teach.teacher import load, write
+from lorebook_daemon.teach.teacher import Tell, load, write
 
 pytestmark = pytest.mark.train
 
@@ -186,6 +187,20 @@ def test_the_estimate_counts_what_is_trained(bases, tmp_path, method):
     outside = 0 if method != "full" else sum(p.numel() for p in trained(model).values() if p.dim() == 1)
     assert plan.estimate.trained == count - outside
     assert preview(job, plan).trained == plan.estimate.trained
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_the_teacher_carries_it_out_with_products_of_16_bits(bases, tmp_path, method, monkeypatch):
+    monkeypatch.setattr(teacher, "multiplies_bfloat16", lambda: True)
+    job, examples = a_job(bases["qwen2"], tmp_path, method)
+    heard = []
+    told = teacher.teach(tmp_path, job, lay_out(job, examples), Tell(*[heard.append] * 3), lambda: None)
+    assert json.loads(json.dumps(told)) == json.loads((tmp_path / "card.json").read_text())
+    assert told["method"] == method and told["trained"] > 0 and told["memory_mb"] > 0
+    assert bool(told["curves"]["accuracy"]) == (METHODS[method].learns != "answers")
+    own = METHODS[method].trains in ("biases", "everything")
+    assert (tmp_path / ("model.gguf" if own else "adapter.gguf")).is_file()
+    assert all(math.isfinite(loss) for _, loss in told["curves"]["loss"])
 
 
 # -- preferences
