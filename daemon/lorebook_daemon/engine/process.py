@@ -341,6 +341,11 @@ class EngineProcess:
         try:
             async for line in process.stdout:
                 event = json.loads(line)
+                if event["event"] == "spent":
+                    if not self._inboxes:
+                        await self._retire(process)
+                        return
+                    continue  # something is on its way: it is carried out, and the child says so again
                 inbox = self._inboxes.get(event["id"])
                 if inbox:
                     inbox.put_nowait(event)
@@ -354,6 +359,15 @@ class EngineProcess:
         death = self._death(code)
         for inbox in self._inboxes.values():
             inbox.put_nowait({"event": "error", "status": death.status, **death.body()})
+
+    async def _retire(self, process: Process) -> None:
+        """End a child that has nothing to do; the next request starts another."""
+        log.info("the engine gave up a call that did not end, and is replaced")
+        if self._process is process:
+            self._process = None
+        if process.stdin:
+            process.stdin.close()
+        await process.wait()
 
     def _death(self, code: int | None) -> LorebookError:
         how = f" (exit code {code})" if code is not None else ""

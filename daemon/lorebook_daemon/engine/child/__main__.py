@@ -2,7 +2,8 @@
 
 llama.cpp can crash the process it runs in, so it runs in one that may be lost. Commands come on standard input:
 `{"id", "op", …}` at any time, as many at once as one likes, and `{"op": "cancel", "id"}`. Answers:
-`{"id", "event": "token" | "result" | "error", …}`. The end of standard input ends the process.
+`{"id", "event": "token" | "result" | "error", …}`, and `{"event": "spent"}` from one that has nothing to do and should
+be replaced. The end of standard input ends the process.
 """
 
 from __future__ import annotations
@@ -137,9 +138,9 @@ class Child:
             self._scheduler.step()
 
     def _next(self) -> JSON:
-        """Wait for a command; with a call that was given up, end: the parent starts another for the next one."""
+        """Wait for a command; with a call that was given up, say that another child would do better."""
         if self._llama.patience.lost and not self._scheduler.busy and self._arrived.empty():
-            os._exit(1)
+            self._say(event="spent")
         return self._arrived.get()
 
     def _begin(self, message: JSON) -> None:
