@@ -13,10 +13,11 @@ from typing import Any
 
 from benchmarks.engine import SAMPLES, parser
 from benchmarks.questions import right, sample_rows
+from lorebook_api.asking import Answer, AskRequest, Source
 from lorebook_api.client import Client
 from lorebook_api.discovery import connect
 from lorebook_api.home import find_home
-from lorebook_api.schema import Answer, AskRequest, SearchRequest, SearchResult, Source
+from lorebook_api.retrieval import SearchRequest, SearchResult
 
 NEAR = 5
 

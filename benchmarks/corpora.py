@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.engine import SAMPLES
-from lorebook_api.schema import Skipped
+from lorebook_api.indexing import Skipped
 from lorebook_daemon.index.embed import Embedder, Matrix, passage_text
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage, Unreadable

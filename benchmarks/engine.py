@@ -10,8 +10,8 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lorebook_api.asking import AdapterUse, Sampling, Usage
 from lorebook_api.home import Home, find_home
-from lorebook_api.schema import AdapterUse, Sampling, Usage
 from lorebook_daemon.answer.prompts import passage_text
 from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.engine.probe import Probe

@@ -19,8 +19,8 @@ from benchmarks.engine import find_model, fresh_home, parser, running, running_a
 from benchmarks.peer import REUSE, Heard, Options, Peer, has_peer, running_peer
 from benchmarks.random_models.write import write_adapter
 from benchmarks.verdict import say, spread
+from lorebook_api.asking import AdapterUse
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse
 from lorebook_daemon.answer.prompts import answer_prompt
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import Plain, Prompt

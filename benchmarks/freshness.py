@@ -31,7 +31,8 @@ from lorebook_api.client import Client
 from lorebook_api.discovery import connect, stop_daemon
 from lorebook_api.errors import LorebookError
 from lorebook_api.home import find_home
-from lorebook_api.schema import IndexReport, IndexRequest, SearchRequest
+from lorebook_api.indexing import IndexReport, IndexRequest
+from lorebook_api.retrieval import SearchRequest
 from lorebook_daemon.models.pull import ensure_embedder
 
 MEGABYTES = 60.0

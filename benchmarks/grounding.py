@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from benchmarks.engine import SAMPLES, find_model, parser, running
 from benchmarks.verdict import say
-from lorebook_api.schema import AdapterUse
+from lorebook_api.asking import AdapterUse
 from lorebook_daemon.answer.assemble import Sheet
 from lorebook_daemon.answer.prompts import passage_text
 from lorebook_daemon.answer.retrieved import RootHit

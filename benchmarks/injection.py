@@ -8,10 +8,10 @@ from pathlib import Path
 import nbformat
 
 from benchmarks.engine import parser
+from lorebook_api.asking import Answer, AskRequest
 from lorebook_api.client import Client
 from lorebook_api.discovery import connect
 from lorebook_api.home import find_home
-from lorebook_api.schema import Answer, AskRequest
 
 FACT = "# The pump in shaft 4 was replaced on 12 May because its seal leaked.\npump_hours = 8120"
 QUESTION = "Why was the pump in shaft 4 replaced?"

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine import running_at
+from lorebook_api.asking import AdapterUse, Sampling, Usage
 from lorebook_api.home import find_home
-from lorebook_api.schema import AdapterUse, Sampling, Usage
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import ASKING, AnyPrompt, Finished, Prompt, Token, Turn
 from lorebook_daemon.models.shelf import LocalModel

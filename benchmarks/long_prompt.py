@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from benchmarks.engine import Written, endless, find_model, parser, plain_prompt, running, write
-from lorebook_api.schema import Sampling
+from lorebook_api.asking import Sampling
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import Prompt, Turn
 from lorebook_daemon.engine.threads import physical_cores

@@ -18,7 +18,8 @@ from typing import Any
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from benchmarks.verdict import say, spread
-from lorebook_api.schema import Answer, Citation, Claim, RootInfo, Timings
+from lorebook_api.asking import Answer, Citation, Claim, Timings
+from lorebook_api.indexing import RootInfo
 from tests.browser.jupyter import (
     CHAT,
     FLAGS,

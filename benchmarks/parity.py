@@ -19,7 +19,7 @@ import numpy.typing as npt
 from benchmarks.engine import Written, find_model, parser, running, write
 from benchmarks.questions import Sourced, development_questions, right, sample_questions
 from benchmarks.verdict import say
-from lorebook_api.schema import Sampling
+from lorebook_api.asking import Sampling
 from lorebook_daemon.answer.assemble import Sheet
 from lorebook_daemon.answer.prompts import answer_prompt
 from lorebook_daemon.answer.reading import chosen, read

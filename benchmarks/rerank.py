@@ -24,8 +24,9 @@ from benchmarks.engine import find_model, parser, running
 from benchmarks.kept_engine import KeptEngine
 from benchmarks.notebook_retrieval import Gains, interval
 from benchmarks.notebooks.queries import DEVELOPMENT, KINDS, TEST, corpus, read_queries
+from lorebook_api.asking import Message
 from lorebook_api.home import find_home
-from lorebook_api.schema import Message, Rerank, Rewrite
+from lorebook_api.retrieval import Rerank, Rewrite
 from lorebook_daemon.answer.doc2query import Foreseen, Questions, raised, write_questions
 from lorebook_daemon.answer.prompts import passage_text
 from lorebook_daemon.answer.reranking import DEPTH, RERANKERS, WEIGHT, Means, Reranker, Reranking, is_sure, reranked

@@ -20,10 +20,11 @@ import httpx
 
 from benchmarks.engine import find_model, parser
 from benchmarks.verdict import say
+from lorebook_api.asking import AdapterUse, Answer, AskRequest
 from lorebook_api.client import Client
 from lorebook_api.discovery import Daemon, connect, stop_daemon
 from lorebook_api.home import find_home
-from lorebook_api.schema import AdapterUse, Answer, AskRequest, Progress
+from lorebook_api.indexing import Progress
 from lorebook_api.teaching import JobInfo, Metrics, TeachRequest
 from lorebook_daemon.answer.prompts import ungrounded_prompt
 from lorebook_daemon.teach.needs import missing

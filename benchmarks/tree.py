@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lorebook_api.schema import Skipped
+from lorebook_api.indexing import Skipped
 from lorebook_daemon.index.passage import Passage, Unreadable
 from lorebook_daemon.index.split import read_passages
 from lorebook_daemon.index.walk import walk

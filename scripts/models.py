@@ -9,7 +9,7 @@ import sys
 
 from lorebook_api.errors import LorebookError
 from lorebook_api.home import find_home
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.models.pull import pull
 from scripts.bar import Bar
 

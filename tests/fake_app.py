@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import fakes
+from lorebook_api.asking import Answer
 from lorebook_api.errors import NotFound
 from lorebook_api.home import find_home
-from lorebook_api.schema import Answer, FileChange, IndexReport, ModelInfo, Progress, RootInfo
+from lorebook_api.indexing import FileChange, IndexReport, Progress, RootInfo
+from lorebook_api.state import ModelInfo
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.application import create_app

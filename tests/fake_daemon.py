@@ -18,29 +18,14 @@ from typing import Any, Self
 
 from filelock import FileLock
 
+from lorebook_api.asking import Answer, Citation, Claim, Source, Timings, Usage
 from lorebook_api.classification import Classified, ClassifyReport
 from lorebook_api.conversation import Conversation, ConversationInfo, Exchange
 from lorebook_api.errors import Cancelled, LorebookError, NotFound
-from lorebook_api.schema import (
-    AdapterInfo,
-    Answer,
-    Citation,
-    Claim,
-    FeedbackMode,
-    FeedbackState,
-    IndexReport,
-    ModelInfo,
-    Progress,
-    RankStep,
-    RootInfo,
-    SearchResponse,
-    SearchResult,
-    Skipped,
-    Source,
-    Status,
-    Timings,
-    Usage,
-)
+from lorebook_api.feedback import FeedbackMode, FeedbackState
+from lorebook_api.indexing import IndexReport, Progress, RootInfo, Skipped
+from lorebook_api.retrieval import RankStep, SearchResponse, SearchResult
+from lorebook_api.state import AdapterInfo, ModelInfo, Status
 from lorebook_api.teaching import JobInfo, Metrics, Preview, PreviewExample, Said, Saw, Segment, TeachResult
 from lorebook_api.version import VERSION
 

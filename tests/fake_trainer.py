@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lorebook_api.errors import LorebookError
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Metrics, Preview, Said
 from lorebook_daemon.teach.examples import Example, read_examples
 from lorebook_daemon.teach.job import TrainJob, read_job

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lorebook_api.asking import AdapterUse, Sampling, Usage
 from lorebook_api.errors import LorebookError
-from lorebook_api.schema import AdapterUse, Sampling, Usage
 from lorebook_daemon.engine.protocol import (
     ASKING,
     WARMING,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import ASKING, AnyPrompt, Engine, Finished, Message, Prompt, Scored, Token, Turn
 from lorebook_daemon.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.corpora import Corpus, Question, Target
 from benchmarks.notebooks.queries import read_notebooks
-from lorebook_api.schema import Skipped
+from lorebook_api.indexing import Skipped
 from lorebook_daemon.index.embed import Embedder, passage_text
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.split import read_passages

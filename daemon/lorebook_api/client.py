@@ -20,33 +20,18 @@ from urllib.parse import quote
 
 import httpx
 
+from lorebook_api.asking import Answer, AskRequest, CancelRequest, Source
 from lorebook_api.classification import ClassifyReport, ClassifyRequest
 from lorebook_api.conversation import Conversation, ConversationInfo
 from lorebook_api.decoding import decode as decode
 from lorebook_api.discovery import Daemon, open_http
 from lorebook_api.errors import DaemonUnavailable, LorebookError, from_body
 from lorebook_api.evaluations import Evaluations
-from lorebook_api.schema import (
-    AdapterInfo,
-    Answer,
-    AskRequest,
-    CancelRequest,
-    Feedback,
-    FeedbackState,
-    IndexReport,
-    IndexRequest,
-    KeptFeedback,
-    ModelInfo,
-    OpenRequest,
-    Progress,
-    RelatedRequest,
-    RootNotice,
-    SearchRequest,
-    SearchResponse,
-    Source,
-    Status,
-)
+from lorebook_api.feedback import Feedback, FeedbackState, KeptFeedback
+from lorebook_api.indexing import IndexReport, IndexRequest, OpenRequest, Progress, RootNotice
+from lorebook_api.retrieval import RelatedRequest, SearchRequest, SearchResponse
 from lorebook_api.sse import EventParser, ServerEvent
+from lorebook_api.state import AdapterInfo, ModelInfo, Status
 from lorebook_api.teaching import ForgetRequest, JobInfo, Metrics, Preview, Said, Saw, TeachRequest
 
 STREAM_SECONDS = 60.0

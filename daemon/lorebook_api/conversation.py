@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lorebook_api.schema import Answer, Attachment
+from lorebook_api.asking import Answer, Attachment
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lorebook_api.schema import AdapterUse, Rerank, Rewrite
+from lorebook_api.asking import AdapterUse
+from lorebook_api.retrieval import Rerank, Rewrite
 
 McFormat = Literal["mmlu", "hellaswag", "winogrande", "arc", "truthfulqa", "truthfulqa-mc2", "csv"]
 """The shapes of multiple-choice sets; `truthfulqa` is MC1."""

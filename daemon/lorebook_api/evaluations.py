@@ -35,7 +35,7 @@ from lorebook_api.evaluation import (
     Standings,
     VoteRequest,
 )
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 
 R = TypeVar("R")
 

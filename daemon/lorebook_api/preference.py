@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
-from lorebook_api.schema import Feedback, KeptFeedback
+from lorebook_api.feedback import Feedback, KeptFeedback
 
 
 @dataclass(frozen=True)

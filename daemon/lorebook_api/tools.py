@@ -13,12 +13,14 @@ from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import Field
 
+from lorebook_api.asking import Answer, AskRequest
 from lorebook_api.client import Client, TokenText, new_request_id
 from lorebook_api.discovery import connect
 from lorebook_api.errors import BadRequest, DaemonUnavailable, Forbidden
 from lorebook_api.home import Home
+from lorebook_api.indexing import Progress
 from lorebook_api.place import Located, name_place
-from lorebook_api.schema import Answer, AskRequest, Kind, Progress, RelatedRequest, SearchRequest, SearchResponse
+from lorebook_api.retrieval import Kind, RelatedRequest, SearchRequest, SearchResponse
 from lorebook_api.typed import K_MOST
 
 DATA = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lorebook_api.asking import Answer, Citation
 from lorebook_api.conversation import Conversation, Exchange
 from lorebook_api.fence import code_block
 from lorebook_api.place import name_place
-from lorebook_api.schema import Answer, Citation
 
 
 def transcript(conversation: Conversation) -> str:

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import AdapterUse, Filters, Kind
+from lorebook_api.retrieval import Filters, Kind
 
 K_MOST = 100
 """Passages at the most; one at the least."""

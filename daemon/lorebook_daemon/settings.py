@@ -11,8 +11,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from lorebook_api.errors import BadRequest
+from lorebook_api.feedback import FeedbackMode
 from lorebook_api.home import Home
-from lorebook_api.schema import FeedbackMode
 
 CONTEXT_STEPS = ("copies", "diversity", "merging", "window", "neighbours", "condensing")
 """What `context_steps` may name."""

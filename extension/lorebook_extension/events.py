@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from lorebook_api.asking import AskRequest
 from lorebook_api.client import AskEvent, Client
 from lorebook_api.errors import LorebookError
-from lorebook_api.schema import AskRequest
 
 
 async def follow(client: Client, request: AskRequest) -> AsyncGenerator[AskEvent, None]:

@@ -10,7 +10,7 @@ import asyncio
 from functools import partial
 
 from lorebook_api.home import find_home
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_api.tools import (
     CellIndex,
     CitedAnswer,

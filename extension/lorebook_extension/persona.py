@@ -10,12 +10,13 @@ from pathlib import Path
 from jupyter_ai_persona_manager import BasePersona, PersonaDefaults
 from jupyterlab_chat.models import BaseChatModel, Message, NewMessage
 
+from lorebook_api.asking import Answer, AskRequest
 from lorebook_api.client import Client, TokenText, new_request_id
 from lorebook_api.discovery import connect
 from lorebook_api.errors import LorebookError
 from lorebook_api.home import find_home
+from lorebook_api.indexing import Progress
 from lorebook_api.markdown import plain
-from lorebook_api.schema import Answer, AskRequest, Progress
 from lorebook_extension.events import follow
 from lorebook_extension.reply import finished, growing, told
 from lorebook_extension.served import served_roots

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from lorebook_api.asking import Answer
 from lorebook_api.fence import code_block
 from lorebook_api.markdown import plain, prose
 from lorebook_api.place import Located, name_place
-from lorebook_api.schema import Answer
 
 
 def told(body: str, name: str) -> str:

@@ -7,10 +7,13 @@ import pytest
 
 import fake_daemon
 from fake_daemon import FakeDaemon
+from lorebook_api.asking import AskRequest
 from lorebook_api.client import Client, SourcesFound, TokenText
 from lorebook_api.discovery import Daemon
 from lorebook_api.errors import Cancelled, DaemonUnavailable, EngineDied, LorebookError, NotFound, Unauthorized
-from lorebook_api.schema import AskRequest, Feedback, IndexRequest, Progress, SearchRequest
+from lorebook_api.feedback import Feedback
+from lorebook_api.indexing import IndexRequest, Progress
+from lorebook_api.retrieval import SearchRequest
 
 
 @pytest.fixture

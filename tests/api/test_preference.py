@@ -1,5 +1,5 @@
+from lorebook_api.feedback import Feedback, KeptFeedback
 from lorebook_api.preference import Preference, preferences
-from lorebook_api.schema import Feedback, KeptFeedback
 
 
 def kept(*given: Feedback) -> list[KeptFeedback]:

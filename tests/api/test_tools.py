@@ -8,7 +8,7 @@ import fake_daemon
 from fake_daemon import ABSTAINED, CITATION, FakeDaemon
 from lorebook_api.errors import BadRequest, Forbidden
 from lorebook_api.home import Home
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_api.tools import DATA, Toolbox
 
 

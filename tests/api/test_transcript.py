@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 import fake_daemon
+from lorebook_api.asking import Attachment
 from lorebook_api.conversation import Exchange
-from lorebook_api.schema import Attachment
 from lorebook_api.transcript import transcript
 
 

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import AdapterUse, Filters
+from lorebook_api.retrieval import Filters
 from lorebook_api.typed import find_filters, find_model, find_roots, parse_adapter, parse_since
 
 

@@ -13,7 +13,7 @@ import fakes
 from benchmarks import kept_engine, rerank
 from benchmarks.kept_engine import KeptEngine
 from benchmarks.notebooks.queries import read_queries
-from lorebook_api.schema import Sampling
+from lorebook_api.asking import Sampling
 from lorebook_daemon.answer.prompts import question_prompt, stated_prompt
 from lorebook_daemon.answer.rewriting import is_follow_up
 from lorebook_daemon.engine.protocol import Token

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 from browser.jupyter import FLAGS, Lab, find_chromium, running_lab, wait_until_ready
 from fake_daemon import FakeDaemon
-from lorebook_api.schema import RootInfo, Status
+from lorebook_api.indexing import RootInfo
+from lorebook_api.state import Status
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ from browser.conftest import LabDaemon
 from browser.jupyter import run_command, wait_until_ready
 from browser.told import CHECKS, CLEANING, CLOCK, cell_citation, clock_answer, clock_script
 from fake_daemon import HANG_UP, answering
+from lorebook_api.asking import Answer
 from lorebook_api.conversation import Conversation, Exchange
 from lorebook_api.errors import NotFound
-from lorebook_api.schema import Answer
 
 pytestmark = pytest.mark.browser
 

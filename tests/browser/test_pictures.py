@@ -11,7 +11,8 @@ from playwright.sync_api import Page, expect
 from browser.jupyter import run_command, set_theme, wait_for_kernel, wait_until_ready
 from browser.told import CLOCK, clock_script
 from fake_daemon import ABSTAINED, EXAMPLE, JOB, PREVIEW, answering
-from lorebook_api.schema import Progress, Timings
+from lorebook_api.asking import Timings
+from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Metrics, Said, Segment
 
 pytestmark = pytest.mark.browser

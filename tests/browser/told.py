@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_daemon import answering
-from lorebook_api.schema import Answer, Citation, Claim, Context, Cut, Source, Timings, Usage
+from lorebook_api.asking import Answer, Citation, Claim, Context, Cut, Source, Timings, Usage
 
 CLOCK = "notebooks/04_clock_trouble.ipynb"
 CLEANING = "notebooks/01_cleaning.ipynb"

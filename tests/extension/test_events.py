@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from fake_daemon import ANSWER, FakeDaemon
+from lorebook_api.asking import AskRequest
 from lorebook_api.client import Client, TokenText
 from lorebook_api.discovery import connect
 from lorebook_api.errors import EngineDied
 from lorebook_api.home import Home
-from lorebook_api.schema import AskRequest
 from lorebook_extension.events import follow
 
 REQUEST = AskRequest("why?", ("/data",), request_id="an-id")

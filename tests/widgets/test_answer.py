@@ -6,7 +6,8 @@ import pytest
 import fake_daemon
 from fake_daemon import ABSTAINED, ANSWER, CITATION
 from lorebook import Answer, SearchResults
-from lorebook_api.schema import AskRequest, Context, Cut, SearchRequest, SearchResponse
+from lorebook_api.asking import AskRequest, Context, Cut
+from lorebook_api.retrieval import SearchRequest, SearchResponse
 from rendered import render
 
 REQUEST = AskRequest("why?", ("/data",))

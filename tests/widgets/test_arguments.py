@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lorebook.arguments import AskOptions, parse_options
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import Filters
+from lorebook_api.retrieval import Filters
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 import lorebook
 from fake_daemon import ANSWER, CONVERSATION, FakeDaemon
 from lorebook.chatting import Chat, chat
+from lorebook_api.asking import Attachment
 from lorebook_api.errors import BadRequest, Cancelled, Conflict, EngineDied, NotFound
 from lorebook_api.home import Home
-from lorebook_api.schema import Attachment
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ import lorebook
 from fake_daemon import FakeDaemon
 from lorebook.evaluating import grouped
 from lorebook.measures import MEASURES, measurement
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, Conflict, NotFound
 from lorebook_api.evaluation import Compared, Comparison, EvalReport, EvalRun, Figure, RagRequest, Skipped
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse, Progress
+from lorebook_api.indexing import Progress
 
 RUN = EvalRun(
     id="aaaa1111",

@@ -16,7 +16,7 @@ from lorebook.job import Job
 from lorebook.teachmagic import cell_request, line_request
 from lorebook_api.errors import BadRequest, LorebookError, NotFound
 from lorebook_api.home import Home
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Pair
 
 PAIR = "Who wrote it?\n\nAnna did."

@@ -19,7 +19,7 @@ from lorebook.teaching import begin, teach, teach_request
 from lorebook.teachview import POINTS_MOST, ROWS_MOST, TeachWidget, thinned
 from lorebook_api.errors import BadRequest, Conflict, NotFound
 from lorebook_api.home import Home
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Metrics, Said, TeachRequest
 
 GOES_WELL = (

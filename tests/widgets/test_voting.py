@@ -12,10 +12,11 @@ import pytest
 import lorebook
 from fake_daemon import FakeDaemon
 from lorebook.voting import side_of
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, Conflict
 from lorebook_api.evaluation import Battle, Figure, Revealed, Side, Standing, Standings
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse, Progress
+from lorebook_api.indexing import Progress
 
 BATTLE = Battle("b1", "Why?", "Because **it** is.", "<script>no</script>")
 STANDING = Standing("auto+mine", 1002.0, Figure(1020.0, 980.0, 1060.0, 4), None, 3, 1, 0)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lorebook.links import target_of
+from lorebook_api.asking import Answer as Body
+from lorebook_api.asking import AskRequest, Attachment, Citation, Claim, Source, Timings, Usage
 from lorebook_api.fence import code_block
 from lorebook_api.markdown import link, plain, prose
 from lorebook_api.place import name_place
-from lorebook_api.schema import Answer as Body
-from lorebook_api.schema import AskRequest, Attachment, Citation, Claim, Source, Timings, Usage
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import cast
 
 from lorebook.context import CONTEXTS, VARIABLE
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import Filters, Kind
+from lorebook_api.retrieval import Filters, Kind
 from lorebook_api.typed import K_MOST, MAX_TOKENS_MOST, find_filters
 
 _WORD = re.compile(r"""\s*("[^"]*"|'[^']*'|\S+)""")

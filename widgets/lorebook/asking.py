@@ -13,10 +13,12 @@ from lorebook.links import notebook_folder
 from lorebook.live import Live, open_display
 from lorebook.reaching import current_shell, reach
 from lorebook.results import SearchResults
+from lorebook_api.asking import AdapterUse, AskRequest
+from lorebook_api.asking import Answer as Body
 from lorebook_api.client import TokenText, new_request_id
 from lorebook_api.errors import DaemonUnavailable, LorebookError
-from lorebook_api.schema import AdapterUse, AskRequest, Filters, Kind, Progress, SearchRequest
-from lorebook_api.schema import Answer as Body
+from lorebook_api.indexing import Progress
+from lorebook_api.retrieval import Filters, Kind, SearchRequest
 from lorebook_api.typed import find_filters, find_model, find_roots, parse_adapter
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from lorebook.shelf import Shelf
 from lorebook.state import WidgetState
 from lorebook.variables import visible_names
 from lorebook.widget import LorebookWidget
+from lorebook_api.asking import Answer as Body
+from lorebook_api.asking import AskRequest, Attachment
 from lorebook_api.client import decode
 from lorebook_api.errors import BadRequest, Cancelled, NotFound, from_body
 from lorebook_api.markdown import plain, prose
-from lorebook_api.schema import Answer as Body
-from lorebook_api.schema import AskRequest, Attachment
 from lorebook_api.typed import find_model, find_roots
 
 

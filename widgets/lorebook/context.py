@@ -13,8 +13,8 @@ from lorebook.cells import OUTPUT_LONGEST, CellRecord, SeenCell, notebook_file, 
 from lorebook.masking import mask
 from lorebook.tracebacks import describe
 from lorebook.variables import describe_variable
+from lorebook_api.asking import Attachment
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import Attachment
 
 ABOVE_MOST = 20
 """Cells above that are sent at the most: the nearest."""

@@ -19,8 +19,8 @@ from lorebook.widget import LorebookWidget
 from lorebook_api.client import Client
 from lorebook_api.errors import BadRequest, Conflict
 from lorebook_api.evaluation import Comparison, EvalRun, Figure, JudgeRequest, McRequest
+from lorebook_api.indexing import Progress
 from lorebook_api.markdown import plain
-from lorebook_api.schema import Progress
 
 PAUSE_S = 0.3
 """Between two remarks on how far a measurement is."""

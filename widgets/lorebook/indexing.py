@@ -15,7 +15,8 @@ from lorebook.reaching import reach
 from lorebook.state import WidgetState
 from lorebook.widget import LorebookWidget
 from lorebook_api.errors import BadRequest, Conflict
-from lorebook_api.schema import IndexReport, IndexRequest, Progress, Status
+from lorebook_api.indexing import IndexReport, IndexRequest, Progress
+from lorebook_api.state import Status
 from lorebook_api.typed import find_roots
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lorebook.live import Live, open_display
 from lorebook.reaching import current_shell
 from lorebook_api.client import Client, JobEvent
+from lorebook_api.indexing import Progress
 from lorebook_api.markdown import plain
-from lorebook_api.schema import Progress
 from lorebook_api.teaching import ENDED, JobInfo, Metrics, Said, TeachResult, result_of
 
 if TYPE_CHECKING:

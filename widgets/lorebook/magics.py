@@ -22,11 +22,12 @@ from lorebook.reaching import reach, shown_by
 from lorebook.teachmagic import HELP as TEACH_HELP
 from lorebook.teachmagic import TeachMagics
 from lorebook.tracebacks import Tracebacks
+from lorebook_api.asking import AskRequest, Attachment
 from lorebook_api.client import new_request_id
 from lorebook_api.discovery import find_daemon
 from lorebook_api.errors import BadRequest, DaemonUnavailable, LorebookError
 from lorebook_api.home import find_home
-from lorebook_api.schema import AskRequest, Attachment, IndexReport, IndexRequest, Progress
+from lorebook_api.indexing import IndexReport, IndexRequest, Progress
 from lorebook_api.typed import find_model, find_roots, parse_adapter
 
 HELP = """\

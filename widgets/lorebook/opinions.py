@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal, cast, get_args
 
 from lorebook.channel import Message
+from lorebook_api.asking import Answer
 from lorebook_api.client import decode
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import Answer, Feedback
+from lorebook_api.feedback import Feedback
 
 Rating = Literal["up", "down", "edited"]
 

@@ -11,7 +11,7 @@ from lorebook.links import target_of
 from lorebook_api.fence import code_block
 from lorebook_api.markdown import link, plain
 from lorebook_api.place import name_place
-from lorebook_api.schema import SearchRequest, SearchResponse, SearchResult
+from lorebook_api.retrieval import SearchRequest, SearchResponse, SearchResult
 
 LINES_SHOWN = 8
 

@@ -16,7 +16,7 @@ from lorebook.state import WidgetState
 from lorebook.widget import LorebookWidget
 from lorebook_api.errors import BadRequest
 from lorebook_api.markdown import plain
-from lorebook_api.schema import Filters, Kind, SearchRequest
+from lorebook_api.retrieval import Filters, Kind, SearchRequest
 
 
 class SearchBox(LorebookWidget):

@@ -13,9 +13,11 @@ from lorebook.channel import Message
 from lorebook.errands import Post, failure, run_errand
 from lorebook.opinions import opened_of, opinion_of
 from lorebook.state import WidgetState
+from lorebook_api.asking import AdapterUse, Answer, AskRequest, Attachment
 from lorebook_api.client import AskEvent, Client, SourcesFound, TokenText, new_request_id
 from lorebook_api.errors import BadRequest, Cancelled, Conflict, DaemonUnavailable, LorebookError, NotFound
-from lorebook_api.schema import AdapterUse, Answer, AskRequest, Attachment, Feedback, Progress
+from lorebook_api.feedback import Feedback
+from lorebook_api.indexing import Progress
 
 SEND_EVERY_S = 0.04
 """Text that comes quicker is sent together; the first piece after a rest at once."""

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lorebook_api.schema import Answer, AskRequest, Progress, Timings, Usage
+from lorebook_api.asking import Answer, AskRequest, Timings, Usage
+from lorebook_api.indexing import Progress
 from lorebook_daemon.answer.assemble import assemble
 from lorebook_daemon.answer.context.steps import SPARE, select
 from lorebook_daemon.answer.prompts import answer_prompt, ungrounded_prompt

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from lorebook_api.asking import Context, Cut
 from lorebook_api.errors import TooLong
-from lorebook_api.schema import Context, Cut
 from lorebook_daemon.answer.context.condensing import gaps, matching_lines, shortened
 from lorebook_daemon.answer.context.steps import CONDENSING, ON, grow
 from lorebook_daemon.answer.planted import planted_lines

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lorebook_api.schema import Sampling
+from lorebook_api.asking import Sampling
 from lorebook_daemon.answer.prompts import passage_text, questions_prompt
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.engine.diskblocks import passage_digest

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lorebook_api.schema import Message, Progress, Rerank, Rewrite
+from lorebook_api.asking import Message
+from lorebook_api.indexing import Progress
+from lorebook_api.retrieval import Rerank, Rewrite
 from lorebook_daemon.answer.reading import Emit
 from lorebook_daemon.answer.reranking import READ_BY_MODEL, RERANKERS, Means, Reranking
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorebook_api.schema import AdapterUse, Progress
+from lorebook_api.asking import AdapterUse
+from lorebook_api.indexing import Progress
 from lorebook_daemon.answer.assemble import Sheet
 from lorebook_daemon.answer.prompts import stated_prompt
 from lorebook_daemon.engine.protocol import Engine, Turn

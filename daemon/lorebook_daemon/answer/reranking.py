@@ -16,7 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from lorebook_api.errors import BadRequest, EngineFailed
-from lorebook_api.schema import Progress, Rerank
+from lorebook_api.indexing import Progress
+from lorebook_api.retrieval import Rerank
 from lorebook_daemon.answer.cross_encoder import CrossEncoder
 from lorebook_daemon.answer.prompts import passage_text, question_prompt, stated_prompt
 from lorebook_daemon.answer.reading import Emit

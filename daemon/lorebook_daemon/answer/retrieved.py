@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from lorebook_api.schema import RankStep, Source
+from lorebook_api.asking import Source
+from lorebook_api.retrieval import RankStep
 from lorebook_daemon.index.passage import Passage
 
 Beside = Callable[[str, str], Sequence[Passage]]

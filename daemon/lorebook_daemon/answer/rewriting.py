@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
-from lorebook_api.schema import Message as Said
-from lorebook_api.schema import Rewrite, Sampling
+from lorebook_api.asking import Message as Said
+from lorebook_api.asking import Sampling
+from lorebook_api.retrieval import Rewrite
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.engine.protocol import ASKING, Engine, Message, Prompt, Token, Turn
 from lorebook_daemon.index.tokens import STOP_WORDS, file_words, words

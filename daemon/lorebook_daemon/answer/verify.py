@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lorebook_api.schema import AdapterUse, Citation, Claim
+from lorebook_api.asking import AdapterUse, Citation, Claim
 from lorebook_daemon.answer.assemble import Sheet
 from lorebook_daemon.answer.attribute import Lines, supporting_lines
 from lorebook_daemon.answer.numbers import unbacked_numbers

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, Unusable
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterInfo, AdapterUse
+from lorebook_api.state import AdapterInfo
 from lorebook_daemon.models.adapters import find_adapter, import_adapter, list_adapters, remove_adapter
 from lorebook_daemon.models.versions import roll_back
 

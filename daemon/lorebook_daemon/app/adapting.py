@@ -11,8 +11,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import Field
 
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, EngineDied
-from lorebook_api.schema import AdapterInfo, AdapterUse
+from lorebook_api.state import AdapterInfo
 from lorebook_daemon.app.checks import check_adapters, check_text
 from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts

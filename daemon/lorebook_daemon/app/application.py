@@ -9,7 +9,7 @@ import psutil
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 
-from lorebook_api.schema import Status
+from lorebook_api.state import Status
 from lorebook_api.version import VERSION
 from lorebook_daemon.app.adapting import adapter_routes, lora_routes
 from lorebook_daemon.app.arena import arena_routes

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
+from lorebook_api.asking import Sampling
 from lorebook_api.errors import BadRequest, TooLong
 from lorebook_api.evaluation import (
     ArenaJudged,
@@ -22,7 +23,7 @@ from lorebook_api.evaluation import (
     Standings,
     VoteRequest,
 )
-from lorebook_api.schema import Progress, Sampling
+from lorebook_api.indexing import Progress
 from lorebook_daemon.app.checks import check_adapters, check_text
 from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts

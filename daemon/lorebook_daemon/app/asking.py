@@ -11,18 +11,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from lorebook_api.asking import Answer, AskRequest, CancelRequest, Message
 from lorebook_api.errors import Cancelled
-from lorebook_api.schema import (
-    Answer,
-    AskRequest,
-    CancelRequest,
-    Filters,
-    Message,
-    RankStep,
-    SearchRequest,
-    SearchResponse,
-    SearchResult,
-)
+from lorebook_api.retrieval import Filters, RankStep, SearchRequest, SearchResponse, SearchResult
 from lorebook_daemon.answer import reading
 from lorebook_daemon.answer.lookup import Lookup
 from lorebook_daemon.answer.retrieved import Retrieved, RootHit

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from lorebook_api.asking import AskRequest, Attachment
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import AskRequest, Attachment
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.app.checks import check_text
 from lorebook_daemon.index.passage import Cell, Passage, Unit

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lorebook_api.asking import AdapterUse, AskRequest, Sampling
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import AdapterUse, AskRequest, Filters, Sampling, SearchRequest
+from lorebook_api.retrieval import Filters, SearchRequest
 from lorebook_daemon.index.filters import check_filters
 
 K_MOST = 100

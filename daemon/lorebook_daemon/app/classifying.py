@@ -7,9 +7,10 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
+from lorebook_api.asking import AdapterUse
 from lorebook_api.classification import Classified, ClassifyReport, ClassifyRequest
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import AdapterInfo, AdapterUse
+from lorebook_api.state import AdapterInfo
 from lorebook_daemon.app.checks import check_text
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.engine.protocol import Priority, Turn

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from lorebook_api.asking import Message
 from lorebook_api.conversation import Conversation, ConversationInfo, Exchange
 from lorebook_api.errors import LorebookError, NotFound, StorageFailed
 from lorebook_api.home import Home
-from lorebook_api.schema import Message
 from lorebook_daemon.app.lifecycle import now
 
 HISTORY_MOST = 6

@@ -11,9 +11,9 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from lorebook_api.asking import Answer, AskRequest
 from lorebook_api.conversation import Conversation, ConversationInfo, Exchange
 from lorebook_api.errors import LorebookError
-from lorebook_api.schema import Answer, AskRequest
 from lorebook_api.transcript import transcript
 from lorebook_daemon.app.checks import check_text
 from lorebook_daemon.app.conversations import Conversations

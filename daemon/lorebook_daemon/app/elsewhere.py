@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from lorebook_api.schema import ModelInfo
+from lorebook_api.state import ModelInfo
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.parts import Models
 from lorebook_daemon.engine.remote.address import address_of

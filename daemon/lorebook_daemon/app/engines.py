@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from lorebook_api.errors import DaemonUnavailable
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.engine.protocol import Engine
 from lorebook_daemon.models.shelf import LocalModel
 

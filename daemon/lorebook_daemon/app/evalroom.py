@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lorebook_api.asking import AdapterUse
 from lorebook_api.evaluation import EvalReport, Figure, Skipped
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse
 from lorebook_api.version import VERSION
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.evaluate import overlap

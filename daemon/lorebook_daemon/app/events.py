@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lorebook_api.errors import Cancelled, LorebookError
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.failures import described
 from lorebook_daemon.app.running import Running

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 
 from lorebook_api.errors import Cancelled
-from lorebook_api.schema import Indexing, IndexReport, Progress
+from lorebook_api.indexing import Indexing, IndexReport, Progress
 from lorebook_daemon.app.engines import Report
 
 log = logging.getLogger(__name__)

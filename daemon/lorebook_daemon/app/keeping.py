@@ -11,7 +11,8 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import IndexReport, IndexRequest, ModelInfo, RootNotice
+from lorebook_api.indexing import IndexReport, IndexRequest, RootNotice
+from lorebook_api.state import ModelInfo
 from lorebook_daemon.app.checks import check_text, served_or
 from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts

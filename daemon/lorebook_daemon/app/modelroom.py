@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from lorebook_api.home import Home
-from lorebook_api.schema import ModelInfo
+from lorebook_api.state import ModelInfo
 from lorebook_daemon.app.elsewhere import models_elsewhere
 from lorebook_daemon.app.engines import Engines, LoadedEngine, Report
 from lorebook_daemon.app.parts import Models

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from lorebook_api.schema import Filters, RootInfo
+from lorebook_api.indexing import RootInfo
+from lorebook_api.retrieval import Filters
 from lorebook_daemon.answer.retrieved import Retrieved, RootHit
 from lorebook_daemon.index.filters import Reach
 from lorebook_daemon.index.learning import Weights

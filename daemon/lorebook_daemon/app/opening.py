@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import OpenRequest
+from lorebook_api.indexing import OpenRequest
 from lorebook_daemon.app.checks import check_text, folders
 from lorebook_daemon.app.parts import Parts
 

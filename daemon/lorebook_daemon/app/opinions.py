@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from lorebook_api.asking import Citation
 from lorebook_api.errors import BadRequest, Conflict, LorebookError
-from lorebook_api.schema import Citation, Feedback, FeedbackMode, FeedbackState, KeptFeedback
+from lorebook_api.feedback import Feedback, FeedbackMode, FeedbackState, KeptFeedback
 from lorebook_daemon.app.checks import check_id, check_text
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.index.feedback import FeedbackStore

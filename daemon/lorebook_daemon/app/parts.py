@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorebook_api.schema import Answer, AskRequest, ModelInfo
+from lorebook_api.asking import Answer, AskRequest
+from lorebook_api.state import ModelInfo
 from lorebook_daemon.answer.reading import Emit
 from lorebook_daemon.answer.retrieved import Retriever
 from lorebook_daemon.app.activity import Activity

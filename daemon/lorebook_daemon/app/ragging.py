@@ -12,9 +12,9 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from lorebook_api.asking import AskRequest
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Proposal, QuestionsRequest, RagRequest
-from lorebook_api.schema import AskRequest
 from lorebook_daemon.answer.lookup import Lookup
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.app.checks import check_ask, check_text, folders

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from lorebook_api.schema import Feedback, FeedbackState, KeptFeedback
+from lorebook_api.feedback import Feedback, FeedbackState, KeptFeedback
 from lorebook_daemon.app.parts import Parts
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import RelatedRequest, SearchResponse, SearchResult
+from lorebook_api.retrieval import RelatedRequest, SearchResponse, SearchResult
 from lorebook_daemon.app.checks import K_MOST, check_text, served_or
 from lorebook_daemon.app.opened import Opened
 from lorebook_daemon.app.parts import Parts

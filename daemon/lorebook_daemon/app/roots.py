@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from lorebook_api.errors import Cancelled, Conflict, LorebookError
-from lorebook_api.schema import Indexing, IndexReport, RootInfo
+from lorebook_api.indexing import Indexing, IndexReport, RootInfo
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.holding import Holding

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from lorebook_api.schema import AdapterUse
+from lorebook_api.asking import AdapterUse
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.evalroom import Taken
 from lorebook_daemon.app.parts import Parts

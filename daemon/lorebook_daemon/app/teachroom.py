@@ -15,7 +15,7 @@ from typing import Any
 from lorebook_api.client import decode
 from lorebook_api.errors import BadRequest, Conflict, LorebookError, StorageFailed
 from lorebook_api.home import Home
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_api.teaching import JobInfo, Preview, TeachRequest, TeachResult
 from lorebook_daemon.answer.prompts import ungrounded_prompt
 from lorebook_daemon.app.adapterroom import Adapters

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lorebook_api.errors import Cancelled
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.app.engines import Report
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lorebook_api.errors import LorebookError, NotFound
-from lorebook_api.schema import IndexReport, RootNotice
+from lorebook_api.indexing import IndexReport, RootNotice
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.index.area import Area
 from lorebook_daemon.index.walk import in_reach

@@ -13,7 +13,8 @@ import click
 
 from lorebook_api.errors import BadRequest, Conflict, NotFound
 from lorebook_api.home import find_home
-from lorebook_api.schema import AdapterInfo, Progress
+from lorebook_api.indexing import Progress
+from lorebook_api.state import AdapterInfo
 from lorebook_api.teaching import ForgetRequest, Saw
 from lorebook_api.typed import find_model
 from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option

@@ -11,7 +11,7 @@ import click
 from lorebook_api.client import Client
 from lorebook_api.errors import DaemonUnavailable, Unusable
 from lorebook_api.home import Home, find_home
-from lorebook_api.schema import IndexReport, IndexRequest, Progress
+from lorebook_api.indexing import IndexReport, IndexRequest, Progress
 from lorebook_daemon.cli.options import daemon_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Bars, Screen, printable

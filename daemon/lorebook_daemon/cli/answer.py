@@ -9,8 +9,8 @@ from typing import Self
 from rich.live import Live
 from rich.text import Text
 
+from lorebook_api.asking import Answer, AskRequest, Citation, Cut
 from lorebook_api.place import name_place
-from lorebook_api.schema import Answer, AskRequest, Citation, Cut
 from lorebook_daemon.cli.passages import place_of, show_lines
 from lorebook_daemon.cli.screen import Screen, printable
 

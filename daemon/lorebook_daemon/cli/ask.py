@@ -8,9 +8,11 @@ from dataclasses import asdict
 
 import click
 
+from lorebook_api.asking import Answer, AskRequest
 from lorebook_api.client import Client, TokenText, new_request_id
 from lorebook_api.errors import DaemonUnavailable, LorebookError
-from lorebook_api.schema import Answer, AskRequest, Filters, Progress, Rerank, Rewrite
+from lorebook_api.indexing import Progress
+from lorebook_api.retrieval import Filters, Rerank, Rewrite
 from lorebook_api.typed import MAX_TOKENS_MOST, find_model, find_roots, parse_adapter
 from lorebook_daemon.cli.answer import StreamedText, show_answer
 from lorebook_daemon.cli.options import (

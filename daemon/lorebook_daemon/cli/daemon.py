@@ -15,7 +15,8 @@ from lorebook_api.client import Client
 from lorebook_api.discovery import find_daemon, stop_daemon
 from lorebook_api.errors import DaemonUnavailable, NotFound
 from lorebook_api.home import find_home
-from lorebook_api.schema import Indexing, Status
+from lorebook_api.indexing import Indexing
+from lorebook_api.state import Status
 from lorebook_api.typed import find_model, find_roots
 from lorebook_daemon.cli.options import debug_option, examples, json_option
 from lorebook_daemon.cli.screen import Screen, printable

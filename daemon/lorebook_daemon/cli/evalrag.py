@@ -12,7 +12,7 @@ import click
 
 from lorebook_api.errors import BadRequest, StorageFailed
 from lorebook_api.evaluation import EvalReport, Proposal, QuestionsRequest, RagRequest
-from lorebook_api.schema import Rerank, Rewrite
+from lorebook_api.retrieval import Rerank, Rewrite
 from lorebook_api.typed import find_model, find_roots, parse_adapter
 from lorebook_daemon.cli.measuring import flat, followed, measured, show_remarks, show_report, spelled
 from lorebook_daemon.cli.options import (

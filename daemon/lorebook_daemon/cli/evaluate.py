@@ -9,6 +9,7 @@ from typing import get_args
 
 import click
 
+from lorebook_api.asking import AdapterUse
 from lorebook_api.evaluation import (
     BiasRequest,
     DiversityRequest,
@@ -22,7 +23,6 @@ from lorebook_api.evaluation import (
     McRequest,
 )
 from lorebook_api.evaluations import Measuring
-from lorebook_api.schema import AdapterUse
 from lorebook_api.typed import find_model, parse_adapter
 from lorebook_daemon.cli.arena import arena
 from lorebook_daemon.cli.evalrag import leaderboard, questions, rag

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from lorebook_api.schema import RankStep, SearchResponse, SearchResult
+from lorebook_api.retrieval import RankStep, SearchResponse, SearchResult
 from lorebook_daemon.cli.passages import place_of
 from lorebook_daemon.cli.screen import Screen
 

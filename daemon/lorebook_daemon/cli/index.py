@@ -11,17 +11,9 @@ from typing import Literal
 import click
 
 from lorebook_api.client import Client
+from lorebook_api.indexing import FileChange, IndexReport, IndexRequest, Progress, RootNotice
 from lorebook_api.preference import preferences
-from lorebook_api.schema import (
-    FileChange,
-    Filters,
-    IndexReport,
-    IndexRequest,
-    Progress,
-    Rerank,
-    RootNotice,
-    SearchRequest,
-)
+from lorebook_api.retrieval import Filters, Rerank, SearchRequest
 from lorebook_api.typed import find_roots
 from lorebook_daemon.cli.explain import show_steps
 from lorebook_daemon.cli.options import (

@@ -13,7 +13,7 @@ from mcp.types import ToolAnnotations
 
 from lorebook_api.client import new_request_id
 from lorebook_api.errors import LorebookError
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_api.tools import DATA, CitedAnswer, Question, Toolbox
 from lorebook_api.version import VERSION
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from lorebook_api.evaluation import EvalReport, Figure, Skipped
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.cli.options import daemon_option, json_option
 from lorebook_daemon.cli.screen import Bars, Screen, printable
 

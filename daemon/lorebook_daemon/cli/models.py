@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from lorebook_api.errors import NotFound
-from lorebook_api.schema import ModelInfo, Progress
+from lorebook_api.indexing import Progress
+from lorebook_api.state import ModelInfo
 from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Bars, Screen, printable

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast, get_args
 
 import click
 
-from lorebook_api.schema import Kind, Rerank, Rewrite
+from lorebook_api.retrieval import Kind, Rerank, Rewrite
 from lorebook_api.typed import K_MOST, find_filters
 from lorebook_daemon.cli.program import DEBUG, JSON
 

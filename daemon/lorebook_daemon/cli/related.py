@@ -12,7 +12,7 @@ import click
 from rich.text import Text
 
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import RelatedRequest
+from lorebook_api.retrieval import RelatedRequest
 from lorebook_api.typed import find_roots
 from lorebook_daemon.cli.options import daemon_option, examples, json_option, k_option, roots_option
 from lorebook_daemon.cli.passages import place_of, show_lines

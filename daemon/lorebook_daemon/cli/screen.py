@@ -13,7 +13,7 @@ from rich.progress import BarColumn, SpinnerColumn, TaskID, TaskProgressColumn, 
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 from rich.text import Text
 
-from lorebook_api.schema import Filters, Rerank, Rewrite, SearchRequest
+from lorebook_api.retrieval import Filters, Rerank, Rewrite, SearchRequest
 from lorebook_api.typed import find_roots
 from lorebook_daemon.cli.options import (
     daemon_option,

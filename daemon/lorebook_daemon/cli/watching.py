@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from lorebook_api.client import Client
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_api.teaching import JobInfo, Metrics, Said, TeachResult, result_of
 from lorebook_daemon.cli.screen import Bars, Screen, printable
 

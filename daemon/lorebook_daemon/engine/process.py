@@ -14,9 +14,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.errors import BadRequest, EngineDied, LorebookError, from_body
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse, Progress, Sampling
+from lorebook_api.indexing import Progress
 from lorebook_daemon.engine.kvplace import kv_bounds, kv_folder
 from lorebook_daemon.engine.probe import Probe
 from lorebook_daemon.engine.protocol import (

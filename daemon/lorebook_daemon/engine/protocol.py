@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, Protocol
 
-from lorebook_api.schema import AdapterUse, Sampling, Usage
+from lorebook_api.asking import AdapterUse, Sampling, Usage
 
 
 class Priority(IntEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from lorebook_api.schema import Sampling, Usage
+from lorebook_api.asking import Sampling, Usage
 from lorebook_daemon.engine.protocol import (
     Alternative,
     AnyPrompt,

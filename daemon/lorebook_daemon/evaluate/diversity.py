@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lorebook_api.asking import Sampling
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Skipped
-from lorebook_api.schema import Sampling
 from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Token, Turn
 from lorebook_daemon.evaluate.judge import question_of
 from lorebook_daemon.evaluate.rows import Row, Unusable

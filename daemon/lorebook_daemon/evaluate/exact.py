@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lorebook_api.asking import Sampling
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import ExactFormat, Skipped
-from lorebook_api.schema import Sampling
 from lorebook_daemon.engine.protocol import Message, Prompt
 from lorebook_daemon.evaluate.diversity import said
 from lorebook_daemon.evaluate.judge import question_of

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import LorebookError
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse
 from lorebook_daemon.models.adapters import card_file
 from lorebook_daemon.teach.examples import read_examples
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from lorebook_api.errors import BadRequest, TooLong
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 
 T = TypeVar("T")
 R = TypeVar("R")

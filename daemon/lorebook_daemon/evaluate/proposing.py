@@ -9,9 +9,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lorebook_api.asking import Sampling
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import ProposedQuestion
-from lorebook_api.schema import Progress, Sampling
+from lorebook_api.indexing import Progress
 from lorebook_daemon.answer.ask import CLEAR
 from lorebook_daemon.answer.numbers import unbacked_numbers
 from lorebook_daemon.answer.prompts import SYSTEM, answer_prompt, passage_text, stated_prompt, supported_prompt

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lorebook_api.asking import Answer
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Figure, Skipped
-from lorebook_api.schema import Answer
 from lorebook_daemon.answer.prompts import SYSTEM, passage_text
 from lorebook_daemon.answer.reading import probability
 from lorebook_daemon.answer.retrieved import RootHit

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, TooLong
 from lorebook_api.evaluation import Figure, Skipped
-from lorebook_api.schema import AdapterUse
 from lorebook_daemon.engine.protocol import Engine
 from lorebook_daemon.evaluate.pool import AT_ONCE, Report, pooled
 from lorebook_daemon.evaluate.statistics import bootstrap

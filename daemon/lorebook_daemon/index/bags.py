@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from lorebook_api.schema import Kind
+from lorebook_api.retrieval import Kind
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.tokens import passage_words, terms_of
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lorebook_api.errors import Unusable
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.index.embed import Embedder, passage_text
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.storage import Damaged, lock, storage, sweep

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from lorebook_api.errors import NotFound, StorageFailed
-from lorebook_api.schema import Feedback, KeptFeedback
+from lorebook_api.feedback import Feedback, KeptFeedback
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS feedback (

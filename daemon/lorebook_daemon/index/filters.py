@@ -12,7 +12,7 @@ from pathspec import GitIgnoreSpec
 from pathspec.pattern import Pattern
 
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import Filters, Kind
+from lorebook_api.retrieval import Filters, Kind
 from lorebook_daemon.index.grammars import LANGUAGES
 from lorebook_daemon.index.records import FileRow
 

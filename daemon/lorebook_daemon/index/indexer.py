@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lorebook_api.errors import LorebookError, from_body
-from lorebook_api.schema import FileChange, IndexReport, Progress, Skipped
+from lorebook_api.indexing import FileChange, IndexReport, Progress, Skipped
 from lorebook_daemon.index.storage import index_folder
 from lorebook_daemon.index.worker import MUCH, Job
 

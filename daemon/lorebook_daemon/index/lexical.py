@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorebook_api.errors import Unusable
-from lorebook_api.schema import Kind
+from lorebook_api.retrieval import Kind
 from lorebook_daemon.index.arrays import read_arrays, write_arrays
 from lorebook_daemon.index.bags import KINDS, Bags, Hashes, term_hash
 from lorebook_daemon.index.passage import Passage

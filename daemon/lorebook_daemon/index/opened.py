@@ -10,7 +10,8 @@ from threading import Lock
 from typing import Literal, TypeVar
 
 from lorebook_api.errors import NotFound, Unusable
-from lorebook_api.schema import Filters, RootInfo
+from lorebook_api.indexing import RootInfo
+from lorebook_api.retrieval import Filters
 from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.filters import Reach, choose, reach
 from lorebook_daemon.index.learning import EVEN, Weights

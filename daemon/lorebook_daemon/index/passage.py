@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lorebook_api.schema import Kind
+from lorebook_api.retrieval import Kind
 
 TOO_DEEP = "nested too deep to be read"
 """Why a file is not read that would take a stack as deep as it is."""

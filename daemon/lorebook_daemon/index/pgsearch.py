@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lorebook_api.schema import Kind
+from lorebook_api.retrieval import Kind
 from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import K1, B, Ids, Mask, Scores
 from lorebook_daemon.index.pgconnection import Connection

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lorebook_api.errors import NotFound, StorageFailed, Unusable
-from lorebook_api.schema import Kind
+from lorebook_api.retrieval import Kind
 from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lorebook_api.schema import Filters
+from lorebook_api.retrieval import Filters
 from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.learning import EVEN, Weights, weighted
 from lorebook_daemon.index.lexical import Mask

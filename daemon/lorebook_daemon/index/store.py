@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lorebook_api.errors import NotFound, Unusable
-from lorebook_api.schema import Kind
+from lorebook_api.retrieval import Kind
 from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import Kind
+from lorebook_api.retrieval import Kind
 from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import Ids, Lexical
 from lorebook_daemon.index.passage import Passage

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lorebook_api.schema import RankStep
+from lorebook_api.retrieval import RankStep
 
 Scores = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from lorebook_api.errors import NotFound, Unusable
-from lorebook_api.schema import FileChange, IndexReport, Progress, Skipped
+from lorebook_api.indexing import FileChange, IndexReport, Progress, Skipped
 from lorebook_daemon.index.area import Area
 from lorebook_daemon.index.bags import Bags
 from lorebook_daemon.index.batch import Ready, Wanted

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lorebook_api.errors import BadRequest, NotFound
 from lorebook_api.home import find_home
-from lorebook_api.schema import Skipped
+from lorebook_api.indexing import Skipped
 from lorebook_daemon.index.area import Area
 from lorebook_daemon.index.ignore import MARKERS, Ignore, outer_rules
 from lorebook_daemon.index.loaders import loader_for

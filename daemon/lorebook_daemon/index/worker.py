@@ -25,7 +25,7 @@ from typing import Any, TextIO
 import psutil
 
 from lorebook_api.errors import LorebookError
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.index.embed import EMBEDDERS, Embedder
 from lorebook_daemon.index.embedding import embed_missing
 from lorebook_daemon.index.pace import Pace

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from lorebook_api.errors import Unusable
-from lorebook_api.schema import AdapterInfo
+from lorebook_api.state import AdapterInfo
 from lorebook_daemon.models.gguf_header import GGUFContents, Tensor, read_contents
 
 BASE_NAME = "general.base_model.0.name"

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from lorebook_api.errors import BadRequest, Conflict, NotFound, StorageFailed, Unusable
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterInfo
+from lorebook_api.state import AdapterInfo
 from lorebook_daemon.models.adapter_file import check_numbers, read_adapter
 from lorebook_daemon.models.json_file import read_object
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.models.catalogue import HubFile, KnownFile
 from lorebook_daemon.models.partial import Partial
 from lorebook_daemon.models.source import Report, SourceFailed

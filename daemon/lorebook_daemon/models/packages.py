@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.models.catalogue import KnownFile, Part
 from lorebook_daemon.models.partial import Partial
 from lorebook_daemon.models.source import Report, SourceFailed

@@ -11,7 +11,7 @@ import filelock
 
 from lorebook_api.errors import NotFound, StorageFailed
 from lorebook_api.home import Home
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.models.catalogue import CATALOGUE, KnownFile, KnownModel, find_known
 from lorebook_daemon.models.choose import choose_here
 from lorebook_daemon.models.hub import Hub

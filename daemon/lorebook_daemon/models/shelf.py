@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lorebook_api.errors import BadRequest, Conflict, NotFound, Unusable
 from lorebook_api.home import Home
-from lorebook_api.schema import ModelInfo
+from lorebook_api.state import ModelInfo
 from lorebook_daemon.models import added
 from lorebook_daemon.models.catalogue import CATALOGUE, KnownModel, answering, find_known
 from lorebook_daemon.models.choose import choose_here

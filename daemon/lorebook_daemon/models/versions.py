@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from lorebook_api.errors import Conflict, StorageFailed
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterInfo
+from lorebook_api.state import AdapterInfo
 from lorebook_daemon.models.adapters import adapters_folder, card_file, earlier_folder, find_adapter, peft_folder
 from lorebook_daemon.models.json_file import change_object
 

@@ -25,7 +25,7 @@ import psutil
 
 from lorebook_api.errors import LorebookError, Unusable
 from lorebook_api.home import find_home
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Metrics, Said
 from lorebook_daemon.models.identity import identity
 from lorebook_daemon.teach.estimate import check_memory

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lorebook_api.errors import BadRequest, StorageFailed
-from lorebook_api.schema import AdapterInfo
+from lorebook_api.state import AdapterInfo
 from lorebook_daemon.models.adapter_file import check_fits
 
 Weights = Mapping[str, npt.NDArray[np.float32]]

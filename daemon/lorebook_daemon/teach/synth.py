@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from lorebook_api.schema import Progress, Sampling
+from lorebook_api.asking import Sampling
+from lorebook_api.indexing import Progress
 from lorebook_daemon.engine.protocol import Engine, Finished, Message, Priority, Prompt, Turn
 from lorebook_daemon.teach.examples import Example, Origin, digest
 from lorebook_daemon.teach.examples import Turn as Said

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lorebook_api.errors import StorageFailed
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Metrics, Said
 from lorebook_daemon.teach.batches import Prefixes, collate, states
 from lorebook_daemon.teach.card import Figures, card

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import fakes
+from lorebook_api.asking import Answer, AskRequest
 from lorebook_api.errors import TooLong
-from lorebook_api.schema import Answer, AskRequest
 from lorebook_daemon.answer.ask import NOT_FOUND, ask
 from lorebook_daemon.answer.prompts import SYSTEM, answer_prompt, passage_text
 from lorebook_daemon.answer.retrieved import Retrieved, RootHit

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import fakes
+from lorebook_api.asking import Message
 from lorebook_api.errors import BadRequest, EngineFailed
-from lorebook_api.schema import Message
 from lorebook_daemon.answer.lookup import Lookup
 from lorebook_daemon.answer.retrieved import Retrieved, RootHit
 from lorebook_daemon.index.passage import Passage

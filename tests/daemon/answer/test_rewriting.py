@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fakes
-from lorebook_api.schema import Message
+from lorebook_api.asking import Message
 from lorebook_daemon.answer.retrieved import Retrieved, RootHit
 from lorebook_daemon.answer.rewriting import REWRITERS, Rewritten, Widened, fused, is_follow_up
 from lorebook_daemon.engine.protocol import Priority, Turn

@@ -8,8 +8,9 @@ from starlette.testclient import TestClient
 
 import tiny_models
 from fake_app import AUTHORIZED, HOST, Bench, parse_events
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import EngineDied, Unusable
-from lorebook_api.schema import AdapterInfo, AdapterUse
+from lorebook_api.state import AdapterInfo
 from lorebook_daemon.answer.ask import ask
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.models.adapters import adapters_folder

@@ -5,8 +5,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from fake_app import AUTHORIZED, HOST, Bench, parse_events
+from lorebook_api.asking import Answer
 from lorebook_api.errors import Conflict, EngineDied
-from lorebook_api.schema import Answer, SearchResponse, Status
+from lorebook_api.retrieval import SearchResponse
+from lorebook_api.state import Status
 from lorebook_daemon.answer.ask import ask
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.engine.protocol import Priority, Turn

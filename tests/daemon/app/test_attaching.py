@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
+from lorebook_api.asking import AskRequest, Attachment
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import AskRequest, Attachment
 from lorebook_daemon.answer.retrieved import Retrieved, RootHit
 from lorebook_daemon.app.attaching import Attached, attaching, check_attachments, told_with
 from lorebook_daemon.index.passage import Cell, Passage

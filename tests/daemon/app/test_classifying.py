@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 import tiny_models
 from fake_app import AUTHORIZED, HOST, Bench
+from lorebook_api.asking import AdapterUse
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.models.adapters import import_adapter, peft_folder
 from lorebook_daemon.models.classes import HEAD, TASK, Head, read_head, write_head

@@ -5,9 +5,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from fake_app import AUTHORIZED, HOST, parse_events
+from lorebook_api.asking import Answer, Message
 from lorebook_api.conversation import Conversation, Exchange
 from lorebook_api.errors import EngineDied, NotFound, StorageFailed
-from lorebook_api.schema import Answer, Message
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.conversations import HISTORY_MOST, Conversations
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fake_openai import FakeOpenAI, served
+from lorebook_api.asking import Sampling
 from lorebook_api.errors import BadRequest, EngineDied, NotFound
-from lorebook_api.schema import Sampling
 from lorebook_daemon.app.modelroom import engines_at, models_at
 from lorebook_daemon.engine.protocol import Message, Prompt, Token
 from lorebook_daemon.models import shelf

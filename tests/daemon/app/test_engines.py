@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fake_app import eventually
 from fakes import FakeEngine
 from lorebook_api.errors import DaemonUnavailable, EngineDied, Unusable
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.app.engines import Engines
 from lorebook_daemon.models.shelf import LocalModel
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fake_app import eventually, parse_events
 from lorebook_api.errors import Cancelled, Conflict, EngineDied, NotFound
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.app.events import EventStream, encode
 from lorebook_daemon.app.running import Running
 

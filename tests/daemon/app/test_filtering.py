@@ -7,8 +7,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from fake_app import AUTHORIZED, HOST, Bench, parse_events
+from lorebook_api.asking import Citation
+from lorebook_api.feedback import Feedback
 from lorebook_api.home import find_home
-from lorebook_api.schema import Citation, Feedback
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.indexroom import indexes_at

@@ -9,8 +9,8 @@ import pytest
 
 from fake_app import AUTHORIZED, Bench, eventually, parse_events
 from fakes import FakeEngine
+from lorebook_api.asking import AskRequest
 from lorebook_api.errors import DaemonUnavailable
-from lorebook_api.schema import AskRequest
 
 
 def ask_body(notes, request_id="q", model="auto"):

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from lorebook_api.schema import Sampling
+from lorebook_api.asking import Sampling
 from lorebook_daemon.answer.prompts import answer_prompt, stated_prompt, supported_prompt
 from lorebook_daemon.app.engines import Engines
 from lorebook_daemon.app.forgetting import text_of

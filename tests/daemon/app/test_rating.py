@@ -6,8 +6,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from fake_app import AUTHORIZED, HOST, Bench
+from lorebook_api.feedback import Feedback
 from lorebook_api.home import find_home
-from lorebook_api.schema import Feedback
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.opinions import Opinions
 from lorebook_daemon.index.feedback import FeedbackStore

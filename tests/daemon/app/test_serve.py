@@ -15,7 +15,7 @@ import pytest
 
 from fake_app import AUTHORIZED, TOKEN, Bench, eventually, parse_events
 from fakes import FakeEngine
-from lorebook_api.schema import AskRequest
+from lorebook_api.asking import AskRequest
 from lorebook_daemon.app.endpoint import listen
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.serve import run

@@ -9,7 +9,7 @@ import lorebook_daemon.app.roots as roots_module
 import lorebook_daemon.app.watching as watching_module
 from fake_app import FakeIndexes, eventually
 from lorebook_api.errors import StorageFailed
-from lorebook_api.schema import IndexReport, RootNotice
+from lorebook_api.indexing import IndexReport, RootNotice
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.watching import Watching

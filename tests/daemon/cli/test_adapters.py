@@ -10,7 +10,7 @@ from commandline import Run
 from fake_daemon import ADAPTER, DAMAGED, FakeDaemon
 from lorebook_api.errors import Conflict, NotFound
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterInfo
+from lorebook_api.state import AdapterInfo
 from lorebook_daemon.cli.commands import lorebook
 from lorebook_daemon.models.adapters import import_adapter
 

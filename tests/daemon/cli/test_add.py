@@ -7,7 +7,7 @@ import fake_daemon
 from commandline import Run
 from fake_daemon import FakeDaemon
 from lorebook_api.home import Home
-from lorebook_api.schema import Skipped
+from lorebook_api.indexing import Skipped
 from lorebook_daemon.index.webpages import pages_folder
 
 URL = "https://example.org/wells.html"

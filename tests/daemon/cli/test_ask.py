@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 import fake_daemon
 from commandline import Run
 from fake_daemon import ABSTAINED, ANSWER, FakeDaemon
+from lorebook_api.asking import Answer, Context, Cut
 from lorebook_api.errors import BadRequest, EngineDied
-from lorebook_api.schema import Answer, Context, Cut
 
 
 def test_the_answer_then_its_citations_as_plain_text(run: Run, fake: FakeDaemon) -> None:

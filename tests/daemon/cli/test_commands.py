@@ -14,7 +14,9 @@ import fake_daemon
 from commandline import Run
 from fake_daemon import FakeDaemon
 from lorebook_api.home import Home
-from lorebook_api.schema import FileChange, IndexReport, ModelInfo, RootNotice, SearchResponse, Skipped, Status
+from lorebook_api.indexing import FileChange, IndexReport, RootNotice, Skipped
+from lorebook_api.retrieval import SearchResponse
+from lorebook_api.state import ModelInfo, Status
 from lorebook_api.version import VERSION
 from lorebook_daemon.cli.commands import lorebook
 

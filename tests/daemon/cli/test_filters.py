@@ -9,7 +9,7 @@ import pytest
 import fake_daemon
 from commandline import Run
 from fake_daemon import FakeDaemon
-from lorebook_api.schema import Feedback, FeedbackState, KeptFeedback
+from lorebook_api.feedback import Feedback, FeedbackState, KeptFeedback
 
 OPTIONS = ("--path", "src/", "--path", "!./old/", "--kind", "code", "--kind", "doc", "--language", "python")
 MORE = ("--since", "2026-11-01T14:00+00:00", "--notebook", "eda.ipynb", "--tag", "result")

@@ -13,9 +13,9 @@ import pytest
 
 import fake_app
 from llama_server import llama_server
+from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.errors import EngineFailed, NotFound, TooLong, Unusable
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.app.engines import LoadedEngine
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import AnyPrompt, Finished, Message, Plain, Prompt, Scored, Token

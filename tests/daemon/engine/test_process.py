@@ -16,9 +16,9 @@ import gguf
 import numpy as np
 import pytest
 
+from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.errors import EngineDied, NotFound, TooLong, Unusable
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.probe import Probe
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import Engine, Finished, Message, Plain, Prompt, Token

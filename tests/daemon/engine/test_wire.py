@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorebook_api.schema import Sampling, Usage
+from lorebook_api.asking import Sampling, Usage
 from lorebook_daemon.engine.protocol import (
     Alternative,
     AnyPrompt,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fakes import FakeEngine
 from lorebook_api.errors import BadRequest, TooLong
 from lorebook_api.evaluation import JudgeRequest
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.engine.protocol import ASKING, Continued
 from lorebook_daemon.evaluate.items import Choice, Item, Items
 from lorebook_daemon.evaluate.judge import JudgeTask, agreement, expected, read_judged

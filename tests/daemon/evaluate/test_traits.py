@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeEngine, HashEmbedder
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse
 from lorebook_daemon.evaluate import overlap
 from lorebook_daemon.evaluate.diversity import DiversityTask, bleu, differences, distinct, read_prompts, repetition
 from lorebook_daemon.evaluate.rows import Row

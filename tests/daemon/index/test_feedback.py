@@ -4,8 +4,9 @@ import sqlite3
 
 import pytest
 
+from lorebook_api.asking import Citation
 from lorebook_api.errors import NotFound, StorageFailed
-from lorebook_api.schema import Citation, Feedback
+from lorebook_api.feedback import Feedback
 from lorebook_daemon.index.feedback import FeedbackStore
 
 CITED = Citation(1, "a.py", 3, 4, "return 42 percent", "0" * 64, 0.9, root="/data")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fakes import HashEmbedder
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import Filters
+from lorebook_api.retrieval import Filters
 from lorebook_daemon.index.embedding import embed_missing
 from lorebook_daemon.index.filters import check_filters, choose
 from lorebook_daemon.index.opened import OpenIndex

@@ -7,7 +7,7 @@ import pytest
 
 from fakes import HashEmbedder
 from lorebook_api.errors import NotFound, Unusable
-from lorebook_api.schema import Filters
+from lorebook_api.retrieval import Filters
 from lorebook_daemon.index.embedding import embed_missing
 from lorebook_daemon.index.opened import OpenIndex
 from lorebook_daemon.index.storage import DATABASE

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fakes import HashEmbedder
-from lorebook_api.schema import Filters
+from lorebook_api.retrieval import Filters
 from lorebook_daemon.index.embed import passage_text
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage

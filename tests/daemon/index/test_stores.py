@@ -13,7 +13,7 @@ import pytest
 import postgres_server
 from fakes import HashEmbedder
 from lorebook_api.errors import BadRequest, Conflict, NotFound, StorageFailed, Unusable
-from lorebook_api.schema import Filters
+from lorebook_api.retrieval import Filters
 from lorebook_daemon.index import pgconnection
 from lorebook_daemon.index.embedding import embed_missing
 from lorebook_daemon.index.lately import gone_passages, index_folders, passages_of, recent_passages, settle

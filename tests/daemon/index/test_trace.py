@@ -1,6 +1,6 @@
 import numpy as np
 
-from lorebook_api.schema import RankStep
+from lorebook_api.retrieval import RankStep
 from lorebook_daemon.index.trace import Trace
 
 

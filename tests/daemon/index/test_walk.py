@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lorebook_api.errors import BadRequest, NotFound
-from lorebook_api.schema import Skipped
+from lorebook_api.indexing import Skipped
 from lorebook_daemon.index.walk import FileStat, walk
 
 

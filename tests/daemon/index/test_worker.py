@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from lorebook_api.errors import Conflict, LorebookError, NotFound, StorageFailed, Unusable
-from lorebook_api.schema import IndexReport, Progress
+from lorebook_api.indexing import IndexReport, Progress
 from lorebook_daemon.index import indexer
 from lorebook_daemon.index.indexer import Indexer
 from lorebook_daemon.index.opened import OpenIndex

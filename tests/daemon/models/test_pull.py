@@ -16,7 +16,7 @@ import pytest
 import fake_models
 from lorebook_api.errors import Cancelled, NotFound, StorageFailed, Unusable
 from lorebook_api.home import Home
-from lorebook_api.schema import Progress
+from lorebook_api.indexing import Progress
 from lorebook_daemon.models import packages
 from lorebook_daemon.models.catalogue import CATALOGUE, KnownModel
 from lorebook_daemon.models.pull import ensure, ensure_embedder, pull

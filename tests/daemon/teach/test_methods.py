@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 import tiny_engine
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, Unusable
-from lorebook_api.schema import AdapterUse
 from lorebook_api.teaching import Pair, TeachRequest, TrainSettings
 from lorebook_daemon.engine.child.llama import Llama
 from lorebook_daemon.engine.child.work import Piece

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 import tiny_engine
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import LorebookError, StorageFailed, Unusable
-from lorebook_api.schema import AdapterUse
 from lorebook_daemon.engine.child.llama import Llama
 from lorebook_daemon.engine.child.work import Piece
 from lorebook_daemon.engine.protocol import Message, Plain, Prompt

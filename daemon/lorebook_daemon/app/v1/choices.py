@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.errors import TooLong
-from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.protocol import AnyPrompt, Engine, Finished, Token, Turn
 
 _AT_ONCE = 8

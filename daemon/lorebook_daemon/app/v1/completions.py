@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from lorebook_api.asking import Sampling, Usage
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import Sampling, Usage
 from lorebook_daemon.app.events import Emit
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.v1.choices import Choices, a_few_at_a_time

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import NotFound, Unusable
-from lorebook_api.schema import AdapterInfo, AdapterUse, ModelInfo
+from lorebook_api.state import AdapterInfo, ModelInfo
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.v1.requests import Generating
 from lorebook_daemon.models.shelf import AUTO, LocalModel

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import replace
 from typing import TypeVar
 
-from lorebook_api.schema import Sampling
+from lorebook_api.asking import Sampling
 from lorebook_daemon.app.v1.requests import Generating
 
 T = TypeVar("T")

@@ -12,8 +12,8 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
+from lorebook_api.asking import Sampling
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import Sampling
 from lorebook_daemon.engine.child.llama import Llama
 from lorebook_daemon.engine.child.vocabulary import Vocabulary
 from lorebook_daemon.engine.protocol import Alternative, Scored

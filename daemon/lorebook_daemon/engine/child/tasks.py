@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from lorebook_api.asking import Sampling, Usage
 from lorebook_api.errors import BadRequest, TooLong
-from lorebook_api.schema import Sampling, Usage
 from lorebook_daemon.engine.child.adapters import AdapterSet
 from lorebook_daemon.engine.child.chat import PromptTokens
 from lorebook_daemon.engine.child.continuing import Continuing

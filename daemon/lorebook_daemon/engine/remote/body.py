@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from lorebook_api.schema import Sampling, Usage
+from lorebook_api.asking import Sampling, Usage
 from lorebook_daemon.engine.protocol import Alternative, Message, Prompt, Scored
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.errors import EngineFailed, LorebookError, NotFound, TooLong
-from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.protocol import (
     ASKING,
     NO,

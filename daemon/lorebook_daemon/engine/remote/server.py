@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.errors import BadRequest, EngineFailed, NotFound, Unusable
-from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.protocol import AnyPrompt, Plain
 from lorebook_daemon.engine.remote.body import chat_of, rows_of
 from lorebook_daemon.engine.remote.wire import Wire

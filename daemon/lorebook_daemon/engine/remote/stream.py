@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from lorebook_api.schema import Usage
+from lorebook_api.asking import Usage
 from lorebook_daemon.engine.protocol import Finished, Token
 from lorebook_daemon.engine.remote.body import (
     WireAnswer,

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from fake_app import TOKEN, eventually
 from fakes import FakeEngine
+from lorebook_api.asking import Sampling
 from lorebook_api.errors import EngineDied
-from lorebook_api.schema import Sampling
 from lorebook_daemon.engine.protocol import Message, Priority, Token, ToolCall, Turn
 
 HELLO = [{"role": "user", "content": "hello there world"}]

@@ -6,8 +6,9 @@ import openai
 import pytest
 
 import tiny_models
+from lorebook_api.asking import AdapterUse
 from lorebook_api.home import find_home
-from lorebook_api.schema import AdapterUse, ModelInfo
+from lorebook_api.state import ModelInfo
 from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.models.adapters import adapters_folder
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.errors import BadRequest, NotFound, Unusable
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.child.adapters import RESIDENT, Adapter, Adapters, AdapterSet
 from lorebook_daemon.engine.child.chat import ChatTemplate
 from lorebook_daemon.engine.child.llama import Llama

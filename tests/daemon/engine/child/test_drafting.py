@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorebook_api.schema import AdapterUse, Sampling
+from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_daemon.engine.child.drafting import MOST, Drafter
 from lorebook_daemon.engine.protocol import AnyPrompt, Plain
 from tiny_engine import PASSAGES, Said, Up, differ, home_in, prompt, say, up

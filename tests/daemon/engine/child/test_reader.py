@@ -17,8 +17,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from fake_llama import FakeLlama, FakeRecurrent, Seen, logits_after, read_on
+from lorebook_api.asking import Sampling
 from lorebook_api.errors import LorebookError
-from lorebook_api.schema import Sampling
 from lorebook_daemon.engine.child import reader, scheduler
 from lorebook_daemon.engine.child.adapters import Adapter, AdapterSet
 from lorebook_daemon.engine.child.blocks import Blocks

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import Engine, Finished, Message, Plain, Prompt, Token
 from lorebook_daemon.settings import Settings

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lorebook_api.asking import Sampling
 from lorebook_api.errors import BadRequest
-from lorebook_api.schema import Sampling
 from lorebook_daemon.engine.child.llama import Llama
 from lorebook_daemon.engine.child.patience import Patience
 from lorebook_daemon.engine.child.sampler import sampler, scored

@@ -22,9 +22,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.errors import BadRequest, EngineDied, TooLong
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse, Sampling
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import Plain, Priority, Prompt, Scored, Turn
 from tiny_engine import PASSAGES, SETTINGS, Up, differ, engine, home_in, prompt, say, up

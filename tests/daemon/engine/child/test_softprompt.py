@@ -12,9 +12,9 @@ import pytest
 
 import tiny_engine
 import tiny_models
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, Unusable
 from lorebook_api.home import Home
-from lorebook_api.schema import AdapterUse
 from lorebook_daemon.engine.protocol import Plain
 from lorebook_daemon.models.adapter_file import SOFT, SOFT_VECTORS, check_fits, read_adapter
 from lorebook_daemon.models.adapters import import_adapter

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_openai import FakeOpenAI, pieces, served
+from lorebook_api.asking import AdapterUse, Sampling, Usage
 from lorebook_api.errors import BadRequest, EngineDied, EngineFailed, LorebookError, NotFound, TooLong, Unusable
-from lorebook_api.schema import AdapterUse, Sampling, Usage
 from lorebook_daemon.engine.protocol import Finished, Message, Plain, Prompt, Token, ToolCall
 from lorebook_daemon.engine.remote.address import address_of
 from lorebook_daemon.engine.remote.body import chat_of

@@ -8,7 +8,7 @@ import nbformat  # noqa: F401 - to import it takes longer than to read a noteboo
 import pytest
 
 import fake_documents
-from lorebook_api.schema import Skipped
+from lorebook_api.indexing import Skipped
 from lorebook_daemon.index.loaders import LOADERS
 from lorebook_daemon.index.loaders import apart as running_apart
 from lorebook_daemon.index.loaders.apart import Bounds, Child
