@@ -1,6 +1,6 @@
 /** What goes to the model beside the question: a cell, an error, a selection. Shown before it is sent. */
 
-/** As `lorebook_api.schema.Attachment`: it is read, checked and cited like a passage. */
+/** As `lorebook_api.asking.Attachment`: it is read, checked and cited like a passage. */
 export interface Attachment {
   /** Names it, where it stands in no file and in the context bar. */
   title: string;

@@ -1,4 +1,4 @@
-/** The bodies on the wire, as the daemon sends them: `lorebook_api/schema.py` says what each field means. */
+/** The bodies on the wire, as the daemon sends them: the files of `lorebook_api/` say what each field means. */
 
 export type Kind = 'code' | 'notebook' | 'doc' | 'data';
 
