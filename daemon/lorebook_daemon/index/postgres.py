@@ -23,8 +23,18 @@ from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.pgconnection import Connection, lacks_extension, schema_of
 from lorebook_daemon.index.pgsearch import PgVectors, PgWords, literal, quoted, storable_term
-from lorebook_daemon.index.records import FORMAT, FileRow, Gone, Meta, Row, unpacked
-from lorebook_daemon.index.storage import Damaged, Derived
+from lorebook_daemon.index.records import (
+    FORMAT,
+    FileRow,
+    Gone,
+    Meta,
+    Row,
+    described,
+    description,
+    gone_in,
+    unpacked,
+)
+from lorebook_daemon.index.storage import Derived
 from lorebook_daemon.index.store import MOST_GONE, SPARE_KEYS
 from lorebook_daemon.index.tokens import passage_terms
 from lorebook_daemon.index.walk import FileStat
@@ -156,13 +166,7 @@ class PostgresStore:
     @property
     def meta(self) -> Meta:
         """What the index is; the default for a new one. Raises Damaged where it cannot be understood."""
-        body = self._body()
-        try:
-            for name in ("lexical", "nearest"):
-                body[name] = Derived(**body[name]) if body.get(name) else None
-            return Meta(**body)
-        except TypeError as error:
-            raise Damaged(f"its description cannot be read: {error}") from error
+        return described(self._body())
 
     @meta.setter
     def meta(self, meta: Meta) -> None:
@@ -185,11 +189,7 @@ class PostgresStore:
         return self.meta.lexical is not None
 
     def _body(self) -> dict[str, Any]:
-        rows = self._db.run("SELECT body FROM meta")
-        try:
-            return dict(json.loads(rows[0][0])) if rows else {}
-        except (ValueError, TypeError) as error:
-            raise Damaged(f"its description cannot be read: {error}") from error
+        return description(next(iter(self._db.run("SELECT body FROM meta")), None))
 
     def _run(self, script: str) -> None:
         for statement in filter(str.strip, script.split(";")):
@@ -295,13 +295,7 @@ class PostgresStore:
     def gone(self, most: int) -> Gone | None:
         """Return the first `most` of the passages that went and were not settled; None where all are."""
         rows = self._db.run(f"SELECT id, path, {_FIELDS} FROM gone ORDER BY id LIMIT :most", most=most)  # noqa: S608
-        if not rows:
-            return None
-        return Gone(
-            last=rows[-1][0],
-            passages=tuple(unpacked(row)[1] for row in rows if row[1] is not None),
-            everything=any(row[1] is None for row in rows),
-        )
+        return gone_in(rows)
 
     def settle(self, gone: Gone) -> None:
         """Take from the list what `gone` returned."""

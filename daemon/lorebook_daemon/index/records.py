@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lorebook_daemon.index.embed import passage_text
 from lorebook_daemon.index.passage import Cell, Passage
-from lorebook_daemon.index.storage import Derived
+from lorebook_daemon.index.storage import Damaged, Derived
 
 FORMAT = 6
 """Raise it whenever the tables, or what loaders and splitters make of a file, change: indexes are then made anew."""
@@ -55,6 +56,35 @@ class FileRow:
     stamp: tuple[int, int, int]
     sha256: bytes
     why: str | None
+
+
+def description(row: Sequence[Any] | None) -> dict[str, Any]:
+    """Return what the row of a store's `meta` says, nothing for None; raises Damaged where it is no JSON object."""
+    try:
+        return dict(json.loads(row[0])) if row else {}
+    except (ValueError, TypeError) as error:
+        raise Damaged(f"its description cannot be read: {error}") from error
+
+
+def described(body: dict[str, Any]) -> Meta:
+    """Return the Meta of a `description`; raises Damaged where it is another's."""
+    try:
+        for name in ("lexical", "nearest"):
+            body[name] = Derived(**body[name]) if body.get(name) else None
+        return Meta(**body)
+    except TypeError as error:
+        raise Damaged(f"its description cannot be read: {error}") from error
+
+
+def gone_in(rows: Sequence[Sequence[Any]]) -> Gone | None:
+    """Return the first rows of a list of what went; one without a path says that all may have gone. None for none."""
+    if not rows:
+        return None
+    return Gone(
+        last=rows[-1][0],
+        passages=tuple(unpacked(tuple(row))[1] for row in rows if row[1] is not None),
+        everything=any(row[1] is None for row in rows),
+    )
 
 
 def passage_key(passage: Passage) -> bytes:

@@ -19,8 +19,18 @@ from lorebook_api.retrieval import Kind
 from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
-from lorebook_daemon.index.records import FORMAT, FileRow, Gone, Meta, Row, unpacked
-from lorebook_daemon.index.storage import DATABASE, Damaged, Derived, is_whole, storage, write_derived
+from lorebook_daemon.index.records import (
+    FORMAT,
+    FileRow,
+    Gone,
+    Meta,
+    Row,
+    described,
+    description,
+    gone_in,
+    unpacked,
+)
+from lorebook_daemon.index.storage import DATABASE, Derived, is_whole, storage, write_derived
 from lorebook_daemon.index.vectors import Vectors
 from lorebook_daemon.index.walk import FileStat
 
@@ -138,13 +148,7 @@ class Store:
     @property
     def meta(self) -> Meta:
         """What the index is; the default for a new one. Raises Damaged where it cannot be understood."""
-        body = self._body()
-        try:
-            for name in ("lexical", "nearest"):
-                body[name] = Derived(**body[name]) if body.get(name) else None
-            return Meta(**body)
-        except TypeError as error:
-            raise Damaged(f"its description cannot be read: {error}") from error
+        return described(self._body())
 
     @meta.setter
     def meta(self, meta: Meta) -> None:
@@ -166,11 +170,7 @@ class Store:
         return is_whole(self._folder, self.meta.lexical)
 
     def _body(self) -> dict[str, Any]:
-        row = self._db.execute("SELECT body FROM meta").fetchone()
-        try:
-            return dict(json.loads(row[0])) if row else {}
-        except (ValueError, TypeError) as error:
-            raise Damaged(f"its description cannot be read: {error}") from error
+        return description(self._db.execute("SELECT body FROM meta").fetchone())
 
     def _run(self, script: str) -> None:
         """Run statements within the transaction, which sqlite3's executescript would end."""
@@ -275,13 +275,7 @@ class Store:
         """Return the first `most` of the passages that went and were not settled; None where all are."""
         table = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'gone'").fetchone()
         rows = self._db.execute(_GONE, (most,)).fetchall() if table else []
-        if not rows:
-            return None
-        return Gone(
-            last=rows[-1][0],
-            passages=tuple(unpacked(row)[1] for row in rows if row[1] is not None),
-            everything=any(row[1] is None for row in rows),
-        )
+        return gone_in(rows)
 
     def settle(self, gone: Gone) -> None:
         """Take from the list what `gone` returned."""
