@@ -16,6 +16,7 @@ from lorebook_api.conversation import Conversation, ConversationInfo, Exchange
 from lorebook_api.errors import LorebookError, NotFound, StorageFailed
 from lorebook_api.home import Home
 from lorebook_daemon.app.lifecycle import now
+from lorebook_daemon.database import connected
 
 HISTORY_MOST = 6
 """Exchanges of a conversation that a follow-up question is understood by: the latest."""
@@ -115,22 +116,10 @@ class Conversations:
     def _open(self) -> Iterator[sqlite3.Connection]:
         """Open the file, made where there is none, for one transaction."""
         try:
-            with contextlib.closing(_connected(self._file)) as db, db:
+            with contextlib.closing(connected(self._file, _TABLES)) as db, db:
                 yield db
         except sqlite3.Error as error:
             raise _failed(self._file, error) from error
-
-
-def _connected(file: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(file, timeout=10.0)
-    try:
-        db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA secure_delete = ON")
-        db.executescript(_TABLES)
-    except BaseException:
-        db.close()
-        raise
-    return db
 
 
 def _failed(file: Path, error: sqlite3.Error) -> LorebookError:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lorebook_api.errors import Conflict, NotFound, StorageFailed
 from lorebook_api.evaluation import Preference, Revealed, Winner
+from lorebook_daemon.database import connected
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS battles (
@@ -81,11 +82,8 @@ class ArenaStore:
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            with contextlib.closing(sqlite3.connect(self._file, timeout=10.0)) as db:
-                db.execute("PRAGMA secure_delete = ON")
-                db.executescript(_TABLE)
-                with db:
-                    yield db
+            with contextlib.closing(connected(self._file, _TABLE)) as db, db:
+                yield db
         except (OSError, sqlite3.Error) as error:
             told = f"The arena's votes in {self._file} cannot be read or written ({error})."
             raise StorageFailed(told, "Free some space; where the file is damaged, move it away.") from error

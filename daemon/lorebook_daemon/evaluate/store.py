@@ -18,6 +18,7 @@ from typing import Any
 
 from lorebook_api.errors import BadRequest, NotFound, StorageFailed
 from lorebook_api.evaluation import EvalRun, Figure, Skipped
+from lorebook_daemon.database import connected
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -140,12 +141,9 @@ class RunStore:
     def _open(self) -> Iterator[sqlite3.Connection]:
         """Open the file, made where there is none, for one transaction."""
         try:
-            with contextlib.closing(sqlite3.connect(self._file, timeout=10.0)) as db:
-                db.execute("PRAGMA foreign_keys = ON")
-                db.execute("PRAGMA secure_delete = ON")
+            with contextlib.closing(connected(self._file, _TABLES)) as db:
                 db.execute("PRAGMA journal_mode = WAL")  # no wait for the disk at each item
                 db.execute("PRAGMA synchronous = NORMAL")
-                db.executescript(_TABLES)
                 with db:
                     yield db
         except (OSError, sqlite3.Error) as error:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from lorebook_api.errors import NotFound, StorageFailed
 from lorebook_api.feedback import Feedback, KeptFeedback
+from lorebook_daemon.database import connected
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS feedback (
@@ -90,23 +91,11 @@ class FeedbackStore:
     def _open(self) -> Iterator[sqlite3.Connection]:
         """Open the file, made where there is none, for one transaction."""
         try:
-            with contextlib.closing(_connected(self._file)) as db, db:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(connected(self._file, _TABLES)) as db, db:
                 yield db
         except (OSError, sqlite3.Error) as error:
             raise StorageFailed(
                 f"The feedback in {self._file} cannot be read or written ({error}).",
                 "Free some space or make it writable; where the file is damaged, move it away.",
             ) from error
-
-
-def _connected(file: Path) -> sqlite3.Connection:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(file, timeout=10.0)
-    try:
-        db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA secure_delete = ON")
-        db.executescript(_TABLES)
-    except BaseException:
-        db.close()
-        raise
-    return db
