@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,33 +10,10 @@ import pytest
 
 import lorebook
 from fake_daemon import REPORT, RESULT, FakeDaemon
+from fake_page import click, eventually, values
 from lorebook.indexing import IndexView
 from lorebook.searching import SearchBox
-from lorebook.widget import LorebookWidget
 from lorebook_api.errors import BadRequest, Conflict, NotFound
-from lorebook_api.home import Home
-
-
-@pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
-
-
-def eventually(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
-
-
-def click(widget: LorebookWidget, number: int, **message: Any) -> None:
-    widget._hear(widget, {"page": "p", "n": number, "message": message}, [])
-
-
-def values(widget: Any) -> dict[str, Any]:
-    shown: dict[str, Any] = widget._state.values
-    return shown
 
 
 def test_a_search_without_a_query_is_a_widget(fake: FakeDaemon, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,10 @@ import pytest
 
 import lorebook
 from fake_daemon import ANSWER, CONVERSATION, FakeDaemon
+from fake_page import eventually
 from lorebook.chatting import Chat, chat
 from lorebook_api.asking import Attachment
 from lorebook_api.errors import BadRequest, Cancelled, Conflict, EngineDied, NotFound
-from lorebook_api.home import Home
-
-
-@pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
 
 
 class Page:
@@ -48,13 +41,6 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     shown = chat(tmp_path)
     yield Page(shown, monkeypatch)
     shown.close()
-
-
-def eventually(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
 
 
 def done(page: Page) -> bool:

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 import lorebook
 from fake_daemon import FakeDaemon
-from lorebook_api.home import Home
-
-
-@pytest.fixture
-def fake(home: Home):
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
 
 
 def test_labels_come_in_the_order_of_the_texts(fake: FakeDaemon) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,12 @@ import pytest
 
 import lorebook
 from fake_daemon import FakeDaemon
+from fake_page import click, eventually, values
 from lorebook.evaluating import grouped
 from lorebook.measures import MEASURES, measurement
 from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, Conflict, NotFound
 from lorebook_api.evaluation import Compared, Comparison, EvalReport, EvalRun, Figure, RagRequest, Skipped
-from lorebook_api.home import Home
 from lorebook_api.indexing import Progress
 
 RUN = EvalRun(
@@ -40,12 +38,11 @@ REPORT = EvalReport("bbbb2222", "rag", "questions.jsonl", {}, 40, "echo-1b", ())
 
 
 @pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    with FakeDaemon(home.runtime) as daemon:
-        unfinished = replace(RUN, id="dddd4444", state="unfinished")
-        keep(daemon, unfinished, WIDER, CHOICE, RUN)
-        daemon.scripts.replies["/api/eval/compare"] = asdict(Comparison(RUN, WIDER, (BETTER,), ("k: 6, then 12",)))
-        yield daemon
+def fake(fake: FakeDaemon) -> FakeDaemon:
+    unfinished = replace(RUN, id="dddd4444", state="unfinished")
+    keep(fake, unfinished, WIDER, CHOICE, RUN)
+    fake.scripts.replies["/api/eval/compare"] = asdict(Comparison(RUN, WIDER, (BETTER,), ("k: 6, then 12",)))
+    return fake
 
 
 @pytest.fixture
@@ -57,22 +54,6 @@ def questions(tmp_path: Path) -> Path:
 
 def keep(daemon: FakeDaemon, *runs: EvalRun) -> None:
     daemon.scripts.replies["/api/eval/runs"] = {"runs": [asdict(run) for run in runs]}
-
-
-def eventually(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
-
-
-def values(view: Any) -> dict[str, Any]:
-    shown: dict[str, Any] = view._state.values
-    return shown
-
-
-def click(view: Any, number: int, **message: Any) -> None:
-    view._hear(view, {"page": "p", "n": number, "message": message}, [])
 
 
 def test_runs_stand_beside_those_that_measured_the_same(fake: FakeDaemon) -> None:

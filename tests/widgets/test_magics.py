@@ -16,7 +16,6 @@ import fake_daemon
 import lorebook
 from fake_daemon import ANSWER, FakeDaemon
 from lorebook_api.errors import BadRequest, EngineDied, NotFound
-from lorebook_api.home import Home
 
 
 class Publisher(DisplayPublisher):
@@ -28,12 +27,6 @@ class Publisher(DisplayPublisher):
 
     def publish(self, data: dict[str, Any], metadata: Any = None, *, transient: Any = None, **how: Any) -> None:
         self.shown.append(((transient or {}).get("display_id", ""), bool(how.get("update")), data))
-
-
-@pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
 
 
 @pytest.fixture

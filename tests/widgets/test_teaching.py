@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,24 +13,10 @@ from fake_daemon import JOB, TAUGHT, FakeDaemon
 from lorebook.job import Job
 from lorebook.teachmagic import cell_request, line_request
 from lorebook_api.errors import BadRequest, LorebookError, NotFound
-from lorebook_api.home import Home
 from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Pair
 
 PAIR = "Who wrote it?\n\nAnna did."
-
-
-@pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def notebook(tmp_path: Path) -> Path:
-    path = tmp_path / "lab.ipynb"
-    path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
-    return path
 
 
 def asked(fake: FakeDaemon) -> dict[str, Any]:

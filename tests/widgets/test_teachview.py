@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,10 @@ from hypothesis import strategies as st
 
 import lorebook
 from fake_daemon import JOB, PREVIEW, TAUGHT, FakeDaemon
+from fake_page import click, eventually, values
 from lorebook.teaching import begin, teach, teach_request
 from lorebook.teachview import POINTS_MOST, ROWS_MOST, TeachWidget, thinned
 from lorebook_api.errors import BadRequest, Conflict, NotFound
-from lorebook_api.home import Home
 from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Metrics, Said, TeachRequest
 
@@ -28,35 +26,6 @@ GOES_WELL = (
     ("metrics", asdict(Metrics(2, 2, 0.08, 0.11, 120.0, 0.0))),
     ("done", asdict(TAUGHT)),
 )
-
-
-@pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def notebook(tmp_path: Path) -> Path:
-    path = tmp_path / "lab.ipynb"
-    path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
-    return path
-
-
-def eventually(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
-
-
-def values(widget: TeachWidget) -> dict[str, Any]:
-    shown: dict[str, Any] = widget._state.values
-    return shown
-
-
-def click(widget: TeachWidget, number: int, **message: Any) -> None:
-    widget._hear(widget, {"page": "p", "n": number, "message": message}, [])
 
 
 def test_examples_are_looked_at_before_anything_is_taught(fake: FakeDaemon, notebook: Path) -> None:

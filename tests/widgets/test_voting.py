@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -11,11 +9,11 @@ import pytest
 
 import lorebook
 from fake_daemon import FakeDaemon
+from fake_page import click, eventually, values
 from lorebook.voting import side_of
 from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, Conflict
 from lorebook_api.evaluation import Battle, Figure, Revealed, Side, Standing, Standings
-from lorebook_api.home import Home
 from lorebook_api.indexing import Progress
 
 BATTLE = Battle("b1", "Why?", "Because **it** is.", "<script>no</script>")
@@ -24,31 +22,14 @@ STANDINGS = Standings((STANDING,), 4, False, ("Too few votes to tell.",))
 
 
 @pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    with FakeDaemon(home.runtime) as daemon:
-        progress = ("progress", asdict(Progress("answering", 1, 2)))
-        daemon.scripts.replies = {
-            "/api/eval/arena/battle": [progress, ("done", asdict(BATTLE))],
-            "/api/eval/arena/vote": asdict(Revealed("b1", "auto", "auto+mine", "b")),
-            "/api/eval/arena": asdict(STANDINGS),
-        }
-        yield daemon
-
-
-def eventually(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
-
-
-def values(view: Any) -> dict[str, Any]:
-    shown: dict[str, Any] = view._state.values
-    return shown
-
-
-def click(view: Any, number: int, **message: Any) -> None:
-    view._hear(view, {"page": "p", "n": number, "message": message}, [])
+def fake(fake: FakeDaemon) -> FakeDaemon:
+    progress = ("progress", asdict(Progress("answering", 1, 2)))
+    fake.scripts.replies = {
+        "/api/eval/arena/battle": [progress, ("done", asdict(BATTLE))],
+        "/api/eval/arena/vote": asdict(Revealed("b1", "auto", "auto+mine", "b")),
+        "/api/eval/arena": asdict(STANDINGS),
+    }
+    return fake
 
 
 def test_the_names_come_after_the_vote(fake: FakeDaemon) -> None:

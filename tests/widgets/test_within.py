@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,6 @@ import pytest
 import lorebook
 from fake_daemon import FakeDaemon
 from lorebook_api.errors import BadRequest
-from lorebook_api.home import Home
-
-
-@pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
 
 
 def test_one_value_or_several_of_each(fake: FakeDaemon, tmp_path: Path) -> None:

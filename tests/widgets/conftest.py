@@ -1,0 +1,27 @@
+"""What tests of the notebook's side share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fake_daemon import FakeDaemon
+from lorebook_api.home import Home
+
+
+@pytest.fixture
+def fake(home: Home) -> Iterator[FakeDaemon]:
+    """Run a daemon that says what the test has it say, where notebooks look for theirs."""
+    with FakeDaemon(home.runtime) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Path:
+    """Return a notebook without cells."""
+    path = tmp_path / "lab.ipynb"
+    path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    return path
