@@ -11,7 +11,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -66,6 +67,22 @@ class Peer:
                     first_ms = first_ms or (time.perf_counter() - start) * 1000
                 timings = event.get("timings", timings)
         return Heard(first_ms, timings["prompt_n"], timings["cache_n"])
+
+    def all_at_once(self, prompts: Sequence[Prompt], tokens: int) -> float:
+        """Return tokens a second of all answers together, each of `tokens`, greedy, whatever the model would end."""
+        bodies = [
+            {"messages": _messages(prompt), "max_tokens": tokens, "temperature": 0, "ignore_eos": True}
+            for prompt in prompts
+        ]
+        start = time.perf_counter()
+        with ThreadPoolExecutor(len(bodies)) as pool:
+            written = sum(pool.map(self._written, bodies))
+        return written / (time.perf_counter() - start)
+
+    def _written(self, body: dict[str, Any]) -> int:
+        response = self._http.post("/v1/chat/completions", json=body)
+        response.raise_for_status()
+        return int(response.json()["usage"]["completion_tokens"])
 
     def close(self) -> None:
         """Close the connections; the process is its owner's to end."""

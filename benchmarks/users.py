@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.engine import endless, find_model, parser, plain_prompt, running, write
+from benchmarks.peer import Options, has_peer, running_peer
 from benchmarks.verdict import say
 from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import Prompt, Turn
@@ -51,7 +53,25 @@ async def speed(model: LocalModel, rounds: int) -> None:
             four.append(await all_at_once(engine, prompts, TOKENS))
             one.append(await all_at_once(engine, [plain_prompt(f"[{i}] {STORIES[i % USERS]}")], TOKENS))
             print(f"{model.name}: one user {one[-1]:6.1f}, four users {four[-1]:6.1f} tokens a second", flush=True)
-    say(f"{model.name}: four users ÷ one", sorted(four)[rounds // 2] / sorted(one)[rounds // 2], at_least=1.8)
+    say(f"{model.name}: four users ÷ one", _median(four) / _median(one), at_least=1.8)
+    if has_peer():
+        beside_peer(model, rounds, _median(four))
+
+
+def beside_peer(model: LocalModel, rounds: int, ours: float) -> None:
+    """Measure the same of llama-server with four slots, and compare `ours` for four users with its."""
+    one, four = [], []
+    with running_peer(Options(str(model.path), n_ctx=8192, threads=physical_cores(), slots=USERS)) as peer:
+        for i in range(rounds):
+            four.append(peer.all_at_once([plain_prompt(f"({i}) {story}") for story in STORIES], TOKENS))
+            one.append(peer.all_at_once([plain_prompt(f"[{i}] {STORIES[i % USERS]}")], TOKENS))
+            print(f"llama-server: one user {one[-1]:6.1f}, four users {four[-1]:6.1f} tokens a second", flush=True)
+    say("llama-server: four users ÷ one", _median(four) / _median(one))
+    say("four users, ours ÷ llama-server", ours / _median(four))
+
+
+def _median(speeds: list[float]) -> float:
+    return statistics.median_high(speeds)
 
 
 def beside_file(pid: int, file: Path) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lorebook_daemon.index.tokens import bare_identifier, inner_identifiers, question_terms
+from lorebook_daemon.index.tokens import bare_identifier, inner_identifiers, question_terms, spelled_names
 
 DEPTH = 50  # passages that each list gives
 
@@ -29,6 +29,8 @@ class Question:
     """The name, where the query is nothing else."""
     names: tuple[str, ...]
     """The words of a sentence that can only be names of code."""
+    spelled: tuple[str, ...]
+    """What other names its words may spell, folded: "JSON object" may mean `JsonObject`."""
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -40,7 +42,9 @@ class Question:
         """Return the question that `text` puts."""
         identifier = bare_identifier(text)
         names = () if identifier else tuple(inner_identifiers(text))
-        return cls(text, tuple(question_terms(text)), identifier, names)
+        asked = {name.casefold() for name in names}
+        spelled = () if identifier else tuple(name for name in spelled_names(text) if name not in asked)
+        return cls(text, tuple(question_terms(text)), identifier, names, spelled)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lorebook_daemon.index.tokens import definition_term
 from lorebook_daemon.index.trace import AMONG_ALL, FINAL, FUSED, WORDS, Trace
 from lorebook_daemon.index.trace import MEANING as BY_MEANING
 
-DEFINERS = 10  # passages that define a name asked for come in even where both lists miss them
+DEFINERS = 10  # passages that define a name asked for, or spelled, come in even where both lists miss them
 SETTERS = 40  # those that define any of the names that the best passages take from other files
 ALL = Filters()
 
@@ -143,8 +143,11 @@ class Searcher:
         return Found.by_meaning(*self.vectors.nearest(self.embedder.embed([question.text])[0], DEPTH, allowed))
 
     def _by_name(self, question: Question, among: Mask | None) -> list[int]:
-        ids, _ = self.lexical.top([definition_term(name) for name in question.asked], DEFINERS, among)
-        return [int(key) for key in ids]
+        found: list[int] = []
+        for names in (question.asked, question.spelled):
+            ids, _ = self.lexical.top([definition_term(name) for name in names], DEFINERS, among)
+            found += ids.tolist()
+        return found
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ Signal = Callable[[Question, Sequence[Passage], Scores], Scores]
 # a difference below 0.015 is noise: what matters is the order of size, not the second digit.
 DEFINES_ASKED = 1.5
 DEFINES_NAMED = 0.5
+DEFINES_SPELLED = 0.3  # 0.15 to 0.4 are equally good
+FEW_DEFINE = 3
 IN_PATH = 1.0
 IN_FOLDER = 0.5
 TOGETHER = 0.2
@@ -59,6 +61,19 @@ def definition(question: Question, passages: Sequence[Passage], scores: Scores) 
     share = DEFINES_ASKED if question.identifier else DEFINES_NAMED
     defining = [any(name.casefold() in asked for name in passage.defines) for passage in passages]
     raised: Scores = scores + share * scores.max() * np.array(defining, np.float64)
+    return raised
+
+
+def spelled_definition(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
+    """Raise what defines a name that the question spells in plain words; nothing, where more than a few define it."""
+    definers: dict[str, list[int]] = {name: [] for name in question.spelled}
+    for place, passage in enumerate(passages):
+        for name in {name.casefold() for name in passage.defines} & definers.keys():
+            definers[name].append(place)
+    raised = scores.copy()
+    for places in definers.values():
+        if 0 < len(places) <= FEW_DEFINE:
+            raised[places] += DEFINES_SPELLED * scores.max() / len(places)
     return raised
 
 
@@ -158,6 +173,7 @@ def links(question: Question, passages: Sequence[Passage], scores: Scores) -> Sc
 
 SIGNALS: dict[str, Signal] = {
     "definition": definition,
+    "spelled definition": spelled_definition,
     "path words": path_words,
     "together": together,
     "side files": side_files,

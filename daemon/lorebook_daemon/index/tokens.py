@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 import snowballstemmer
@@ -34,6 +35,7 @@ _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::)[A-Za-z_]\w*)*\Z")
 _FOLDERS = 3
 _DEFINES = "="
+_SHORTEST_NAME = 3
 
 
 def words(text: str) -> list[str]:
@@ -104,6 +106,17 @@ def inner_identifiers(question: str) -> list[str]:
     """Return the words of a sentence that can only be names: `camelCase`, `PascalCase`, `snake_case`, `name()`."""
     called = set(re.findall(r"(\w+)\(", question))
     return [word for word in words(question) if word in called or _is_name(word)]
+
+
+def spelled_names(question: str) -> list[str]:
+    """Return, folded, what names of code the plain words of a sentence may spell: one word, or two that follow.
+
+    "How is a JSON object built?" may ask for `JsonObject` or `json_object`, for `object`, or for `built`.
+    """
+    every = [word.casefold() for word in words(question)]
+    single = [word for word in every if len(word) >= _SHORTEST_NAME and word not in STOP_WORDS]
+    pairs = [pair for pair in pairwise(every) if not STOP_WORDS.intersection(pair)]
+    return list(dict.fromkeys([*single, *(joint.join(pair) for pair in pairs for joint in ("", "_"))]))
 
 
 def _is_name(word: str) -> bool:
