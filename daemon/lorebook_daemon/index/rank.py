@@ -15,6 +15,7 @@ DEPTH = 50  # passages that each list gives
 # Chosen on the development queries of notebooks, on code and on the samples, where what lies beside them does as well:
 # see benchmarks/README.md.
 MEANING = 0.4  # the share of nearness in meaning; words have the rest, as far as they explain the question
+MEANING_OF_NAME = 0.2  # the same where a name is all that is asked: what an embedding takes it for is mostly chance
 EXPLAINED = 1.5  # two words of four stand in many passages by chance: half explained is worth 0.35, not 0.5
 UNRELATED = 0.1  # the cosine of texts that have nothing to do with each other: 0.06 to 0.23, by what a root holds
 
@@ -36,6 +37,11 @@ class Question:
     def asked(self) -> tuple[str, ...]:
         """The names asked for, of either sort."""
         return (self.identifier,) if self.identifier else self.names
+
+    @property
+    def meaning(self) -> float:
+        """The share of nearness in meaning among what a passage is worth to this question."""
+        return MEANING_OF_NAME if self.identifier else MEANING
 
     @classmethod
     def read(cls, text: str) -> Question:
@@ -86,7 +92,7 @@ class Found:
         return np.array([known.get(key, beyond) for key in ids], np.float64)
 
 
-def fuse(ids: Sequence[int], by_words: Found, by_meaning: Found, meaning: float = MEANING) -> NDArray[np.float64]:
+def fuse(ids: Sequence[int], by_words: Found, by_meaning: Found, meaning: float) -> NDArray[np.float64]:
     """Return the score of each of `ids`, from 0 to 1, by what it is worth in either list; `meaning` is a share.
 
     A convex combination of scores, with fixed bounds for the words (Bruch, Gai and Ingber, ACM TOIS 2023). Ranks are

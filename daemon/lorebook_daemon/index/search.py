@@ -13,12 +13,11 @@ from lorebook_daemon.index.learning import EVEN, Weights, weighted
 from lorebook_daemon.index.lexical import Mask
 from lorebook_daemon.index.neighbourhood import Neighbourhood
 from lorebook_daemon.index.passage import Passage
-from lorebook_daemon.index.rank import DEPTH, MEANING, Found, Question, best_first, fuse
+from lorebook_daemon.index.rank import DEPTH, Found, Question, best_first, fuse
 from lorebook_daemon.index.searching import Meanings, Words
 from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS, SPREAD, Scores, Signal
 from lorebook_daemon.index.tokens import definition_term
-from lorebook_daemon.index.trace import AMONG_ALL, FINAL, FUSED, WORDS, Trace
-from lorebook_daemon.index.trace import MEANING as BY_MEANING
+from lorebook_daemon.index.trace import AMONG_ALL, FINAL, FUSED, MEANING, WORDS, Trace
 
 DEFINERS = 10  # passages that define a name asked for, or spelled, come in even where both lists miss them
 SETTERS = 40  # those that define any of the names that the best passages take from other files
@@ -89,7 +88,7 @@ class Searcher:
         if not pool:  # one that was deleted a moment ago is not in it
             return []
 
-        share = MEANING * weights.get(BY_MEANING, 1.0)
+        share = question.meaning * weights.get(MEANING, 1.0)
         beside = self._neighbourhood(among)
         pool, scores = beside.complete(pool, lambda ids: fuse(ids, by_words, by_meaning, share))
         steps = _Steps(question, weights, trace)
@@ -161,7 +160,7 @@ class _Steps:
     def fused(self, ids: Sequence[int], by_words: Found, by_meaning: Found, scores: Scores) -> None:
         """Tell of the two lists, and of the one that was made of them."""
         self.note(WORDS, by_words.ids, by_words.worths)
-        self.note(BY_MEANING, by_meaning.ids, by_meaning.worths)
+        self.note(MEANING, by_meaning.ids, by_meaning.worths)
         self.note(FUSED, ids, scores)
 
     def note(self, name: str, ids: Sequence[int], scores: Sequence[float] | Scores) -> None:

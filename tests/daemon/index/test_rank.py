@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorebook_daemon.index.passage import Cell, Passage
-from lorebook_daemon.index.rank import DEPTH, Found, Question, best_first, fuse
+from lorebook_daemon.index.rank import DEPTH, MEANING, Found, Question, best_first, fuse
 from lorebook_daemon.index.signals import (
     CELL_SIGNALS,
     SIGNALS,
@@ -16,6 +16,7 @@ from lorebook_daemon.index.signals import (
     neighbours,
     path_words,
     side_files,
+    spelled_definition,
     spread,
     together,
 )
@@ -37,6 +38,36 @@ def test_a_name_is_read_as_a_name():
     assert Question.read("how does it start").asked == ()
 
 
+def test_what_is_nothing_but_a_name_is_looked_up_by_its_letters_more_than_by_its_meaning():
+    assert Question.read("qzvrtplk").meaning < Question.read("what is qzvrtplk").meaning
+
+
+def test_a_name_that_is_spelled_in_plain_words_raises_what_defines_it():
+    question = Question.read("how is a JSON array built")
+    found = [
+        *passages("Array.java", defines=("JsonArray",)),
+        *passages("other.java"),
+        *passages("array.py", defines=("json_array",)),
+    ]
+    scores = spelled_definition(question, found, equal(3))
+    assert scores[0] == scores[2] > scores[1] == 0.5
+
+
+def test_one_of_several_that_define_what_is_spelled_is_raised_less_and_one_of_many_not_at_all():
+    question = Question.read("how do you evolve an instance")
+    raised = [
+        float(spelled_definition(question, passages(*["a.py"] * n, defines=("evolve",)), equal(n))[0])
+        for n in range(1, 5)
+    ]
+    assert raised == sorted(raised, reverse=True)
+    assert raised[0] > raised[2] > raised[3] == 0.5
+
+
+def test_a_name_asked_for_as_such_counts_once():
+    assert "base_model" not in Question.read("how does base_model start").spelled
+    assert Question.read("base_model").spelled == ()
+
+
 def words(ids, scores, full_score=10.0):
     return Found.by_words(np.array(ids, np.int64), np.array(scores, np.float64), full_score)
 
@@ -52,7 +83,7 @@ def falling(ids, first):
 @given(rankings, rankings, st.floats(0.1, 40.0))
 def test_fused_scores_fall_where_both_lists_fall(in_words, in_meaning, full_score):
     ids = list(dict.fromkeys([*in_words, *in_meaning]))
-    fused = fuse(ids, words(*falling(in_words, 12.0), full_score), meaning(*falling(in_meaning, 0.8)))
+    fused = fuse(ids, words(*falling(in_words, 12.0), full_score), meaning(*falling(in_meaning, 0.8)), MEANING)
     scores = dict(zip(ids, fused.tolist(), strict=True))
     assert all(0.0 <= score <= 1.0 + 1e-12 for score in scores.values())
     both = [key for key in in_words if key in in_meaning]
@@ -63,20 +94,20 @@ def test_fused_scores_fall_where_both_lists_fall(in_words, in_meaning, full_scor
 
 
 def test_first_in_both_scores_one_where_it_explains_all_and_in_neither_nothing():
-    scores = fuse([7, 1, 9], words([7, 1], [10.0, 4.0]), meaning([7, 2], [0.6, 0.5]))
+    scores = fuse([7, 1, 9], words([7, 1], [10.0, 4.0]), meaning([7, 2], [0.6, 0.5]), MEANING)
     assert scores[0] == pytest.approx(1.0)
     assert scores[2] == 0.0
 
 
 def test_one_list_alone_keeps_its_order():
-    scores = fuse([1, 2, 3], words([3, 1, 2], [3.0, 2.0, 1.0]), Found())
+    scores = fuse([1, 2, 3], words([3, 1, 2], [3.0, 2.0, 1.0]), Found(), MEANING)
     assert best_first(scores).tolist() == [2, 0, 1]
 
 
 @pytest.mark.parametrize(("full_score", "first"), [(10.0, 1), (40.0, 2)], ids=["explained", "in other words"])
 def test_words_decide_as_far_as_they_explain_the_question(full_score, first):
     ids = [1, 2]
-    scores = fuse(ids, words([1], [9.0], full_score), meaning([2, 1], [0.6, 0.3]))
+    scores = fuse(ids, words([1], [9.0], full_score), meaning([2, 1], [0.6, 0.3]), MEANING)
     assert ids[np.argmax(scores)] == first
 
 
@@ -85,7 +116,7 @@ def test_half_explained_is_worth_less_than_half():
 
 
 def test_a_clear_lead_outweighs_a_close_one():
-    scores = fuse([1, 2], words([1, 2], [9.0, 1.0]), meaning([2, 1], [0.5, 0.49]))
+    scores = fuse([1, 2], words([1, 2], [9.0, 1.0]), meaning([2, 1], [0.5, 0.49]), MEANING)
     assert scores[0] > scores[1]
 
 

@@ -13,6 +13,7 @@ from lorebook_daemon.index.tokens import (
     parts,
     passage_terms,
     question_terms,
+    spelled_names,
     terms_of,
     words,
 )
@@ -105,6 +106,19 @@ def test_names_inside_a_sentence():
         "model_post_init",
         "run",
     ]
+
+
+def test_names_that_a_sentence_may_spell():
+    assert spelled_names("How is the JSON object built?") == [
+        "json",
+        "object",
+        "built",
+        "jsonobject",
+        "json_object",
+        "objectbuilt",
+        "object_built",
+    ]
+    assert spelled_names("is it up?") == []
 
 
 @given(st.text(max_size=200))
