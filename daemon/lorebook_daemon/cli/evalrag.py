@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import get_args
 
 import click
 
@@ -14,7 +14,16 @@ from lorebook_api.errors import BadRequest, StorageFailed
 from lorebook_api.evaluation import EvalReport, Proposal, QuestionsRequest, RagRequest
 from lorebook_api.retrieval import Rerank, Rewrite
 from lorebook_api.typed import find_model, find_roots, parse_adapter
-from lorebook_daemon.cli.measuring import flat, followed, measured, show_remarks, show_report, spelled
+from lorebook_daemon.cli.measuring import (
+    Options,
+    file_argument,
+    flat,
+    followed,
+    measure_and_show,
+    measured,
+    show_remarks,
+    spelled,
+)
 from lorebook_daemon.cli.options import (
     daemon_option,
     examples,
@@ -26,8 +35,6 @@ from lorebook_daemon.cli.options import (
 )
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Screen, printable
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _SHOWN = ("right", "groundedness", "answer_relevance", "context_relevance", "ndcg10", "abstained_right", "latency_ms")
 """Figures of a leaderboard, in this order."""
@@ -44,15 +51,11 @@ _AXES: dict[str, Callable[[RagRequest, str], RagRequest]] = {
 """What a configuration of the leaderboard may set."""
 
 
-def _questions_argument(command: F) -> F:
-    return click.argument("questions", type=click.Path(path_type=Path))(command)
-
-
 @click.command(
     short_help="Questions about your files, from search to answer.",
     epilog=examples("lorebook eval rag questions.jsonl --root . --limit 20"),
 )
-@_questions_argument
+@file_argument("questions")
 @roots_option
 @k_option(6)
 @rerank_option("none")
@@ -68,11 +71,7 @@ def rag(
     rerank: Rerank,
     rewrite: Rewrite,
     steps: str,
-    model: str,
-    adapters: tuple[str, ...],
-    limit: int,
-    as_json: bool,
-    start: bool,
+    options: Options,
 ) -> None:
     """Ask the questions in the file QUESTIONS about the folders: what is found, what is answered, what that costs.
 
@@ -80,16 +79,8 @@ def rag(
     place of the right passage: `path`, `start_line`, `end_line`, `cell_index`. `lorebook eval questions` proposes such
     a file.
     """
-    used = tuple(parse_adapter(adapter) for adapter in adapters)
-    found = find_roots(roots)
-    path = str(questions.absolute())
-    request = RagRequest(path, found, k, rerank, rewrite, steps, limit=limit, model=find_model(model), adapters=used)
-    screen = Screen()
-    report = followed(screen, reach(screen, start).measure(request), EvalReport)
-    if as_json:
-        click.echo(json.dumps(flat(report), indent=2))
-    else:
-        show_report(screen, report)
+    default = _default(questions, roots, options)
+    measure_and_show(replace(default, k=k, rerank=rerank, rewrite=rewrite, context_steps=steps), options)
 
 
 @click.command(
@@ -99,7 +90,7 @@ def rag(
         "lorebook eval leaderboard questions.jsonl --with steps=copies+merging+window --with adapter=lab-notes",
     ),
 )
-@_questions_argument
+@file_argument("questions")
 @roots_option
 @click.option(
     "--with",
@@ -116,33 +107,32 @@ def leaderboard(
     roots: tuple[str, ...],
     configurations: tuple[str, ...],
     by: str,
-    model: str,
-    adapters: tuple[str, ...],
-    limit: int,
-    as_json: bool,
-    start: bool,
+    options: Options,
 ) -> None:
     """Measure the default configuration and each one named on the questions in the file QUESTIONS, the best first.
 
     Each is kept as a run of its own: `lorebook eval compare` tells which differences are beyond chance.
     """
-    used = tuple(parse_adapter(adapter) for adapter in adapters)
-    default = RagRequest(
-        str(questions.absolute()), find_roots(roots), limit=limit, model=find_model(model), adapters=used
-    )
+    default = _default(questions, roots, options)
     tried = {"default": default, **{typed: configured(default, typed) for typed in configurations}}
     screen = Screen()
-    client = reach(screen, start)
+    client = reach(screen, options.start)
     reports: dict[str, EvalReport] = {}
     for name, request in tried.items():
         screen.say(f"measuring {name}")
         reports[name] = followed(screen, client.measure(request), EvalReport)
     order = sorted(reports, key=lambda name: -_value(reports[name], by))
-    if as_json:
+    if options.as_json:
         rows = [{"configuration": name, **flat(reports[name])} for name in order]
         click.echo(json.dumps({"by": by, "leaderboard": rows}, indent=2))
     else:
         _show_leaderboard(screen, order, reports)
+
+
+def _default(questions: Path, roots: tuple[str, ...], options: Options) -> RagRequest:
+    """Return the request for the product as it is."""
+    path, limit = str(questions.absolute()), options.limit
+    return RagRequest(path, find_roots(roots), limit=limit, model=options.model, adapters=options.adapters)
 
 
 def configured(default: RagRequest, typed: str) -> RagRequest:

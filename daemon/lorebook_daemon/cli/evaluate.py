@@ -9,11 +9,9 @@ from typing import get_args
 
 import click
 
-from lorebook_api.asking import AdapterUse
 from lorebook_api.evaluation import (
     BiasRequest,
     DiversityRequest,
-    EvalReport,
     ExactFormat,
     ExactRequest,
     JudgeReport,
@@ -22,12 +20,10 @@ from lorebook_api.evaluation import (
     McReport,
     McRequest,
 )
-from lorebook_api.evaluations import Measuring
-from lorebook_api.typed import find_model, parse_adapter
 from lorebook_daemon.cli.arena import arena
 from lorebook_daemon.cli.evalrag import leaderboard, questions, rag
 from lorebook_daemon.cli.evalruns import RUN_COMMANDS
-from lorebook_daemon.cli.measuring import data_argument, flat, followed, measured, show_remarks, show_report
+from lorebook_daemon.cli.measuring import Options, file_argument, followed, measure_and_show, measured, show_remarks
 from lorebook_daemon.cli.options import debug_option, examples
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Screen
@@ -54,7 +50,7 @@ def evaluate() -> None:
     short_help="Multiple choice, by exact likelihood.",
     epilog=examples("lorebook eval mc data/test/anatomy_test.csv --format mmlu --shots 5"),
 )
-@data_argument
+@file_argument("data")
 @measured
 @click.option(
     "--format",
@@ -69,11 +65,7 @@ def evaluate() -> None:
 )
 def mc(
     data: Path,
-    model: str,
-    adapters: tuple[str, ...],
-    limit: int,
-    as_json: bool,
-    start: bool,
+    options: Options,
     shape: McFormat,
     shots: int,
 ) -> None:
@@ -82,10 +74,10 @@ def mc(
     The answer is the choice that the model finds most likely: acc by the sum of its tokens, acc_norm per character,
     acc_bytes per byte, as lm-eval defines them.
     """
-    request = McRequest(str(data.absolute()), shape, shots, limit, find_model(model), _used(adapters))
+    request = McRequest(str(data.absolute()), shape, shots, options.limit, options.model, options.adapters)
     screen = Screen()
-    report = followed(screen, reach(screen, start).evaluate_choices(request), McReport)
-    if as_json:
+    report = followed(screen, reach(screen, options.start).evaluate_choices(request), McReport)
+    if options.as_json:
         click.echo(json.dumps(asdict(report), indent=2))
         return
     rows = [
@@ -103,7 +95,7 @@ def mc(
     short_help="Score responses from 0 to 100.",
     epilog=examples('lorebook eval judge answers.json --response "model 1 response" --reference output'),
 )
-@data_argument
+@file_argument("data")
 @measured
 @click.option("--response", required=True, metavar="FIELD", help="The field that holds the response.")
 @click.option(
@@ -113,11 +105,7 @@ def mc(
 @click.option("--human", default="", metavar="FIELD", help="The field with another's score, to compare with.")
 def judge(
     data: Path,
-    model: str,
-    adapters: tuple[str, ...],
-    limit: int,
-    as_json: bool,
-    start: bool,
+    options: Options,
     response: str,
     reference: str,
     rubric: str,
@@ -127,32 +115,29 @@ def judge(
 
     Nothing that the model writes is parsed: the score is computed from how likely it finds what it might say.
     """
-    request = JudgeRequest(
-        str(data.absolute()), response, reference, rubric, limit, find_model(model), _used(adapters), human=human
-    )
-    _judged(request, as_json, start)
+    path, limit = str(data.absolute()), options.limit
+    request = JudgeRequest(path, response, reference, rubric, limit, options.model, options.adapters, human=human)
+    _judged(request, options)
 
 
 @evaluate.command(
     short_help="How toxic responses are, from 0 to 100.",
     epilog=examples("lorebook eval toxicity answers.json --response output"),
 )
-@data_argument
+@file_argument("data")
 @measured
 @click.option("--response", required=True, metavar="FIELD", help="The field that holds the response.")
-def toxicity(
-    data: Path, model: str, adapters: tuple[str, ...], limit: int, as_json: bool, start: bool, response: str
-) -> None:
+def toxicity(data: Path, options: Options, response: str) -> None:
     """Have the model say how hateful, insulting, threatening or obscene the responses in the file DATA are."""
-    path, named = str(data.absolute()), find_model(model)
-    request = JudgeRequest(path, response, "", "", limit, named, _used(adapters), measure="toxicity")
-    _judged(request, as_json, start)
+    path, limit = str(data.absolute()), options.limit
+    request = JudgeRequest(path, response, "", "", limit, options.model, options.adapters, measure="toxicity")
+    _judged(request, options)
 
 
-def _judged(request: JudgeRequest, as_json: bool, start: bool) -> None:
+def _judged(request: JudgeRequest, options: Options) -> None:
     screen = Screen()
-    report = followed(screen, reach(screen, start).judge(request), JudgeReport)
-    if as_json:
+    report = followed(screen, reach(screen, options.start).judge(request), JudgeReport)
+    if options.as_json:
         click.echo(json.dumps(asdict(report), indent=2))
         return
     screen.write(f"mean {report.mean:.1f} ± {report.stderr:.1f}")
@@ -172,7 +157,7 @@ def _judged(request: JudgeRequest, as_json: bool, start: bool) -> None:
         "lorebook eval exact humaneval.jsonl --format code",
     ),
 )
-@data_argument
+@file_argument("data")
 @measured
 @click.option(
     "--format",
@@ -188,11 +173,7 @@ def _judged(request: JudgeRequest, as_json: bool, start: bool) -> None:
 @click.option("--max-tokens", type=click.IntRange(1, 4096), default=512, show_default=True, help="Of an answer.")
 def exact(
     data: Path,
-    model: str,
-    adapters: tuple[str, ...],
-    limit: int,
-    as_json: bool,
-    start: bool,
+    options: Options,
     shape: ExactFormat,
     response: str,
     max_tokens: int,
@@ -202,58 +183,43 @@ def exact(
     Programs run in a child process that may neither write files, nor reach a network, nor start others, for ten
     seconds and in one gigabyte; what tries scores nothing and is listed.
     """
-    path, named = str(data.absolute()), find_model(model)
-    _shown(ExactRequest(path, shape, response, max_tokens, limit, named, _used(adapters)), as_json, start)
+    path, limit = str(data.absolute()), options.limit
+    request = ExactRequest(path, shape, response, max_tokens, limit, options.model, options.adapters)
+    measure_and_show(request, options)
 
 
 @evaluate.command(
     short_help="How different several answers to one prompt are.",
     epilog=examples("lorebook eval diversity prompts.jsonl --samples 5 --temperature 0.8"),
 )
-@data_argument
+@file_argument("data")
 @measured
 @click.option("--samples", type=click.IntRange(2, 32), default=5, show_default=True, help="Answers to each prompt.")
 @click.option("--temperature", type=click.FloatRange(0, 100), default=0.8, show_default=True, help="Of the sampling.")
 @click.option("--max-tokens", type=click.IntRange(1, 4096), default=128, show_default=True, help="Of an answer.")
 def diversity(
     data: Path,
-    model: str,
-    adapters: tuple[str, ...],
-    limit: int,
-    as_json: bool,
-    start: bool,
+    options: Options,
     samples: int,
     temperature: float,
     max_tokens: int,
 ) -> None:
     """Answer each prompt in the file DATA several times: distinct words, self-BLEU, spread of meaning, repetition."""
-    path, named = str(data.absolute()), find_model(model)
-    request = DiversityRequest(path, samples, temperature, max_tokens, limit, named, _used(adapters))
-    _shown(request, as_json, start)
+    path, limit = str(data.absolute()), options.limit
+    request = DiversityRequest(path, samples, temperature, max_tokens, limit, options.model, options.adapters)
+    measure_and_show(request, options)
 
 
 @evaluate.command(
     short_help="Which stereotypes the model finds likely.",
     epilog=examples("lorebook eval bias crows_pairs_anonymized.csv"),
 )
-@data_argument
+@file_argument("data")
 @measured
-def bias(data: Path, model: str, adapters: tuple[str, ...], limit: int, as_json: bool, start: bool) -> None:
+def bias(data: Path, options: Options) -> None:
     """Compare the two sentences of each row of DATA (columns sent_more, sent_less, bias_type) by their likelihood."""
-    _shown(BiasRequest(str(data.absolute()), limit, find_model(model), _used(adapters)), as_json, start)
-
-
-def _used(adapters: tuple[str, ...]) -> tuple[AdapterUse, ...]:
-    return tuple(parse_adapter(adapter) for adapter in adapters)
-
-
-def _shown(request: Measuring, as_json: bool, start: bool) -> None:
-    screen = Screen()
-    report = followed(screen, reach(screen, start).measure(request), EvalReport)
-    if as_json:
-        click.echo(json.dumps(flat(report), indent=2))
-    else:
-        show_report(screen, report)
+    request = BiasRequest(str(data.absolute()), options.limit, options.model, options.adapters)
+    measure_and_show(request, options)
 
 
 for command in (rag, leaderboard, questions, arena, *RUN_COMMANDS):

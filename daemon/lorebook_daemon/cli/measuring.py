@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
+from lorebook_api.asking import AdapterUse
 from lorebook_api.evaluation import EvalReport, Figure, Skipped
+from lorebook_api.evaluations import Measuring
 from lorebook_api.indexing import Progress
+from lorebook_api.typed import find_model, parse_adapter
 from lorebook_daemon.cli.options import daemon_option, json_option
+from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Bars, Screen, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,13 +28,35 @@ SHOWN = 5
 """Rows left out, and notices, of which a terminal gets no more."""
 
 
-def data_argument(command: F) -> F:
-    """Give a command the file DATA."""
-    return click.argument("data", type=click.Path(path_type=Path))(command)
+@dataclass(frozen=True)
+class Options:
+    """What every measurement takes: what is measured, how much of it, and how its report is shown."""
+
+    model: str
+    """A name, or an absolute path."""
+    adapters: tuple[AdapterUse, ...]
+    limit: int
+    """No more rows than these; 0 is all."""
+    as_json: bool
+    start: bool
+    """Whether a daemon is started where none runs."""
+
+
+def file_argument(name: str) -> Callable[[F], F]:
+    """Give a command the file that it measures with."""
+    return click.argument(name, type=click.Path(path_type=Path))
 
 
 def measured(command: F) -> F:
-    """Give a command what every measurement takes."""
+    """Give a command what every measurement takes; it is passed on together, as `options`."""
+
+    @functools.wraps(command)
+    def together(**given: Any) -> Any:
+        model, adapters, limit = given.pop("model"), given.pop("adapters"), given.pop("limit")
+        used = tuple(map(parse_adapter, adapters))
+        options = Options(find_model(model), used, limit, given.pop("as_json"), given.pop("start"))
+        return command(**given, options=options)
+
     for option in (
         click.option("--model", default="auto", metavar="NAME|PATH", help="The model; default: the one that answers."),
         click.option(
@@ -38,8 +66,18 @@ def measured(command: F) -> F:
         json_option,
         daemon_option,
     )[::-1]:
-        command = option(command)
-    return command
+        together = option(together)
+    return cast(F, together)
+
+
+def measure_and_show(request: Measuring, options: Options) -> None:
+    """Have it measured, and show the report as a table or as one JSON document."""
+    screen = Screen()
+    report = followed(screen, reach(screen, options.start).measure(request), EvalReport)
+    if options.as_json:
+        click.echo(json.dumps(flat(report), indent=2))
+    else:
+        show_report(screen, report)
 
 
 def followed(screen: Screen, events: Generator[Progress | R, None, None], kind: type[R]) -> R:

@@ -8,9 +8,23 @@ from rich.style import Style
 from rich.text import Text
 
 from lorebook_api.place import Located, find_file, name_place
+from lorebook_api.retrieval import SearchResponse
 from lorebook_daemon.cli.screen import Screen, printable
 
 LINES_SHOWN = 12
+_LINES_LISTED = 6
+
+
+def list_passages(screen: Screen, response: SearchResponse, roots: Sequence[str], nothing: str) -> None:
+    """Write the passages that were found, best first, each with its first lines; `nothing` where there are none."""
+    for notice in response.notices:
+        screen.say(notice)
+    for result in response.results:
+        head = Text(f"{result.rank:>2}. ", style="bold").append_text(place_of(result, roots))
+        screen.write(head.append(f"  {result.kind} {result.score:.3f}", style="dim"))
+        show_lines(screen, result.text, _LINES_LISTED)
+    if not response.results:
+        screen.write(nothing)
 
 
 def place_of(item: Located, roots: Sequence[str]) -> Text:

@@ -9,17 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.text import Text
 
 from lorebook_api.errors import BadRequest, NotFound
 from lorebook_api.retrieval import RelatedRequest
 from lorebook_api.typed import find_roots
 from lorebook_daemon.cli.options import daemon_option, examples, json_option, k_option, roots_option
-from lorebook_daemon.cli.passages import place_of, show_lines
+from lorebook_daemon.cli.passages import list_passages
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Screen
-
-LINES_SHOWN = 6
 
 _NUMBERED = re.compile(r"(.+?):(\d+)(?:-\d+)?")
 _NOTEBOOK = ".ipynb"
@@ -51,13 +48,7 @@ def related(place: str, roots: tuple[str, ...], k: int, as_json: bool, start: bo
     if as_json:
         click.echo(json.dumps(asdict(response), indent=2))
         return
-    for notice in response.notices:
-        screen.say(notice)
-    for result in response.results:
-        screen.write(Text(f"{result.rank:>2}. ", style="bold").append_text(place_of(result, folders)))
-        show_lines(screen, result.text, LINES_SHOWN)
-    if not response.results:
-        screen.write("Nothing else is there.")
+    list_passages(screen, response, folders, "Nothing else is there.")
 
 
 def _request(place: str, folders: Sequence[str], k: int) -> RelatedRequest:

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 
 import click
-from rich.text import Text
 
 from lorebook_api.retrieval import Filters, Rerank, Rewrite, SearchRequest
 from lorebook_api.typed import find_roots
@@ -20,11 +19,9 @@ from lorebook_daemon.cli.options import (
     rewrite_option,
     roots_option,
 )
-from lorebook_daemon.cli.passages import place_of, show_lines
+from lorebook_daemon.cli.passages import list_passages
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Screen
-
-LINES_SHOWN = 6
 
 
 @click.command(
@@ -66,13 +63,6 @@ def search(
     if as_json:
         click.echo(json.dumps(asdict(response), indent=2))
         return
-    for notice in response.notices:
-        screen.say(notice)
-    for result in response.results:
-        head = Text(f"{result.rank:>2}. ", style="bold").append_text(place_of(result, request.roots))
-        screen.write(head.append(f"  {result.kind} {result.score:.3f}", style="dim"))
-        show_lines(screen, result.text, LINES_SHOWN)
-    if not response.results:
-        screen.write("Nothing found.")
+    list_passages(screen, response, request.roots, "Nothing found.")
     count = "1 passage" if len(response.results) == 1 else f"{len(response.results)} passages"
     screen.write(f"{count}, {response.took_ms:.0f} ms, {response.retrieval} search", style="dim")

@@ -20,7 +20,7 @@ def test_which_place_is_meant(run: Run, fake: FakeDaemon, folder: Path, typed: s
         (folder / name).touch()
     result = run("related", typed, "-k", "3")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.splitlines()[0] == " 1. src/fare.py:10-12"
+    assert result.stdout.splitlines()[0].startswith(" 1. src/fare.py:10-12  code 0.")
     body = fake.of("/api/related")[0].body
     assert (body["path"], body["line"], body["cell_index"]) == sent
     assert (body["roots"], body["k"]) == ([str(folder)], 3)
