@@ -90,7 +90,11 @@ WATCH = """() => {
 }"""
 
 
-WHOLE = "document.querySelector('#lorebook-panel .lb-answer .lb-summary') !== null"
+END = "This is the end of it."
+WHOLE = f"""() => [...document.querySelectorAll('#lorebook-panel .lb-answer')].some(
+  answer => answer.textContent.includes('{END}') && answer.querySelector('.lb-summary') !== null
+)"""
+"""Whether the very long answer is there to its last word, with what is told of the whole."""
 
 
 def stamped() -> Iterator[Any]:
@@ -110,6 +114,8 @@ def long_answer() -> Iterator[Any]:
         blocks.append(block)
         # About four characters a token, as of English and code.
         tokens += [block[at : at + 4] for at in range(0, len(block), 4)]
+    blocks.append(END)
+    tokens.append(END)
     for token in tokens:
         yield ("token", {"text": token})
     yield ("answer", asdict(whole("".join(blocks), tuple(blocks))))
@@ -165,20 +171,24 @@ def measure_first_token(page: Page, daemon: FakeDaemon, rounds: int) -> bool:
     return say("first token drawn after it was sent, ms, median", sorted(times)[rounds // 2], at_most=50)
 
 
-def measure_long_answer(page: Page, daemon: FakeDaemon) -> bool:
+def measure_long_answer(page: Page, daemon: FakeDaemon, rounds: int) -> bool:
     """Print the longest task of the page while it shows a very long answer, from its first token to its last mark."""
-    run_command(page, "lorebook:new-conversation")
-    daemon.scripts.ask = long_answer()
     page.evaluate(WATCH)
-    box = page.get_by_role("textbox", name="Question")
-    box.fill("Tell me everything.")
-    begun = time.perf_counter()
-    box.press("Enter")
-    page.wait_for_function(WHOLE, timeout=240_000, polling=500)
-    page.wait_for_timeout(1500)
-    tasks = page.evaluate("window.lorebookTasks")
-    print(f"{TOKENS} tokens in {time.perf_counter() - begun:.1f} s; {len(tasks)} tasks above 50 ms")
-    return say(f"longest task during an answer of {TOKENS} tokens, ms", max(tasks, default=0.0), at_most=100)
+    for _ in range(rounds):
+        run_command(page, "lorebook:new-conversation")
+        daemon.scripts.ask = long_answer()
+        box = page.get_by_role("textbox", name="Question")
+        box.fill("Tell me everything.")
+        begun = time.perf_counter()
+        box.press("Enter")
+        page.wait_for_function(WHOLE, timeout=240_000, polling=100)
+        took = time.perf_counter() - begun
+        page.wait_for_timeout(1500)
+        print(
+            f"{TOKENS} tokens in {took:.1f} s; tasks above 50 ms so far: {page.evaluate('window.lorebookTasks.length')}"
+        )
+    longest = max(page.evaluate("window.lorebookTasks"), default=0.0)
+    return say(f"longest task during an answer of {TOKENS} tokens, ms", longest, at_most=100)
 
 
 def measure_reloads(browser: Browser, lab: Lab, daemon: FakeDaemon, reloads: int) -> bool:
@@ -210,7 +220,7 @@ def measure(browser: Browser, folder: Path, quick: bool) -> bool:
         page = open_page(browser, lab)
         run_command(page, "lorebook:open")
         reached.append(measure_first_token(page, daemon, 3 if quick else 20))
-        reached.append(measure_long_answer(page, daemon))
+        reached.append(measure_long_answer(page, daemon, 1 if quick else 3))
         page.context.close()
         reached.append(measure_reloads(browser, lab, daemon, 3 if quick else 50))
     return all(reached)

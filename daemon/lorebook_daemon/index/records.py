@@ -12,8 +12,10 @@ from lorebook_daemon.index.embed import passage_text
 from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.storage import Damaged, Derived
 
-FORMAT = 6
-"""Raise it whenever the tables, or what loaders and splitters make of a file, change: indexes are then made anew."""
+FORMAT = 7
+"""Raise it whenever the tables, a passage's terms, or what loaders and splitters make of a file, change.
+
+Indexes are then made anew."""
 
 Row = tuple[bytes, int, int, str, str, str, str, str, str, str | None]
 """A passage without id and file: key, lines, text, kind, language, context, defined and used names, cell."""

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 import snowballstemmer
 
 from lorebook_daemon.index.passage import Passage
+from lorebook_daemon.index.spelling import one_spelling
 
 # fmt: off
 STOP_WORDS = frozenset((
@@ -136,7 +137,10 @@ def file_words(paths: Iterable[str]) -> set[str]:
 
 @lru_cache(maxsize=1 << 17)
 def _stem(part: str) -> str:
-    return part if len(part) < 4 or not part.isascii() or part.isdigit() else _stemmer().stemWord(part)
+    if len(part) < 4 or not part.isascii() or part.isdigit():
+        return part
+    stem: str = _stemmer().stemWord(one_spelling(part))
+    return stem
 
 
 @lru_cache(maxsize=1)
