@@ -32,6 +32,7 @@ from lorebook_daemon.engine.protocol import (
     Token,
     Turn,
 )
+from lorebook_daemon.engine.threads import BRIEF_SPIN
 from lorebook_daemon.engine.wire import finished_in, prompt_out, scored_in, token_in, turn_out
 from lorebook_daemon.models.adapter_file import check_fits
 from lorebook_daemon.models.adapters import find_adapter
@@ -44,13 +45,6 @@ _KILLED = (-9, -15)
 """Ends that somebody else brought about; every other one is the engine's own crash."""
 
 Report = Callable[[Progress], None]
-
-_BRIEF_SPIN = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "2000"}
-"""How llama.cpp's threads wait for each other, some 400 times a token: for 2000 turns (about 30 µs), then asleep.
-
-Asleep at once, a token takes 1.45 times as long (60 against 40 ms; 1.5B, two cores); spinning without end takes the
-very core that training or another program needs. The second is GNU OpenMP's; other runtimes know the first alone.
-"""
 
 
 class EngineProcess:
@@ -304,7 +298,7 @@ class EngineProcess:
             stdin=PIPE,
             stdout=PIPE,
             limit=1 << 26,
-            env={**os.environ, **_BRIEF_SPIN, "PYTHONUTF8": "1"},
+            env={**os.environ, **BRIEF_SPIN, "PYTHONUTF8": "1"},
         )
         try:
             ready = await self._wait_until_ready(process, report)

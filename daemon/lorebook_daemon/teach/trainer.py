@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from lorebook_api.errors import LorebookError, from_body
+from lorebook_daemon.engine.threads import BRIEF_SPIN
 
 What = Literal["preview", "train"]
 
@@ -63,7 +64,7 @@ async def run_trainer(what: What, folder: Path, busy: Busy) -> AsyncGenerator[Tr
 
 @asynccontextmanager
 async def _started(what: What, folder: Path) -> AsyncGenerator[Process, None]:
-    environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
+    environment = {**os.environ, **BRIEF_SPIN, "TOKENIZERS_PARALLELISM": "false"}
     with (folder / "log.txt").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             # -P: `lorebook serve` may stand in a folder whose queue.py is not the standard library's.
