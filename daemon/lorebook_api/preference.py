@@ -1,4 +1,4 @@
-"""Preferences: of two answers to a question the better one, as feedback tells it and `teach --method dpo` reads it."""
+"""What feedback says of answers: which were approved, and of two to a question which is the better one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from lorebook_api.feedback import Feedback, KeptFeedback
+from lorebook_api.teaching import Pair
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,21 @@ def preferences(kept: Iterable[KeptFeedback]) -> tuple[Preference, ...]:
     for question, answers in rated.items():
         pairs += [Preference(question, *pair) for pair in product(answers["up"], answers["down"])]
     return tuple(dict.fromkeys(pair for pair in pairs if pair.chosen.strip() != pair.rejected.strip()))
+
+
+def approved(kept: Iterable[KeptFeedback]) -> tuple[Pair, ...]:
+    """Return the questions with the answers that were approved, each once, the oldest first.
+
+    An answer with a thumb up, and one that was put right, as it should have been; not what got a thumb down as well.
+    """
+    pairs: dict[tuple[str, str], Pair] = {}
+    for feedback in (one.feedback for one in sorted(kept, key=lambda one: one.id)):
+        better = feedback.edited if feedback.rating == "edited" else feedback.answer
+        if feedback.rating in ("up", "edited"):
+            pairs[feedback.question, better] = Pair(feedback.question, better)
+        elif feedback.rating == "down":
+            pairs.pop((feedback.question, feedback.answer), None)
+    return tuple(pairs.values())
 
 
 def _side_by_side(feedback: Feedback) -> Preference:

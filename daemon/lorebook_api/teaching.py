@@ -62,6 +62,8 @@ class TeachRequest:
     data: tuple[str, ...] = ()
     """JSON or JSON Lines: Alpaca, ShareGPT, LIMA, chat messages, prompt and completion."""
     pairs: tuple[Pair, ...] = ()
+    approved: bool = False
+    """Answers with a thumb up, and answers that were put right, as they should have been."""
     recipe: str = "auto"
     template: str = "chat"
     method: str = "alora"

@@ -1,5 +1,6 @@
 from lorebook_api.feedback import Feedback, KeptFeedback
-from lorebook_api.preference import Preference, preferences
+from lorebook_api.preference import Preference, approved, preferences
+from lorebook_api.teaching import Pair
 
 
 def kept(*given: Feedback) -> list[KeptFeedback]:
@@ -31,3 +32,15 @@ def test_of_one_question_what_was_praised_is_better_than_what_was_not() -> None:
 def test_each_pair_comes_once_and_the_oldest_first() -> None:
     one, two = Feedback("edited", "q", "a", edited="b"), Feedback("edited", "p", "a", edited="b")
     assert preferences(kept(one, two, one)) == (Preference("q", "b", "a"), Preference("p", "b", "a"))
+
+
+def test_approved_is_what_was_praised_or_put_right_and_not_rejected_since() -> None:
+    given = (
+        Feedback("up", "q", "good"),
+        Feedback("edited", "p", "wrong", edited="right"),
+        Feedback("up", "q", "good"),
+        Feedback("up", "r", "hasty"),
+        Feedback("down", "r", "hasty"),
+        Feedback("opened", "s"),
+    )
+    assert approved(kept(*given)) == (Pair("q", "good"), Pair("p", "right"))

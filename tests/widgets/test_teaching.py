@@ -99,6 +99,8 @@ def test_a_line_takes_cells_of_this_notebook_or_of_another(notebook: Path, tmp_p
     other = line_request(f"'{notebook}' --all --recipe explain", "/w/this.ipynb")
     assert other.notebooks == (str(notebook),) and other.whole and other.recipe == "explain"
     (tmp_path / "a.jsonl").write_text("{}")
+    approved = line_request("--approved --name mine")
+    assert approved.approved and not approved.notebooks
     data = line_request(f"--data '{tmp_path / 'a.jsonl'}'", "/w/this.ipynb")
     assert data.data == (str(tmp_path / "a.jsonl"),) and data.notebooks == ()
 

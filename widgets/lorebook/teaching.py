@@ -26,6 +26,7 @@ def teach(
     whole: bool = False,
     data: Files = (),
     pairs: Pairs = (),
+    approved: bool = False,
     recipe: str = "auto",
     template: str = "chat",
     method: str = "alora",
@@ -38,11 +39,13 @@ def teach(
 ) -> Job:
     """Teach the cells of notebooks, the rows of data files, or `pairs` of question and answer; return the Job.
 
+    With `approved` also the answers that you gave a thumb up or put right, as far as such feedback is kept.
     `settings` are the fields of TrainSettings: rank, targets, epochs, learning_rate, … With `wait` the job shows itself
     here until it has ended; an interrupt stops watching, and the job goes on. Raises LorebookError.
     """
-    chosen = {"cells": cells, "tag": tag, "id": id, "whole": whole, "data": data, "pairs": pairs, "recipe": recipe}
+    chosen = {"cells": cells, "tag": tag, "id": id, "whole": whole, "data": data, "pairs": pairs, "approved": approved}
     how = {"template": template, "method": method, "name": name, "replace": replace, "base": base, "keep": keep}
+    how["recipe"] = recipe
     return begin(teach_request(notebook, **chosen, **how, **settings), wait=wait)
 
 
@@ -110,7 +113,8 @@ def _same(value: Any) -> Any:
 
 
 _CHOICES: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    **{name: (name, _same) for name in ("cells", "whole", "recipe", "template", "method", "name", "replace")},
+    **{name: (name, _same) for name in ("cells", "whole", "approved", "recipe", "template", "method", "name")},
+    "replace": ("replace", _same),
     "tag": ("tags", _several),
     "id": ("ids", _several),
     "data": ("data", file_paths),

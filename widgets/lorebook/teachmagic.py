@@ -28,6 +28,7 @@ HELP = """\
 %teach --cells 2,5-7 --name lab-notes   cells of this notebook as it was saved; also --tag TAG, --id ID, --all, or with
                                         none of them those that begin with %%teach; another notebook: %teach a.ipynb
 %teach --data answers.jsonl             rows of a data file
+%teach --approved                       answers that you gave a thumb up, or put right
 options of both:  --name NAME  --replace  --method alora|lora  --base NAME  --rank N  --alpha X  --layers N
                   --epochs N  --learning-rate X  --batch N  --seed N;  of %teach:  --recipe NAME  --template NAME
 With --preview nothing is taught yet: the examples are shown, to choose from and to teach.
@@ -37,7 +38,7 @@ _PREVIEW = re.compile(r"(?:^|\s)--preview(?=\s|$)")
 _TEXTS = ("name", "method", "base")
 _CHOOSING = ("cells", "recipe", "template")
 _LISTS = {"tag": "tags", "id": "ids", "data": "data"}
-_FLAGS = {"all": "whole", "replace": "replace"}
+_FLAGS = {"all": "whole", "approved": "approved", "replace": "replace"}
 _NUMBERS: dict[str, Callable[[str], float]] = {
     "rank": int,
     "alpha": float,
@@ -96,7 +97,7 @@ def line_request(line: str, notebook: str = "") -> TeachRequest:
     typed = _typed(line, (*_TEXTS, *_NUMBERS, *_CHOOSING, *_LISTS, *_FLAGS))
     data = file_paths(typed.lists.pop("data", ()))
     notebooks = file_paths(typed.rest)
-    if not notebooks and not data:
+    if not notebooks and not data and not typed.flags.get("approved"):
         if not notebook:
             raise NotFound(
                 "this front end does not tell which notebook this is.", "Name it: %teach lab.ipynb --cells 2"

@@ -74,11 +74,13 @@ def assemble(
         return (await indexes.embedder(lambda progress: None)).embedder
 
     warmer = Warmer(engines, home, settings, ahead=Ahead(home, embedder) if settings.questions_ahead else None)
-    opinions = Opinions(FeedbackStore(home.state), settings.feedback)
+    feedback = FeedbackStore(home.state)
+    opinions = Opinions(feedback, settings.feedback)
     holding = Holding(indexes.hold, not settings.embed_on_battery)
     roots = Roots(indexes, activity, warmer.indexed, holding, opinions.weights)
     models, adapters = models_at(home, settings), Adapters(home)
-    teaching = Teaching(Room(home, settings, models.find, engines, adapters, ready=check_installed))
+    room = Room(home, settings, models.find, engines, adapters, ready=check_installed, feedback=feedback.all)
+    teaching = Teaching(room)
     return Parts(
         settings=settings,
         told=told,

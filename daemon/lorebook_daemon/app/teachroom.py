@@ -8,14 +8,16 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lorebook_api.client import decode
 from lorebook_api.errors import BadRequest, Conflict, LorebookError, StorageFailed
+from lorebook_api.feedback import KeptFeedback
 from lorebook_api.home import Home
 from lorebook_api.indexing import Progress
+from lorebook_api.preference import approved
 from lorebook_api.teaching import JobInfo, Preview, TeachRequest, TeachResult
 from lorebook_daemon.answer.prompts import ungrounded_prompt
 from lorebook_daemon.app.adapterroom import Adapters
@@ -54,6 +56,8 @@ class Room:
     adapters: Adapters
     trainer: Trainer = run_trainer
     ready: Callable[[], None] = lambda: None
+    feedback: Callable[[], Sequence[KeptFeedback]] = tuple
+    """Returns what people thought of answers, as far as that is kept."""
 
 
 class Teaching:
@@ -129,6 +133,8 @@ class Teaching:
         base = self._room.settings.model if request.base == "auto" else request.base
         model = await self._room.find_model(base, lambda progress: None)
         proposed = await self._proposed(request, model) if request.recipe == SYNTH else []
+        if request.approved:
+            request = replace(request, pairs=(*request.pairs, *approved(await asyncio.to_thread(self._room.feedback))))
         examples = await asyncio.to_thread(compose, request, proposed)
         job = TrainJob(
             id=job_id,
@@ -207,7 +213,7 @@ def _free_name(request: TeachRequest, taken: Collection[str]) -> str:
             hint = "Give another name with --name, or let it take that one's place with --replace."
             raise Conflict(f"There is an adapter {request.name} already, or a job that makes it.", hint)
         return request.name
-    first = next(iter((*request.notebooks, *request.data)), "notes")
+    first = next(iter((*request.notebooks, *request.data)), "approved" if request.approved else "notes")
     stem = _NOT_IN_NAMES.sub("-", Path(first).stem).strip("-.") or "notes"
     names = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(used) + 2))
     return next(name for name in names if name.casefold() not in used)

@@ -40,6 +40,7 @@ _SHOWN_CHARACTERS = 400
 @click.option(
     "--data", multiple=True, metavar="FILE", help="JSON or JSON Lines: Alpaca, ShareGPT, LIMA, messages, pairs."
 )
+@click.option("--approved", is_flag=True, help="Answers that you gave a thumb up, or put right (see docs/index.md).")
 @click.option("--recipe", default="auto", show_default=True, help="auto, explain, write, result, qa, text or synth.")
 @click.option("--template", default="chat", show_default=True, help="chat (the model's own), alpaca or phi3.")
 @click.option("--method", default="alora", show_default=True, help="alora (acts in answers), lora, dpo, classifier, ….")
@@ -77,6 +78,7 @@ def teach(
     ids: tuple[str, ...],
     whole: bool,
     data: tuple[str, ...],
+    approved: bool,
     recipe: str,
     template: str,
     method: str,
@@ -105,6 +107,7 @@ def teach(
         ids=ids,
         whole=whole,
         data=tuple(map(_file, data)),
+        approved=approved,
         recipe=recipe,
         template=template,
         method=method,

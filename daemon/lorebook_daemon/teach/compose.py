@@ -66,6 +66,11 @@ def _without(examples: Iterable[Example], ids: Collection[str]) -> list[Example]
 
 
 def _nothing(request: TeachRequest) -> tuple[str, str]:
+    if request.approved and not (request.notebooks or request.data):
+        return (
+            "No answer was approved yet.",
+            "Keep what you think of answers: LOREBOOK_FEEDBACK=keep, then: lorebook stop. Then give some a thumb up.",
+        )
     if not (request.notebooks or request.data or request.pairs):
         return "There is nothing to teach.", "Name a notebook or a data file: lorebook teach NOTEBOOK --all"
     if selection_of(request).empty and request.notebooks:
