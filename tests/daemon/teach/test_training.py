@@ -288,7 +288,7 @@ def test_the_rate_goes_up_and_then_down():
 
 def test_the_adapter_says_the_same_in_llama_cpp(base, tmp_path, make_job):
     model, plan, _ = prepared(base, tmp_path, make_job, "lora", targets=("q", "k", "v", "o", "gate", "up", "down"))
-    training(model, plan, tmp_path, learning_rate=0.1).run()
+    training(model, plan, tmp_path, learning_rate=0.03).run()  # at 0.1 it diverges, and rounding shows
     adapter = tmp_path / "adapter.gguf"
     write_gguf(adapter, model, read_job(tmp_path), ())
     check_fits(read_adapter(adapter), base)
