@@ -28,6 +28,11 @@ class Origin:
         return f"{self.path}#{self.cell or self.sha256}"
 
     @property
+    def movable(self) -> str:
+        """The group without the folder that its file lies in."""
+        return f"{Path(self.path).name}#{self.cell or self.sha256}"
+
+    @property
     def place(self) -> str:
         """The origin in words."""
         name = Path(self.path).name if self.path else "typed"

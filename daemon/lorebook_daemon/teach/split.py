@@ -15,11 +15,12 @@ FEW = 20
 def split(examples: Sequence[Example], share: float, seed: int) -> list[Example]:
     """Return the examples, some marked as held out; those that are left out stay as they are.
 
-    Which ones depends on the seed and the origins alone. With few origins, held-out examples are added instead: the
-    same questions in wordings that are never trained on.
+    Which ones depends on the seed and the origins alone, wherever their files lie. With few origins, held-out examples
+    are added instead: the same questions in wordings that are never trained on.
     """
     used = [example for example in examples if not example.left_out]
-    groups = sorted({example.origin.group for example in used}, key=lambda group: digest(f"{seed} {group}"))
+    drawn = {example.origin.group: digest(f"{seed} {example.origin.movable}") for example in used}
+    groups = sorted(drawn, key=lambda group: (drawn[group], group))
     if len(groups) < FEW:
         return [*map(_worded, examples), *(reworded for example in used for reworded in _reworded(example))]
     kept = set(groups[: max(1, round(len(groups) * share))]) if share else set()

@@ -190,6 +190,17 @@ def test_whole_cells_are_kept_back_so_that_nothing_leaks():
     assert [one.held_out for one in split(examples, 0.2, seed=2)] != [one.held_out for one in parts]
 
 
+def test_the_same_cells_are_kept_back_wherever_the_notebook_lies():
+    def kept(folder):
+        examples = [
+            Example((Turn("user", f"What is {n}?"),), f"It is {n}.", Origin(f"{folder}/lab.ipynb", f"c{n}"))
+            for n in range(2 * FEW)
+        ]
+        return [one.origin.cell for one in split(examples, 0.2, seed=1) if one.held_out]
+
+    assert kept("/home/ada") == kept("/srv/copy")
+
+
 def test_of_few_cells_all_are_taught_and_other_wordings_measured():
     parts = split([made("What is the rate?", "42")], 0.1, seed=0)
     learnt = {wording for one in parts if not one.held_out for wording in one.wordings}
