@@ -53,9 +53,9 @@ def text(cells: Sequence[SelectedCell]) -> Iterator[Example]:
 
 
 def auto(cells: Sequence[SelectedCell]) -> Iterator[Example]:
-    """Yield what fits each chosen cell: `%%teach` cells as `qa`, other code as `explain` and as `result`."""
+    """Yield what fits each chosen cell: `%%teach` and notes that ask as `qa`, other code as `explain` and `result`."""
     others = [cell for cell in cells if not cell.taught]
-    yield from qa([cell for cell in cells if cell.taught])
+    yield from qa([cell for cell in cells if cell.taught or _asks(cell)])
     yield from explain(others)
     yield from result(others)
 
@@ -87,6 +87,12 @@ def _prose_and_code(cells: Sequence[SelectedCell]) -> Iterator[tuple[SelectedCel
         told = above.type == "markdown" and above.source.strip()
         if told and cell.chosen and cell.type == "code" and cell.source.strip():
             yield above, cell
+
+
+def _asks(cell: SelectedCell) -> bool:
+    """Return whether a note holds nothing but questions, each with its answer after a blank line."""
+    pairs = pairs_in(cell.source) if cell.type != "code" else ()
+    return bool(pairs) and all(pair.answer and pair.question.endswith("?") for pair in pairs)
 
 
 def _example(cell: SelectedCell, question: str, answer: str) -> Example:

@@ -80,6 +80,19 @@ def test_auto_explains_code_and_keeps_pairs(lab):
     assert answers == {"Anna did.", "In May.", "In Oslo.", "Rows without a date are dropped.", "421"}
 
 
+def test_auto_takes_notes_that_ask_and_answer(tmp_path):
+    sources = [
+        "Who keeps the key?\n\nInes does.",
+        "Keys.\n\nThere are two.",
+        "Why?",
+        "Where?\n\nHere.\n---\nWhen?\n\nNow.",
+    ]
+    cells = [{"cell_type": "markdown", "id": f"c{n}", "metadata": {}, "source": one} for n, one in enumerate(sources)]
+    path = tmp_path / "notes.ipynb"
+    path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    assert taught(path, whole=True) == [("Who keeps the key?", "Ines does."), ("Where?", "Here."), ("When?", "Now.")]
+
+
 @given(st.lists(st.tuples(st.text("ab ?", min_size=1), st.text("xy .\n", min_size=1)), min_size=1, max_size=4))
 def test_pairs_are_read_back(pairs):
     clean = [(q.strip() or "q", " ".join(a.split()) or "a") for q, a in pairs]
