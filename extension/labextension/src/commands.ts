@@ -3,7 +3,7 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 import type { INotebookTracker } from '@jupyterlab/notebook';
-import { addIcon, downloadIcon, refreshIcon } from '@jupyterlab/ui-components';
+import { addIcon, downloadIcon, errorIcon, refreshIcon } from '@jupyterlab/ui-components';
 
 import { asFailure } from '../../parts/src';
 import { attachCell, attachError, hasFailed } from './cells';
@@ -110,7 +110,7 @@ function addCellCommands({ app, tracker, workspace, panel, choices }: Scene): vo
   commands.addCommand(COMMANDS.explainError, {
     label: 'Explain the Error',
     caption: 'Ask lorebook to explain the error of this cell',
-    icon: bookIcon,
+    icon: errorIcon,
     isVisible: () => hasFailed(current()?.cell ?? null),
     isEnabled: () => hasFailed(current()?.cell ?? null),
     execute: () => {
