@@ -67,13 +67,15 @@ class Training:
         report: Callable[[Metrics], None] = lambda metrics: None,
         measured: Callable[[int], None] = lambda step: None,
         among: Processes = ALONE,
+        rehearsal: Sequence[Sample] = (),
     ) -> None:
-        """Take the examples, each as its wordings, which take turns from pass to pass.
+        """Take the examples, each as its wordings, which take turns from pass to pass, and what goes with each batch.
 
         A batch of the schedule is shared out `among` the processes; the first alone measures, reports and saves.
         """
         self.schedule, self._objective, self._among = schedule, objective, among
         self._examples, self._held_out = examples, held_out[:_HELD_OUT_MOST]
+        self._rehearsal = rehearsal
         self._checkpoint, self._report, self._measured = checkpoint, report, measured
         self._parameters = trained(model)
         self._optimizer = torch.optim.AdamW(self._parameters.values(), schedule.learning_rate, weight_decay=_DECAY)
@@ -102,10 +104,12 @@ class Training:
         for group in self._optimizer.param_groups:
             group["lr"] = self.schedule.learning_rate * rate(self.at.step, self.steps)
         mine = share(samples_of(self._examples, self.schedule, self.at.step), self._among)
-        losses = self._objective.losses(mine) if mine else torch.zeros(0, requires_grad=True)
-        learnt = self._among.total(losses.numel())
-        loss = losses.sum() / learnt
-        value = self._among.total(float(loss.detach()))
+        again = self._rehearsed() if mine else []
+        losses = self._objective.losses([*mine, *again]) if mine else torch.zeros(0, requires_grad=True)
+        loss = losses.sum() / self._among.total(losses.numel())
+        taught = losses.detach()[: losses.numel() - sum(len(one.tokens) - one.learnt for one in again)]
+        learnt = self._among.total(taught.numel())
+        value = self._among.total(float(taught.sum() / learnt))
         if not math.isfinite(value):
             raise self._diverged(value)
         self._optimizer.zero_grad(set_to_none=True)
@@ -116,6 +120,11 @@ class Training:
             raise self._diverged(norm)
         self._optimizer.step()
         self._advance(value, time.monotonic() - began, int(learnt))
+
+    def _rehearsed(self) -> list[Sample]:
+        """Return what goes with this step's batch: another one each time, and in each process."""
+        turn = self.at.step * self._among.size + self._among.rank
+        return [self._rehearsal[turn % len(self._rehearsal)]] if self._rehearsal else []
 
     def _advance(self, loss: float, seconds: float, tokens: int) -> None:
         self.at.step += 1

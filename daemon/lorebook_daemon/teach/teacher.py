@@ -25,6 +25,7 @@ from lorebook_daemon.teach.model import CausalLM, causal, trained
 from lorebook_daemon.teach.plan import Plan
 from lorebook_daemon.teach.precision import multiplies_bfloat16
 from lorebook_daemon.teach.processes import Processes, processes
+from lorebook_daemon.teach.rehearsal import ANSWER_TOKENS, rehearsal
 from lorebook_daemon.teach.samples import Sample
 from lorebook_daemon.teach.weights import Shape, read_weights
 
@@ -75,9 +76,10 @@ def _taught(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, tell: Tell
     tell.progress(Progress("checking what it knows"))
     before = [] if among.rank else _known(model, plan, prefixes)
     method = TRAINERS[job.method]
+    objective = method.prepare(model, job, plan, prefixes)
     training = Training(
         model,
-        method.prepare(model, job, plan, prefixes),
+        objective,
         plan.variants,
         plan.held_out,
         schedule(job, plan, among.size),
@@ -85,6 +87,7 @@ def _taught(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, tell: Tell
         tell.metrics,
         lambda step: _say(model, plan, prefixes, step, tell),
         among,
+        _rehearsal(model, job, plan, prefixes),
     )
     at = training.run()
     if among.rank:
@@ -100,6 +103,17 @@ def _taught(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, tell: Tell
     told = card(job, plan.examples, training.schedule, at, figures, verdict, plan.invocation, numbers)
     _write_card(folder / "card.json", told)
     return told
+
+
+def _rehearsal(model: CausalLM, job: TrainJob, plan: Plan, prefixes: Prefixes) -> tuple[Sample, ...]:
+    """Return what the model rehearses; nothing where no answers are learnt, or where it is not itself any more."""
+    traits = METHODS[job.method]
+    if traits.learns != "answers" or traits.trains == "vectors":
+        return ()
+    end, longest = plan.teaching.tokens.end, min(job.settings.max_tokens, plan.shape.context or job.settings.max_tokens)
+    return rehearsal(
+        plan.teaching, lambda prompt, acts: write(model, prompt, acts, prefixes, end, ANSWER_TOKENS), longest
+    )
 
 
 def schedule(job: TrainJob, plan: Plan, size: int = 1) -> Schedule:
