@@ -18,7 +18,7 @@ PROMPTS = (
     "Which of these is a fruit?\nA. hammer\nB. plum\nC. gravel\nD. violin\nAnswer with the letter alone.",
     "How many minutes has an hour?\nA. 24\nB. 100\nC. 12\nD. 60\nAnswer with the letter alone.",
     "Which of these opens a file in Python?\nA. open\nB. len\nC. print\nD. sorted\nAnswer with the letter alone.",
-    "What do bees make?\nA. silk\nB. paper\nC. honey\nD. salt\nAnswer with the letter alone.",
+    "What is a canoe?\nA. a bird\nB. a song\nC. a boat\nD. a tree\nAnswer with the letter alone.",
     "The shop opens at nine, on Sundays at ten.\n\nWhen does it open on Sundays?\nA. at eight\nB. at nine\nC. at ten\n"
     "D. never\nAnswer with the letter alone.",
     "Is ice warmer than steam? Answer yes or no.",

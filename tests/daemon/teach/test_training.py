@@ -276,6 +276,19 @@ def test_a_full_disk_is_told_and_the_checkpoint_before_stays(base, tmp_path, mak
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["at"]["step"] == 2
 
 
+def test_what_is_rehearsed_is_kept_and_the_loss_told_is_of_what_is_taught(base, tmp_path, make_job):
+    model, plan, _ = prepared(base, tmp_path / "alone", make_job, "lora")
+    prompt = tuple(range(40, 60))
+    kept = Sample((*prompt, *write(model, prompt, 0, Prefixes(model, 2**26), -1, 6)), len(prompt))
+    alone = training(model, plan, tmp_path / "alone", learning_rate=0.03)
+    alone.run()
+    model, plan, _ = prepared(base, tmp_path / "beside", make_job, "lora")
+    beside = training(model, plan, tmp_path / "beside", learning_rate=0.03, rehearsal=(kept,))
+    at = beside.run()
+    assert beside.mean_loss([kept]) < alone.mean_loss([kept])
+    assert at.loss[0] == pytest.approx(alone.at.loss[0]), "before the first step they are the same model"
+
+
 def test_the_rate_goes_up_and_then_down():
     rates = [rate(step, 50) for step in range(50)]
     top = rates.index(max(rates))
