@@ -25,7 +25,7 @@ from lorebook_daemon.teach.model import CausalLM, causal, trained
 from lorebook_daemon.teach.plan import Plan
 from lorebook_daemon.teach.precision import multiplies_bfloat16
 from lorebook_daemon.teach.processes import Processes, processes
-from lorebook_daemon.teach.rehearsal import ANSWER_TOKENS, rehearsal
+from lorebook_daemon.teach.rehearsal import rehearsal
 from lorebook_daemon.teach.samples import Sample
 from lorebook_daemon.teach.weights import Shape, read_weights
 
@@ -87,7 +87,7 @@ def _taught(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, tell: Tell
         tell.metrics,
         lambda step: _say(model, plan, prefixes, step, tell),
         among,
-        _rehearsal(model, job, plan, prefixes),
+        _rehearsal(job, plan),
     )
     at = training.run()
     if among.rank:
@@ -105,15 +105,12 @@ def _taught(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, tell: Tell
     return told
 
 
-def _rehearsal(model: CausalLM, job: TrainJob, plan: Plan, prefixes: Prefixes) -> tuple[Sample, ...]:
-    """Return what the model rehearses; nothing where no answers are learnt, or where it is not itself any more."""
+def _rehearsal(job: TrainJob, plan: Plan) -> tuple[Sample, ...]:
+    """Return what is learnt beside each batch; nothing where no answers are learnt, or by vectors alone."""
     traits = METHODS[job.method]
     if traits.learns != "answers" or traits.trains == "vectors":
         return ()
-    end, longest = plan.teaching.tokens.end, min(job.settings.max_tokens, plan.shape.context or job.settings.max_tokens)
-    return rehearsal(
-        plan.teaching, lambda prompt, acts: write(model, prompt, acts, prefixes, end, ANSWER_TOKENS), longest
-    )
+    return rehearsal(plan.teaching, min(job.settings.max_tokens, plan.shape.context or job.settings.max_tokens))
 
 
 def schedule(job: TrainJob, plan: Plan, size: int = 1) -> Schedule:
