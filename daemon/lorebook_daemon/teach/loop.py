@@ -25,6 +25,7 @@ _LEARNT = 0.03
 _MEASURED = 5
 """Times that the held-out loss is measured on the way, beside the start and the end."""
 _HELD_OUT_MOST = 64
+_EXAMPLES_A_REHEARSAL = 4
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ class Training:
         for group in self._optimizer.param_groups:
             group["lr"] = self.schedule.learning_rate * rate(self.at.step, self.steps)
         mine = share(samples_of(self._examples, self.schedule, self.at.step), self._among)
-        again = self._rehearsed() if mine else []
-        losses = self._objective.losses([*mine, *again]) if mine else torch.zeros(0, requires_grad=True)
+        again = share(self._rehearsed(), self._among)
+        losses = self._objective.losses([*mine, *again]) if mine or again else torch.zeros(0, requires_grad=True)
         loss = losses.sum() / self._among.total(losses.numel())
         taught = losses.detach()[: losses.numel() - sum(len(one.tokens) - one.learnt for one in again)]
         learnt = self._among.total(taught.numel())
@@ -122,9 +123,11 @@ class Training:
         self._advance(value, time.monotonic() - began, int(learnt))
 
     def _rehearsed(self) -> list[Sample]:
-        """Return what goes with this step's batch: another one each time, and in each process."""
-        turn = self.at.step * self._among.size + self._among.rank
-        return [self._rehearsal[turn % len(self._rehearsal)]] if self._rehearsal else []
+        """Return what goes with this step's batch, one for every four examples: others each time."""
+        if not self._rehearsal:
+            return []
+        count = max(1, self.schedule.batch // _EXAMPLES_A_REHEARSAL)
+        return [self._rehearsal[(self.at.step * count + n) % len(self._rehearsal)] for n in range(count)]
 
     def _advance(self, loss: float, seconds: float, tokens: int) -> None:
         self.at.step += 1
