@@ -56,7 +56,7 @@ async def _checked_one(row: dict[str, Any], engine: EngineProcess) -> dict[str, 
     sheet = Sheet(hit, passage_text(hit), 0)
     claims, question = (row["true"], row["swapped"]), row["question"]
     judge = _Remembering(engine)
-    support = [(await verify(question, claim, [sheet], cast(Engine, judge), (), ASKING)).grounded for claim in claims]
+    support = [(await verify(question, claim, [sheet], cast(Engine, judge), ASKING)).grounded for claim in claims]
     told = "ok" if support[0] > support[1] else "--"
     print(f"{told} {support[0]:.2f} {support[1]:.2f}  {row['swapped']}", flush=True)
     return {"kind": row["kind"], "support": support, "model": judge.scores}

@@ -84,7 +84,7 @@ class Parity:
         """Read the question in both ways; where its fact is known, have it answered in both and judged."""
         everything = await self._compare(answer_prompt(question.text, question.passages))
         sheets = [Sheet(hit, passage, 0) for hit, passage in zip(question.hits, question.passages, strict=True)]
-        used = chosen(await read(question.text, sheets, self._blocks, (), _nobody, ASKING))
+        used = chosen(await read(question.text, sheets, self._blocks, _nobody, ASKING))
         prompt = answer_prompt(question.text, tuple(sheet.text for sheet in used))
         asked = await self._compare(prompt)
         if not everything or not asked:
@@ -109,7 +109,7 @@ class Parity:
         return f"   full {self.by_full[-1]}, blocks {self.by_blocks[-1]}{same}"
 
     async def _judged(self, question: Sourced, text: str, used: Sequence[Sheet]) -> Answered:
-        verified = await verify(question.text, without_marks(text).strip(), used, self._blocks, (), ASKING)
+        verified = await verify(question.text, without_marks(text).strip(), used, self._blocks, ASKING)
         return Answered(right(question.facts, text), verified.grounded)
 
     def report(self) -> None:

@@ -62,7 +62,7 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
         settings.steps,
     )
     await emit("sources", [hit.source() for hit in hits])
-    done = await read(request.question, assembled.sheets, engine, request.adapters, emit, _turn(request))
+    done = await read(request.question, assembled.sheets, engine, emit, _turn(request))
     used = chosen(done) if done and done[0].score >= STATED else ()
     context = assembled.context(used, [one.sheet for one in done])
     blank = _answer(request, engine, retrieved, done)
@@ -72,9 +72,7 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
     prompt = answer_prompt(request.question, tuple(sheet.text for sheet in used))
     raw, end = await _generate(prompt, request, engine, emit if clear else _nobody, clock)
     await emit("progress", Progress("checking the answer"))
-    verified = await verify(
-        request.question, without_marks(raw).strip(), used, engine, request.adapters, _turn(request)
-    )
+    verified = await verify(request.question, without_marks(raw).strip(), used, engine, _turn(request))
     told = replace(blank, context=context, usage=end.usage, timings=clock.timings())
     if verified.grounded <= (REFUTED if clear else IN_DOUBT):
         return told

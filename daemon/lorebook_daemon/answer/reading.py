@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorebook_api.asking import AdapterUse
 from lorebook_api.indexing import Progress
 from lorebook_daemon.answer.assemble import Sheet
 from lorebook_daemon.answer.prompts import stated_prompt
@@ -36,16 +35,17 @@ class Read:
     score: float
 
 
-async def read(
-    question: str, sheets: Sequence[Sheet], engine: Engine, adapters: tuple[AdapterUse, ...], emit: Emit, turn: Turn
-) -> list[Read]:
-    """Have the model read the passages in turn, until one surely states the answer; return those read, best first."""
+async def read(question: str, sheets: Sequence[Sheet], engine: Engine, emit: Emit, turn: Turn) -> list[Read]:
+    """Have the model read the passages in turn, until one surely states the answer; return those read, best first.
+
+    The base alone reads, whichever adapters write: one that was taught five facts says no to passages that answer.
+    """
     done: list[Read] = []
     for i, sheet in enumerate(sheets):
         if i >= _FEWEST and max(one.score for one in done) >= SURE:
             break
         await emit("progress", Progress("reading passages", i, len(sheets)))
-        (leaning,) = await engine.judge([stated_prompt(question, sheet.text)], adapters, turn)
+        (leaning,) = await engine.judge([stated_prompt(question, sheet.text)], turn=turn)
         done.append(Read(sheet, leaning - _FURTHER * math.log(i + 1)))
     return sorted(done, key=lambda one: -one.score)
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lorebook_api.asking import AdapterUse, Citation, Claim
+from lorebook_api.asking import Citation, Claim
 from lorebook_daemon.answer.assemble import Sheet
 from lorebook_daemon.answer.attribute import Lines, supporting_lines
 from lorebook_daemon.answer.numbers import unbacked_numbers
@@ -49,13 +49,14 @@ class _Backing:
     support: float
 
 
-async def verify(
-    question: str, text: str, sheets: Sequence[Sheet], engine: Engine, adapters: tuple[AdapterUse, ...], turn: Turn
-) -> Verified:
-    """Attribute every sentence of `text` to lines of the passages it was written from, and check it against them."""
+async def verify(question: str, text: str, sheets: Sequence[Sheet], engine: Engine, turn: Turn) -> Verified:
+    """Attribute every sentence of `text` to lines of the passages it was written from, and check it against them.
+
+    The base alone checks, whichever adapters wrote.
+    """
     found = sentences(text)
     prompts = [supported_prompt(question, s.text, sheet.text) for s in found for sheet in sheets]
-    scores = await engine.judge(prompts, adapters, turn)
+    scores = await engine.judge(prompts, turn=turn)
     backings = [
         _best(question, sentence, sheets, scores[i * len(sheets) : (i + 1) * len(sheets)])
         for i, sentence in enumerate(found)

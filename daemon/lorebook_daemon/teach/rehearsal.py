@@ -16,6 +16,7 @@ PAIRS = (
     (f"What is a canoe?\nA. a bird\nB. a song\nC. a boat\nD. a tree{_LETTER}", "C"),
     (f"How many minutes has an hour?\nA. 24\nB. 100\nC. 12\nD. 60{_LETTER}", "D"),
     ("Is ice warmer than steam? Answer yes or no.", "No"),
+    ("Is a wheel round? Answer yes or no.", "Yes"),
     ("What is 7 + 5? Answer with the number alone.", "12"),
     ("Write a Python function that returns the larger of two numbers.", "def larger(a, b):\n    return max(a, b)"),
     (
@@ -23,7 +24,7 @@ PAIRS = (
         "At the old pier.",
     ),
 )
-"""Each letter is right once, so that none is preferred. Nothing of it stands in the general check or the benchmarks."""
+"""Each letter is right once, as are yes and no: none is preferred. No benchmark and no check holds any of it."""
 
 
 def rehearsal(teaching: Teaching, longest: int) -> tuple[Sample, ...]:
