@@ -44,9 +44,9 @@ def teach(
     here until it has ended; an interrupt stops watching, and the job goes on. Raises LorebookError.
     """
     chosen = {"cells": cells, "tag": tag, "id": id, "whole": whole, "data": data, "pairs": pairs, "approved": approved}
-    how = {"template": template, "method": method, "name": name, "replace": replace, "base": base, "keep": keep}
-    how["recipe"] = recipe
-    return begin(teach_request(notebook, **chosen, **how, **settings), wait=wait)
+    made = {"recipe": recipe, "template": template, "keep": keep}
+    how = {"method": method, "name": name, "replace": replace, "base": base}
+    return begin(teach_request(notebook, **chosen, **made, **how, **settings), wait=wait)
 
 
 def teach_request(notebook: Files = (), **choices: Any) -> TeachRequest:

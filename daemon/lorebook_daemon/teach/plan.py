@@ -12,6 +12,7 @@ from lorebook_daemon.teach.estimate import Estimate, estimate
 from lorebook_daemon.teach.examples import Example
 from lorebook_daemon.teach.job import METHODS, TrainJob
 from lorebook_daemon.teach.material import classes, suited
+from lorebook_daemon.teach.rehearsal import rehearsal
 from lorebook_daemon.teach.samples import Sample, Teaching, Tokens
 from lorebook_daemon.teach.weights import Shape, read_shape
 
@@ -35,6 +36,8 @@ class Plan:
     estimate: Estimate
     classes: tuple[str, ...] = ()
     """What texts are told apart into, where that is what is learnt."""
+    rehearsal: tuple[Sample, ...] = ()
+    """What is learnt beside each batch; nothing where no answers are learnt, or by vectors alone."""
 
 
 def lay_out(job: TrainJob, examples: Sequence[Example]) -> Plan:
@@ -57,6 +60,7 @@ def lay_out(job: TrainJob, examples: Sequence[Example]) -> Plan:
         raise BadRequest(
             f"Every example is longer than {most} tokens.", "Allow more: --max-tokens 4096. See them: --preview"
         )
+    rehearses = traits.learns == "answers" and traits.trains != "vectors"
     return Plan(
         shape=shape,
         teaching=teaching,
@@ -66,6 +70,7 @@ def lay_out(job: TrainJob, examples: Sequence[Example]) -> Plan:
         held_out=tuple(variants[0] for example, variants in fitting if example.held_out and not example.left_out),
         estimate=estimate(shape, learnt, job.settings, traits),
         classes=labels,
+        rehearsal=rehearsal(teaching, most) if rehearses else (),
     )
 
 

@@ -25,7 +25,6 @@ from lorebook_daemon.teach.model import CausalLM, causal, trained
 from lorebook_daemon.teach.plan import Plan
 from lorebook_daemon.teach.precision import multiplies_bfloat16
 from lorebook_daemon.teach.processes import Processes, processes
-from lorebook_daemon.teach.rehearsal import rehearsal
 from lorebook_daemon.teach.samples import Sample
 from lorebook_daemon.teach.weights import Shape, read_weights
 
@@ -76,10 +75,9 @@ def _taught(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, tell: Tell
     tell.progress(Progress("checking what it knows"))
     before = [] if among.rank else _known(model, plan, prefixes)
     method = TRAINERS[job.method]
-    objective = method.prepare(model, job, plan, prefixes)
     training = Training(
         model,
-        objective,
+        method.prepare(model, job, plan, prefixes),
         plan.variants,
         plan.held_out,
         schedule(job, plan, among.size),
@@ -87,7 +85,7 @@ def _taught(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, tell: Tell
         tell.metrics,
         lambda step: _say(model, plan, prefixes, step, tell),
         among,
-        _rehearsal(job, plan),
+        plan.rehearsal,
     )
     at = training.run()
     if among.rank:
@@ -103,14 +101,6 @@ def _taught(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, tell: Tell
     told = card(job, plan.examples, training.schedule, at, figures, verdict, plan.invocation, numbers)
     _write_card(folder / "card.json", told)
     return told
-
-
-def _rehearsal(job: TrainJob, plan: Plan) -> tuple[Sample, ...]:
-    """Return what is learnt beside each batch; nothing where no answers are learnt, or by vectors alone."""
-    traits = METHODS[job.method]
-    if traits.learns != "answers" or traits.trains == "vectors":
-        return ()
-    return rehearsal(plan.teaching, min(job.settings.max_tokens, plan.shape.context or job.settings.max_tokens))
 
 
 def schedule(job: TrainJob, plan: Plan, size: int = 1) -> Schedule:
