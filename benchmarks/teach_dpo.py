@@ -91,9 +91,8 @@ def _train(folder: Path, job: TrainJob, plan: Plan) -> None:
     from lorebook_daemon.teach.teacher import load, schedule
 
     torch.set_num_threads(job.threads)
-    narrow = multiplies_bfloat16()
-    model = load(Path(job.path), plan.shape, wide=plan.estimate.wide and not narrow)
-    model.dtype = torch.bfloat16 if narrow else torch.float32
+    dtype = torch.bfloat16 if multiplies_bfloat16() else torch.float32
+    model = load(Path(job.path), plan.shape, dtype, packed=plan.estimate.packed)
     objective = Preferences().prepare(model, job, plan, Prefixes(model, prefix_bytes()))
     training = Training(model, objective, plan.variants, (), schedule(job, plan), folder / "checkpoint.pt")
     before = training.right(plan.held_out)

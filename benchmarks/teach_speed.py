@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import subprocess
 import sys
@@ -117,7 +118,8 @@ def _memory(file: Path, chosen: Namespace) -> None:
         plan = lay_out(read_job(folder), read_examples(folder / "examples.jsonl"))
         longest = max(len(sample.tokens) for variants in plan.variants for sample in variants)
         ours = asyncio.run(_ours(folder))
-    print(f"{model.name}: lora, {len(plan.variants)} examples of up to {longest} tokens")
+    kept = "packed" if plan.estimate.packed else "unpacked"
+    print(f"{model.name}: lora, {len(plan.variants)} examples of up to {longest} tokens, weights kept {kept}")
     say("peak memory, GB", ours.memory_mb / 1024, at_most=5)
 
 
@@ -192,7 +194,8 @@ async def _ours(folder: Path) -> Run:
             card = event.data
     stop.set()
     watching.join()
-    return Run(card["seconds"], card["curves"]["held_out_loss"][-1][1], most[0])
+    held_out = card["curves"]["held_out_loss"]
+    return Run(card["seconds"], held_out[-1][1] if held_out else math.nan, most[0])
 
 
 def _watch(most: list[float], stop: threading.Event) -> None:

@@ -266,6 +266,7 @@ class Bench:
         self.indexes = FakeIndexes()
         self.models = FakeModels()
         self.stopped = 0
+        self.recut: list[str] = []
         activity = Activity()
         engines, settings = Engines(self._load), Settings(model="tiny")
         warmer = Warmer(engines, find_home(), settings)
@@ -281,6 +282,7 @@ class Bench:
             running=Running(),
             engines=engines,
             roots=roots,
+            recut=self._recut,
             watching=Watching(roots, never),
             models=models,
             adapters=Adapters(find_home()),
@@ -294,6 +296,10 @@ class Bench:
             stop=self._stop,
         )
         self.parts = dataclasses.replace(parts, **changes)
+
+    def _recut(self, splitter: str) -> Roots:
+        self.recut.append(splitter)
+        return Roots(self.indexes.parts(), Activity(), lambda root: None)
 
     async def _load(self, model, report):
         self.loads.append(model.name)

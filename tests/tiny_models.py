@@ -7,6 +7,7 @@ noise: it depends on what was read before, is readable ASCII and never ends by i
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from benchmarks.random_models.blueprint import ARCHITECTURES, ATTENTION, HYBRID, RECURRENT, Blueprint, Size
 from benchmarks.random_models.vocabulary import START, token, vocabulary
@@ -31,9 +32,9 @@ __all__ = [
 tiny_adapter = write_adapter
 
 
-def tiny(path: Path, architecture: str, seed: int = 0) -> Path:
+def tiny(path: Path, architecture: str, seed: int = 0, **more: Any) -> Path:
     """Write a tiny model of one of ATTENTION or ARCHITECTURES and return `path`."""
-    return write_model(path, {**ATTENTION, **ARCHITECTURES}[architecture](Size()), seed)
+    return write_model(path, {**ATTENTION, **ARCHITECTURES}[architecture](Size()), seed, **more)
 
 
 def tiny_llama(path: Path, seed: int = 0) -> Path:

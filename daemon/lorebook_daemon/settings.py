@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from lorebook_api.errors import BadRequest
 from lorebook_api.feedback import FeedbackMode
 from lorebook_api.home import Home
+from lorebook_api.splitting import parse_splitting
 
 CONTEXT_STEPS = ("copies", "diversity", "merging", "window", "neighbours", "condensing")
 """What `context_steps` may name."""
@@ -50,6 +51,9 @@ class Settings:
     """A folder with `model.onnx` and `tokenizer.json` of a cross-encoder, for `--rerank cross-encoder`."""
     questions_ahead: bool = False
     """Have the model write the questions that passages answer while nobody asks, and search among them."""
+    splitter: str = "structure"
+    """How files are cut into passages: by their structure, or `lines`, at any; `structure:500` with other characters
+    than the thousand that a passage holds."""
     max_file_mb: int = 20
     """Files above this are skipped, and listed as skipped."""
     store: Literal["sqlite", "postgres"] = "sqlite"
@@ -194,5 +198,17 @@ def _steps(value: Any) -> str:
     return ",".join(dict.fromkeys(names))
 
 
+def _splitter(value: Any) -> str:
+    """Return what says how files are cut; raises BadRequest where it says nothing."""
+    parse_splitting(str(value))
+    return str(value)
+
+
 _KINDS = {int: "a whole number", float: "a number"}
-_TEXTS = {"engine_url": _url, "engine_key": _key, "context_steps": _steps, "store_url": _database}
+_TEXTS = {
+    "engine_url": _url,
+    "engine_key": _key,
+    "context_steps": _steps,
+    "store_url": _database,
+    "splitter": _splitter,
+}

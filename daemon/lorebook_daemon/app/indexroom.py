@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from lorebook_api.errors import LorebookError, NotFound, Unusable
@@ -34,7 +35,7 @@ class _Room:
         self._settings = settings
         self._preparing = asyncio.Lock()
         self._embedder: NamedEmbedder | None = None
-        self._indexer = Indexer(home.cache, None, settings.max_file_mb, settings.index_cpu_percent)
+        self._indexer = Indexer(home.cache, None, settings.max_file_mb, settings.index_cpu_percent, settings.splitter)
         self._failure: LorebookError | None = None
 
     async def prepare(self, report: Report) -> None:
@@ -69,7 +70,7 @@ class _Room:
             return None
 
     def stale(self, root: Path) -> int:
-        return is_stale(root, self._folder(root))
+        return is_stale(root, self._folder(root), self._settings.splitter)
 
     def run(self, root: Path, full: bool, paths: Collection[str] | None) -> Events:
         return self._indexer.run(root, full, paths)
@@ -96,6 +97,12 @@ class _Room:
 
     def _folder(self, root: Path) -> Path:
         return index_folder(self._home.cache, root)
+
+
+def indexes_cut(home: Home, settings: Settings, splitter: str) -> Indexes:
+    """Return the functions over indexes whose files are cut by another splitter, kept beside those of `home`."""
+    cache = home.cache / "splitters" / splitter.replace(":", "-")
+    return indexes_at(replace(home, cache=cache), replace(settings, splitter=splitter, store="sqlite"))
 
 
 def indexes_at(home: Home, settings: Settings) -> Indexes:

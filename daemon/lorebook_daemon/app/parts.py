@@ -63,6 +63,8 @@ class Parts:
     running: Running
     engines: Engines
     roots: Roots
+    recut: Callable[[str], Roots]
+    """Returns indexes of their own, in which files are cut by another splitter; who asks closes them."""
     watching: Watching
     models: Models
     adapters: Adapters

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 from fastapi import APIRouter
 
 from lorebook_api.asking import AskRequest
-from lorebook_api.errors import BadRequest
+from lorebook_api.errors import BadRequest, LorebookError
 from lorebook_api.evaluation import Proposal, QuestionsRequest, RagRequest
+from lorebook_api.splitting import parse_splitting
 from lorebook_daemon.answer.lookup import Lookup
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.app.checks import check_ask, check_text, folders
+from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.evalroom import Measurement, Taken
 from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.opened import Opened
@@ -49,6 +52,8 @@ def rag_routes(parts: Parts) -> APIRouter:
             raise BadRequest("limit is negative.", "0 takes all rows.")
         check_ask(_ask_request(request, "?"))
         steps = _steps(parts, request)
+        if request.splitter != "default":
+            parse_splitting(request.splitter)
         return EventStream(lambda emit: _rag(parts, request, steps, emit), uuid.uuid4().hex, parts.running)
 
     @router.post("/questions")
@@ -103,29 +108,46 @@ class _Remembering:
 async def _rag(parts: Parts, request: RagRequest, steps: str, emit: Emit) -> None:
     path = Path(request.path)
     questions, skipped = read_questions(await asyncio.to_thread(read_rows, path), request.limit)
-    opened = await parts.roots.open(folders(request.roots), reporter(emit))
-    async with taking(parts, request.model, request.adapters, reporter(emit)) as taken:
+    report = reporter(emit)
+    async with (
+        _whole(parts, request, report) as opened,
+        taking(parts, request.model, request.adapters, report) as taken,
+    ):
+        asking = replace(request, adapters=taken.subject.adapters)
 
         async def ask(question: str) -> Asked:
-            return await _asked(
-                parts, replace(request, adapters=taken.subject.adapters), steps, opened, taken, question
-            )
+            return await _asked(parts, asking, steps, opened, taken, question)
 
         # One question after the other: the time that each takes is one of the figures.
         task = RagTask(questions, ask, request.k)
-        told = [question.text for question in questions]
-        what = Measurement("rag", path, task, _config(request, steps, opened), told, skipped, at_once=1)
-        report, _ = await parts.evaluations.measure(
-            what, taken, reporter(emit), lambda found: rag_figures(questions, found)
-        )
-    emit("done", replace(report, notices=(*opened.notices, *report.notices)))
+        texts = [question.text for question in questions]
+        what = Measurement("rag", path, task, _config(parts, request, steps, opened), texts, skipped, at_once=1)
+        told, _ = await parts.evaluations.measure(what, taken, report, lambda found: rag_figures(questions, found))
+    emit("done", replace(told, notices=(*opened.notices, *told.notices)))
 
 
-def _config(request: RagRequest, steps: str, opened: Opened) -> dict[str, Any]:
+@asynccontextmanager
+async def _whole(parts: Parts, request: RagRequest, report: Report) -> AsyncGenerator[Opened, None]:
+    """Open the indexes that the request means once all their vectors are there: half of them are no fair measure."""
+    own = request.splitter not in ("default", parts.settings.splitter)
+    roots = parts.recut(request.splitter) if own else parts.roots
+    try:
+        for root in folders(request.roots) if not roots.paused else ():
+            run = await roots.start(root)
+            with run.heard_by(report), suppress(LorebookError):  # which `open` raises, or says in a notice
+                await run.settled()
+        yield await roots.open(folders(request.roots), report)
+    finally:
+        if own:
+            await roots.close()
+
+
+def _config(parts: Parts, request: RagRequest, steps: str, opened: Opened) -> dict[str, Any]:
     fields = asdict(request)
     kept = {name: fields[name] for name in ("roots", "k", "rerank", "rewrite", "max_tokens", "limit")}
     # What was indexed belongs to the configuration: the same question over other files is another one.
     indexed = [{"passages": index.info().passages, "updated": index.info().updated} for _, index in opened.indexes]
+    kept["splitter"] = parts.settings.splitter if request.splitter == "default" else request.splitter
     return {**kept, "context_steps": steps, "retrieval": opened.retrieval, "indexed": indexed}
 
 

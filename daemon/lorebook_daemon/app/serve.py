@@ -23,7 +23,7 @@ from lorebook_daemon.app.endpoint import Endpoint, listen
 from lorebook_daemon.app.evalroom import EvalRoom
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.holding import Holding
-from lorebook_daemon.app.indexroom import indexes_at
+from lorebook_daemon.app.indexroom import indexes_at, indexes_cut
 from lorebook_daemon.app.jobs import Jobs
 from lorebook_daemon.app.jobstore import JobStore
 from lorebook_daemon.app.lifecycle import RuntimeFile, announced, now, sole
@@ -78,6 +78,10 @@ def assemble(
     opinions = Opinions(feedback, settings.feedback)
     holding = Holding(indexes.hold, not settings.embed_on_battery)
     roots = Roots(indexes, activity, warmer.indexed, holding, opinions.weights)
+
+    def recut(splitter: str) -> Roots:
+        return Roots(indexes_cut(home, settings, splitter), activity, lambda root: None, holding)
+
     models, adapters = models_at(home, settings), Adapters(home)
     room = Room(home, settings, models.find, engines, adapters, ready=check_installed, feedback=feedback.all)
     teaching = Teaching(room)
@@ -90,6 +94,7 @@ def assemble(
         running=Running(),
         engines=engines,
         roots=roots,
+        recut=recut,
         watching=Watching(roots),
         models=models,
         adapters=adapters,

@@ -13,6 +13,7 @@ import click
 from lorebook_api.errors import BadRequest, StorageFailed
 from lorebook_api.evaluation import EvalReport, Proposal, QuestionsRequest, RagRequest
 from lorebook_api.retrieval import Rerank, Rewrite
+from lorebook_api.splitting import parse_splitting
 from lorebook_api.typed import find_model, find_roots, parse_adapter
 from lorebook_daemon.cli.measuring import (
     Options,
@@ -44,6 +45,7 @@ _AXES: dict[str, Callable[[RagRequest, str], RagRequest]] = {
     "rerank": lambda request, value: replace(request, rerank=_one_of("rerank", value, get_args(Rerank))),  # type: ignore[arg-type]
     "rewrite": lambda request, value: replace(request, rewrite=_one_of("rewrite", value, get_args(Rewrite))),  # type: ignore[arg-type]
     "steps": lambda request, value: replace(request, context_steps=value.replace("+", ",")),
+    "splitter": lambda request, value: replace(request, splitter=_splitter(value)),
     "model": lambda request, value: replace(request, model=find_model(value)),
     "adapter": lambda request, value: replace(request, adapters=tuple(map(parse_adapter, value.split("+")))),
     "max-tokens": lambda request, value: replace(request, max_tokens=_whole("max-tokens", value)),
@@ -87,6 +89,7 @@ def rag(
     short_help="Configurations side by side on your own questions.",
     epilog=examples(
         "lorebook eval leaderboard questions.jsonl --root . --with k=3 --with k=6,rerank=judge",
+        "lorebook eval leaderboard questions.jsonl --with splitter=structure:500 --with splitter=lines",
         "lorebook eval leaderboard questions.jsonl --with steps=copies+merging+window --with adapter=lab-notes",
     ),
 )
@@ -150,6 +153,11 @@ def _whole(name: str, value: str) -> int:
     if not value.isdecimal() or not 1 <= int(value) <= 32_768:
         raise BadRequest(f"{name} is {value!r}; it takes a whole number from 1 on.")
     return int(value)
+
+
+def _splitter(value: str) -> str:
+    parse_splitting(value)
+    return value
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lorebook_api.splitting import STRUCTURE, Splitting
 from lorebook_daemon.index.bags import Bags
 from lorebook_daemon.index.intake import take
 from lorebook_daemon.index.passage import Passage
@@ -20,6 +21,7 @@ class Wanted:
     stat: FileStat
     known: bytes = b""
     unsaved: Unsaved | None = None
+    splitting: Splitting = STRUCTURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def prepare(wanted: Sequence[Wanted]) -> Batch:
     files = []
     for one in wanted:
         try:
-            taken = take(one.stat, one.known, one.unsaved)
+            taken = take(one.stat, one.known, one.unsaved, one.splitting)
         except FileNotFoundError:
             files.append(Ready(one.stat, went=True))
             continue

@@ -40,10 +40,18 @@ class Indexer:
     """Has workers do jobs, one a root; different roots are worked on side by side.
 
     `cache` is `Home.cache`; `embedder_folder` holds the embedder's files, None leaves vectors out. `cpu_percent` bounds
-    each worker to a part of one processor.
+    each worker to a part of one processor, `splitter` says how files are cut (see `split.parse_splitting`).
     """
 
-    def __init__(self, cache: Path, embedder_folder: Path | None, max_file_mb: int, cpu_percent: int = 100) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        embedder_folder: Path | None,
+        max_file_mb: int,
+        cpu_percent: int = 100,
+        splitter: str = "structure",
+    ) -> None:
+        self._splitter = splitter
         self.embedder_folder = embedder_folder
         self._cache = cache
         self._max_file_mb = max_file_mb
@@ -137,6 +145,7 @@ class Indexer:
             full=full,
             embedder_folder=str(self.embedder_folder or ""),
             paths=None if paths is None else tuple(sorted(paths)),
+            splitter=self._splitter,
             cpu_percent=self._cpu_percent,
         )
 

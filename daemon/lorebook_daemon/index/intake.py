@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lorebook_api.splitting import STRUCTURE, Splitting
 from lorebook_daemon.index.passage import Passage, Unreadable
 from lorebook_daemon.index.split import read_passages
 from lorebook_daemon.index.unsaved import Unsaved
@@ -27,7 +28,7 @@ class Taken:
     why: str | None = None
 
 
-def take(stat: FileStat, known: bytes, unsaved: Unsaved | None = None) -> Taken:
+def take(stat: FileStat, known: bytes, unsaved: Unsaved | None = None, splitting: Splitting = STRUCTURE) -> Taken:
     """Read a file, or what was typed over it; where its hash is `known` it is split no further.
 
     A file that is written meanwhile is read again, up to three times: half of it is no content that ever was. Raises
@@ -43,7 +44,7 @@ def take(stat: FileStat, known: bytes, unsaved: Unsaved | None = None) -> Taken:
     if digest == known:
         return Taken(stat, digest, [])
     try:
-        return Taken(stat, digest, read_passages(Path(stat.file), stat.path, data))
+        return Taken(stat, digest, read_passages(Path(stat.file), stat.path, data, splitting))
     except Unreadable as error:
         return Taken(stat, digest, [], str(error))
 

@@ -36,6 +36,8 @@ class Meta:
     vectors: int = 0
     nearest: Derived | None = None
     updated: str = ""
+    splitter: str = "structure"
+    """How its files were cut (see `split.parse_splitting`)."""
     device: int = 0
     """Where the root lay when it was last looked at (`st_dev`); 0 is not known."""
 

@@ -6,16 +6,17 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from lorebook_api.splitting import STRUCTURE, Splitting
 from lorebook_daemon.index.loaders import loader_for
 from lorebook_daemon.index.passage import TOO_DEEP, Passage, Unit, Unreadable
 from lorebook_daemon.index.split_cell import split_cell
 from lorebook_daemon.index.split_code import split_code
-from lorebook_daemon.index.split_lines import split_records
+from lorebook_daemon.index.split_lines import Sizes, split_records
 from lorebook_daemon.index.split_prose import split_prose
 
 log = logging.getLogger(__name__)
 
-Splitter = Callable[[Unit, str], list[Passage]]
+Splitter = Callable[[Unit, str, Sizes], list[Passage]]
 SPLITTERS: dict[str, Splitter] = {
     "cell": split_cell,
     "code": split_code,
@@ -25,12 +26,13 @@ SPLITTERS: dict[str, Splitter] = {
 """Ways to split: a cell of a notebook, by syntax tree, by paragraphs, by records."""
 
 
-def split(unit: Unit, path: str) -> list[Passage]:
+def split(unit: Unit, path: str, splitting: Splitting = STRUCTURE) -> list[Passage]:
     """Return the passages of one unit, in its order; `path` is relative to the root, with `/`."""
-    return SPLITTERS[_way(unit)](unit, path)
+    way = _way(unit) if splitting.by == "structure" else "data"
+    return SPLITTERS[way](unit, path, Sizes(splitting.characters))
 
 
-def read_passages(file: Path, path: str, data: bytes | None = None) -> list[Passage]:
+def read_passages(file: Path, path: str, data: bytes | None = None, splitting: Splitting = STRUCTURE) -> list[Passage]:
     """Load and split one file; an empty file has no passages.
 
     `data` is the file's content, where the caller has read it already. Raises Unreadable, with a short reason
@@ -41,7 +43,7 @@ def read_passages(file: Path, path: str, data: bytes | None = None) -> list[Pass
         raise Unreadable("no loader for this kind of file")
     try:
         content = file.read_bytes() if data is None else data
-        return [passage for unit in loader(file, content) for passage in split(unit, path)]
+        return [passage for unit in loader(file, content) for passage in split(unit, path, splitting)]
     except Unreadable:
         raise
     except OSError as error:

@@ -9,7 +9,7 @@ from tree_sitter import Node
 
 from lorebook_daemon.index.grammars import Grammar, grammar, parse
 from lorebook_daemon.index.passage import Passage, Unit
-from lorebook_daemon.index.split_lines import LIMIT, Piece, Sheet, fit, pack, passages, split_lines
+from lorebook_daemon.index.split_lines import Piece, Sheet, Sizes, fit, pack, passages, split_lines
 
 DEEPEST = 100
 """Levels of the tree that are followed down; below it rows decide."""
@@ -17,7 +17,7 @@ HEADER = 160
 """Characters of an enclosing line that are kept as context."""
 
 
-def split_code(unit: Unit, path: str) -> list[Passage]:
+def split_code(unit: Unit, path: str, sizes: Sizes) -> list[Passage]:
     """Split a unit written in a language; without grammar or tree it is split at blank lines.
 
     Every line of the unit is in exactly one passage, except blank lines at their edges. The lines of the
@@ -27,8 +27,8 @@ def split_code(unit: Unit, path: str) -> list[Passage]:
     source = unit.text.encode("utf-8", "replace")
     tree = parse(known, source) if known else None
     if known is None or tree is None:
-        return split_lines(unit, path)
-    sheet = Sheet(unit.text)
+        return split_lines(unit, path, sizes)
+    sheet = Sheet(unit.text, sizes)
     starts = [Piece(0, 0, unit.context)]
     for start in _starts(tree.root_node, known, sheet, unit.context, 0):
         if start.first > starts[-1].first:
@@ -45,7 +45,7 @@ def _starts(
 ) -> Iterator[Piece]:
     """Yield where pieces may begin below `node`, as pieces without an end; none on row `above` or before it."""
     for group in _groups(node.children, known):
-        long = [child for child in group if child.end_byte - child.start_byte > LIMIT]
+        long = [child for child in group if child.end_byte - child.start_byte > sheet.sizes.limit]
         row = group[0].start_point.row
         if row > above:
             yield Piece(row, row, context, any(known.opens(child) for child in long))

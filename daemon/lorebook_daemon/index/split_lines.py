@@ -1,7 +1,4 @@
-"""Pieces of a text: rows cut where a text allows it, packed to about a thousand characters.
-
-600, 1,000, 1,500 and 2,500 characters were tried on 321 code queries; 1,000 did best, by little.
-"""
+"""Pieces of a text: rows cut where a text allows it, packed to about a thousand characters."""
 
 from __future__ import annotations
 
@@ -10,18 +7,37 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from lorebook_api.splitting import CHARACTERS
 from lorebook_daemon.index.passage import Passage, Unit
 
-LIMIT = 1_000
-"""Characters that a passage holds; only a single row may be longer than LONG."""
-SCRAP = 200
-"""Less than this is no passage of its own where a neighbour takes it."""
-LONG = 1_500
-"""Above this a piece is cut at blank rows and, where that is not enough, between any two rows."""
-CELL_LIMIT = 2_000
-"""Characters up to which a cell of a notebook, with its outputs, is one passage."""
 BARE = 4
 """At most so many characters (a bracket, `end`) always stay with what precedes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How long passages become, in characters."""
+
+    limit: int = CHARACTERS
+    """What a passage holds; only a single row may be longer than `long`."""
+
+    @property
+    def scrap(self) -> int:
+        """Less than this is no passage of its own where a neighbour takes it."""
+        return self.limit // 5
+
+    @property
+    def long(self) -> int:
+        """Above this a piece is cut at blank rows and, where that is not enough, between any two rows."""
+        return self.limit * 3 // 2
+
+    @property
+    def cell(self) -> int:
+        """Up to this a cell of a notebook, with its outputs, is one passage."""
+        return 2 * self.limit
+
+
+USUAL = Sizes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +57,8 @@ class Piece:
 class Sheet:
     """The rows of a text, and how many characters any run of them holds."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, sizes: Sizes = USUAL) -> None:
+        self.sizes = sizes
         self.rows = text.split("\n")
         self._ends = [0, *accumulate([len(row) + 1 for row in self.rows])]
 
@@ -113,39 +130,40 @@ def passages(
     return found
 
 
-def split_lines(unit: Unit, path: str) -> list[Passage]:
+def split_lines(unit: Unit, path: str, sizes: Sizes) -> list[Passage]:
     """Split where there is no structure: at blank rows, and between rows where a block is too long."""
-    sheet = Sheet(unit.text)
+    sheet = Sheet(unit.text, sizes)
     whole = Piece(0, len(sheet.rows), unit.context)
     return passages(unit, path, sheet, fit(sheet, pack(sheet, at_blank_rows(sheet, whole))))
 
 
-def split_records(unit: Unit, path: str) -> list[Passage]:
+def split_records(unit: Unit, path: str, sizes: Sizes) -> list[Passage]:
     """Split data of which every row is a record: between any two rows."""
-    sheet = Sheet(unit.text)
+    sheet = Sheet(unit.text, sizes)
     whole = Piece(0, len(sheet.rows), unit.context)
     return passages(unit, path, sheet, pack(sheet, between_rows(whole)))
 
 
 def _joins(sheet: Sheet, held: Piece, piece: Piece) -> bool:
+    sizes = sheet.sizes
     own, total = sheet.size(piece.first, piece.stop), sheet.size(held.first, piece.stop)
-    if total > LONG:
+    if total > sizes.long:
         return False
-    if own < LIMIT // 10 and len(sheet.text(piece.first, piece.stop).strip()) <= BARE:
+    if own < sizes.limit // 10 and len(sheet.text(piece.first, piece.stop).strip()) <= BARE:
         return True
     if piece.context[: len(held.context)] != held.context:
         return False
-    if sheet.size(held.first, held.stop) < SCRAP:  # a heading, the line that opens a class
+    if sheet.size(held.first, held.stop) < sizes.scrap:  # a heading, the line that opens a class
         return not piece.opens or len(piece.context) > len(held.context)
-    return not piece.opens and total <= (LIMIT + SCRAP if own < SCRAP else LIMIT)
+    return not piece.opens and total <= (sizes.limit + sizes.scrap if own < sizes.scrap else sizes.limit)
 
 
 def _parts(sheet: Sheet, piece: Piece) -> list[Piece]:
-    if sheet.size(piece.first, piece.stop) <= LONG:
+    if sheet.size(piece.first, piece.stop) <= sheet.sizes.long:
         return [piece]
     smaller: list[Piece] = []
     for block in at_blank_rows(sheet, piece):
-        long = sheet.size(block.first, block.stop) > LONG
+        long = sheet.size(block.first, block.stop) > sheet.sizes.long
         smaller += between_rows(block) if long else [block]
     return pack(sheet, smaller)
 

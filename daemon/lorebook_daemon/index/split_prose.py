@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from lorebook_daemon.index.passage import Passage, Unit
-from lorebook_daemon.index.split_lines import Piece, Sheet, cut, fit, pack, passages
+from lorebook_daemon.index.split_lines import Piece, Sheet, Sizes, cut, fit, pack, passages
 
 FENCES = ("```", "~~~")
 
 
-def split_prose(unit: Unit, path: str) -> list[Passage]:
+def split_prose(unit: Unit, path: str, sizes: Sizes) -> list[Passage]:
     """Split one section of prose; its lines are each in exactly one passage, except blank ones at the edges."""
-    sheet = Sheet(unit.text)
+    sheet = Sheet(unit.text, sizes)
     whole = Piece(0, len(sheet.rows), unit.context)
     return passages(unit, path, sheet, fit(sheet, pack(sheet, cut(whole, _paragraphs(sheet)))))
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from lorebook_api.errors import NotFound, Unusable
 from lorebook_api.indexing import FileChange, IndexReport, Progress, Skipped
+from lorebook_api.splitting import parse_splitting
 from lorebook_daemon.index.area import Area
 from lorebook_daemon.index.bags import Bags
 from lorebook_daemon.index.batch import Ready, Wanted
@@ -64,26 +65,28 @@ def update(
     max_file_mb: int,
     full: bool = False,
     paths: Collection[str] | None = None,
+    splitter: str = "structure",
     alone: bool = False,
     report: Report,
 ) -> IndexReport:
     """Bring files, passages and the word index of `root` up to date in `folder`; vectors are left to `embed_missing`.
 
-    Only new and changed files are read; `full` reads all. With `paths` (see `Area.of`) it is looked only where
-    something happened to these; what is skipped elsewhere is then not told. Nothing is visible to readers before all
-    is done, so that an end at any moment leaves the state before. An exception from `report` ends the work so.
-    Many files are read by several processes, but by this one where `alone` is set. Raises NotFound or BadRequest for
-    `root`, Conflict while another process is at it, StorageFailed where `folder` cannot be written.
+    Only new and changed files are read; `full` reads all, and so does another `splitter` than before. With `paths` (see
+    `Area.of`) it is looked only where something happened to these; what is skipped elsewhere is then not told. Nothing
+    is visible to readers before all is done, so that an end at any moment leaves the state before. An exception from
+    `report` ends the work so. Many files are read by several processes, but by this one where `alone` is set. Raises
+    NotFound or BadRequest for `root`, Conflict while another process is at it, StorageFailed where `folder` cannot be
+    written.
     """
     top = check_root(root)
     with lock(folder, top):
         try:
             area = None if full or paths is None else Area.of(paths)
-            return _Update(top, folder, max_file_mb, full, report, area=area, alone=alone).run()
+            return _Update(top, folder, max_file_mb, splitter, full, report, area=area, alone=alone).run()
         except Damaged as error:
             log.warning("index of %s was damaged: %s", top, error)
             erase_store(folder)
-        renewal = _Update(top, folder, max_file_mb, full, report, after_damage=True, alone=alone)
+        renewal = _Update(top, folder, max_file_mb, splitter, full, report, after_damage=True, alone=alone)
         renewal.tally.notices.append("The index was damaged and has been made anew.")
         try:
             return renewal.run()
@@ -126,11 +129,11 @@ def _take_all(store: Store) -> None:
     store.meta = Meta(generation=store.meta.generation + 1)
 
 
-def is_stale(root: Path, folder: Path) -> int:
+def is_stale(root: Path, folder: Path, splitter: str = "structure") -> int:
     """Return how many files of `root` differ from its index, by their stamps; 0 is fresh.
 
-    At least 1 where the index is missing, unfinished, damaged or of another format. Raises NotFound and BadRequest
-    for `root`, and NotFound where what was there seems to be unmounted.
+    At least 1 where the index is missing, unfinished, damaged, of another format or cut by another `splitter`. Raises
+    NotFound and BadRequest for `root`, and NotFound where what was there seems to be unmounted.
     """
     top = check_root(root)
     try:
@@ -140,6 +143,8 @@ def is_stale(root: Path, folder: Path) -> int:
                 if store.found_format() != FORMAT or not store.is_finished():
                     return 1
                 meta, known = store.meta, store.files()
+                if meta.splitter != splitter:
+                    return 1
             finally:
                 store.close()
     except (Damaged, NotFound):
@@ -199,6 +204,7 @@ class _Update:
         top: Path,
         folder: Path,
         max_file_mb: int,
+        splitter: str,
         full: bool,
         report: Report,
         after_damage: bool = False,
@@ -206,6 +212,7 @@ class _Update:
         alone: bool = False,
     ) -> None:
         self.top, self.folder, self.max_file_mb, self.full, self.report = top, folder, max_file_mb, full, report
+        self.splitter, self._splitting = splitter, parse_splitting(splitter)
         self.after_damage = after_damage
         self.area = area
         self.alone = alone
@@ -233,7 +240,8 @@ class _Update:
             store.lose_track()
         self.report(Progress("looking for changes"))
         known, meta = store.files(), store.meta
-        if meta.lexical is None or meta.max_file_mb != self.max_file_mb:
+        self.full |= meta.splitter != self.splitter
+        if meta.lexical is None or meta.max_file_mb != self.max_file_mb or self.full:
             self.area = None  # there is more to do than where something happened
         changes = compare(self.top, known, self.max_file_mb, self.full, self.area, self.unsaved)
         if not self.full:
@@ -263,7 +271,7 @@ class _Update:
         """Read what is new or changed, and return its words; `gone` are files that went, by their hashes."""
         what = _reading(len(fresh))
         seen = {} if self.full else {path: row.sha256 for path, row in known.items()}
-        wanted = [Wanted(stat, seen.get(stat.path, b""), self._typed(stat)) for stat in fresh]
+        wanted = [Wanted(stat, seen.get(stat.path, b""), self._typed(stat), self._splitting) for stat in fresh]
         ids: list[int] = []
         bags: list[Bags] = []
         done = 0
@@ -318,7 +326,9 @@ class _Update:
     def _index_words(self, store: Store, before: set[int], last_id: int, new: Lexical) -> None:
         """Write the word index where passages changed or it cannot be read; `new` holds those above `last_id`."""
         device = self.top.stat().st_dev
-        meta = replace(store.meta, root=str(self.top), max_file_mb=self.max_file_mb, device=device)
+        meta = replace(
+            store.meta, root=str(self.top), max_file_mb=self.max_file_mb, splitter=self.splitter, device=device
+        )
         usable = self._has_words(store)
         if usable and not self.tally.stirred:
             store.meta = meta

@@ -59,6 +59,7 @@ class Job:
     embedder: str = "minilm"
     embedder_folder: str = ""
     paths: tuple[str, ...] | None = None
+    splitter: str = "structure"
     cpu_percent: int = 100
     """Of one processor, at the most."""
 
@@ -125,6 +126,7 @@ class Worker:
             max_file_mb=job.max_file_mb,
             full=job.full,
             paths=job.paths,
+            splitter=job.splitter,
             alone=job.cpu_percent < 100,  # of what this process takes
             report=self._progress,
         )

@@ -25,9 +25,9 @@ _REACHED = 0.4
 """Share of the speed of one large product that a training step reaches."""
 _PREFIX_SHARE, _PREFIX_MOST = 0.1, 2 * 2**30
 """Memory for what the base has read before the adapter acts: a share of the machine's, and bytes at the most."""
-_WIDE_SHARE = 0.25
-"""Weights are kept in 32 bits where that takes no more of the machine's memory. Of what it has, not of what is free
-now: a training that is gone on with must count with the same bits."""
+_PLAIN_SHARE = 0.5
+"""Weights are kept unpacked, which is quicker, where the training takes no more of the free memory then. How they are
+kept changes no number, so one that is gone on with may keep them otherwise."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Estimate:
     memory_mb: float
     thrifty: bool
     """Whether layers are computed twice to save memory."""
-    wide: bool
-    """Whether weights are kept in 32 bits; else in 16."""
+    packed: bool
+    """Whether weights are kept as the file packs them, and unpacked at each use; else as they are multiplied."""
 
 
 def estimate(shape: Shape, examples: Sequence[Sequence[Sample]], settings: TrainSettings, traits: Traits) -> Estimate:
@@ -53,22 +53,22 @@ def estimate(shape: Shape, examples: Sequence[Sequence[Sample]], settings: Train
     read_once = sum(sample.acts for variants in examples for sample in variants[:epochs])
     longest = max(sample.acting for variants in examples for sample in variants)
     free = psutil.virtual_memory().available
-    wide = 4 * shape.parameters < _WIDE_SHARE * psutil.virtual_memory().total
     activations = _activations(shape, settings.batch * longest)
     thrifty = activations > 0.25 * free or activations > 2 * 2**30
     kept = activations if not thrifty else activations / shape.layers + 8 * shape.width * shape.layers * longest
     learnt = trained_numbers(shape, settings, traits)
     # Beside each number that is trained itself there are its gradient and Adam's two moments, in 32 bits.
-    weights = shape.parameters * (4 if wide else 2) + 12 * learnt
+    beside = _FIXED_MB * 2**20 + 12 * learnt + kept + _prefixes(shape, read_once)
+    packed = 4 * shape.parameters + beside > _PLAIN_SHARE * free
     work = 2 * shape.parameters * (read_once + epochs * acting * (3 if thrifty else 2))
     return Estimate(
         epochs=epochs,
         steps=steps,
         trained=learnt,
         seconds=work / (_speed() * _REACHED),
-        memory_mb=_FIXED_MB + (weights + kept + _prefixes(shape, read_once)) / 2**20,
+        memory_mb=(beside + (shape.size + 4 * learnt if packed else 4 * shape.parameters)) / 2**20,
         thrifty=thrifty,
-        wide=wide,
+        packed=packed,
     )
 
 

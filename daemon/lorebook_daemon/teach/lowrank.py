@@ -59,4 +59,5 @@ def inject(model: CausalLM, config: LoraConfig, seed: int) -> None:
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(requires_grad="lora_" in name)
         if "lora_" in name:
-            parameter.data = parameter.data.float()
+            # PEFT rounds them as the weights are, where these are not packed: how those are kept changes no number.
+            parameter.data = parameter.data.to(model.dtype).float()

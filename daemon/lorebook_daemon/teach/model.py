@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from torch.utils.checkpoint import checkpoint
 
-from lorebook_daemon.teach.weights import Shape
+from lorebook_daemon.teach.packing import Workplace, unpacked
+from lorebook_daemon.teach.weights import Shape, Weight
 
 Past = list[tuple[Tensor, Tensor]]
 """Keys (rotated) and values of each layer: [batch, kv heads, tokens, head]. What is kept of them may be in 16 bits."""
@@ -67,34 +68,72 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
 
 
 class _FrozenProduct(torch.autograd.Function):
-    """x · Wᵀ for a weight that may be stored in fewer bits: it is widened for the moment of use, twice."""
+    """x · Wᵀ for a weight that is packed, or stored in fewer bits: it is widened for the moment of use, twice."""
 
     @staticmethod
-    def forward(context: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(context: Any, x: Tensor, weight: Tensor, kind: int | None) -> Tensor:
         context.save_for_backward(weight)
-        return x @ weight.to(x.dtype).T
+        context.kind = kind
+        return x @ _for_now(weight, kind, x.dtype).T
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (weight,) = context.saved_tensors
-        return gradients[0] @ weight.to(gradients[0].dtype), None
+        return gradients[0] @ _for_now(weight, context.kind, gradients[0].dtype), None, None
 
 
-def _product(x: Tensor, weight: Tensor) -> Tensor:
-    """Return x · Wᵀ in x's precision; in the weight's where that one is trained."""
-    if weight.requires_grad:
-        x = x.to(weight.dtype)
-    product: Tensor = F.linear(x, weight) if weight.dtype == x.dtype else _FrozenProduct.apply(x, weight)
-    return product
+_WORKPLACE = Workplace()
 
 
-class FrozenLinear(nn.Linear):
+def _for_now(weight: Tensor, kind: int | None, dtype: torch.dtype) -> Tensor:
+    """Return the weight's numbers for one product."""
+    return weight.to(dtype) if kind is None else _WORKPLACE.unpacked(weight, kind, dtype)
+
+
+class Packable(nn.Module):
+    """A layer whose weight may be kept as the file packs it: `kind` is ggml's number of the packing then."""
+
+    weight: Tensor
+    kind: int | None = None
+
+    def keep(self, weight: Weight) -> None:
+        """Take a weight that is not trained."""
+        self.weight = nn.Parameter(weight.values, requires_grad=False)
+        self.kind = weight.kind
+
+    def widen(self) -> None:
+        """Have the weight in 32 bits, so that it can be trained."""
+        wide = self.weight.float() if self.kind is None else unpacked(self.weight, self.kind, torch.float32)
+        self.weight = nn.Parameter(wide, requires_grad=False)
+        self.kind = None
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return x · Wᵀ in x's precision; in the weight's where that one is trained."""
+        weight = self.weight
+        if weight.requires_grad:
+            return F.linear(x.to(weight.dtype), weight)
+        product: Tensor = _FrozenProduct.apply(x, weight, self.kind)
+        return product
+
+
+class FrozenLinear(Packable, nn.Linear):
     """A linear layer whose weight is not trained."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x · Wᵀ in x's precision; with a bias in the wider of the two: Qwen2's keys need its 32 bits."""
-        product: Tensor = _product(x, self.weight)
+        product = self.product(x)
         return product if self.bias is None else product + self.bias
+
+
+class Words(Packable, nn.Embedding):
+    """The vectors of tokens, which some models use as the output's weight too."""
+
+    def forward(self, tokens: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return the vectors [..., width] of tokens, rounded to `dtype`, in 32 bits."""
+        if self.kind is None:
+            return F.embedding(tokens, self.weight).float()
+        rows = unpacked(self.weight[tokens.flatten()], self.kind, dtype)
+        return rows.float().view(*tokens.shape, -1)
 
 
 class RMSNorm(nn.Module):
@@ -188,7 +227,7 @@ class Decoder(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
+        self.embed_tokens = Words(shape.vocabulary, shape.width)
         self.layers = nn.ModuleList([Layer(shape, number) for number in range(shape.layers)])
         self.norm = RMSNorm(shape.width, shape.norm_eps)
 
@@ -232,7 +271,7 @@ class CausalLM(nn.Module):
     def _embedded(self, tokens: Tensor) -> Tensor:
         """Return the vectors of tokens; numbers beyond the vocabulary are those of the soft prompt."""
         size = self.shape.vocabulary
-        words: Tensor = self.model.embed_tokens(tokens.clamp(max=size - 1)).float()
+        words: Tensor = self.model.embed_tokens(tokens.clamp(max=size - 1), self.dtype)
         if self.soft is None:
             return words
         return torch.where((tokens >= size)[..., None], self.soft[(tokens - size).clamp(min=0)], words)
@@ -243,7 +282,7 @@ class CausalLM(nn.Module):
         if self.lm_head is not None:
             output: Tensor = self.lm_head(hidden)
             return output.float()
-        return _product(hidden, self.model.embed_tokens.weight).float()
+        return self.model.embed_tokens.product(hidden).float()
 
 
 class _Breath(torch.autograd.Function):

@@ -25,7 +25,7 @@ class SoftPrompt:
         words = torch.tensor([token for token in tokens if token < model.shape.vocabulary])
         torch.manual_seed(job.settings.seed)
         drawn = words[torch.randint(len(words), (len(plan.teaching.soft),))]
-        model.soft = nn.Parameter(model.model.embed_tokens(drawn).float().clone())
+        model.soft = nn.Parameter(model.model.embed_tokens(drawn, model.dtype).clone())
         return NextToken(model, prefixes)
 
     def write(self, folder: Path, model: CausalLM, job: TrainJob, plan: Plan) -> None:

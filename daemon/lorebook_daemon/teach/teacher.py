@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lorebook_api.errors import StorageFailed
+from lorebook_api.errors import StorageFailed, Unusable
 from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Metrics, Said
 from lorebook_daemon.teach.batches import Prefixes, collate, states
@@ -21,7 +21,7 @@ from lorebook_daemon.teach.gate import general_check, judge
 from lorebook_daemon.teach.job import METHODS, TrainJob
 from lorebook_daemon.teach.loop import Schedule, Training
 from lorebook_daemon.teach.methods import TRAINERS
-from lorebook_daemon.teach.model import CausalLM, causal, trained
+from lorebook_daemon.teach.model import CausalLM, Packable, causal, trained
 from lorebook_daemon.teach.plan import Plan
 from lorebook_daemon.teach.precision import multiplies_bfloat16
 from lorebook_daemon.teach.processes import Processes, processes
@@ -41,12 +41,30 @@ class Tell:
     said: Callable[[Said], None]
 
 
-def load(path: Path, shape: Shape, *, wide: bool, breathe: Callable[[], None] = lambda: None) -> CausalLM:
-    """Return the model in a GGUF file; its matrices have 32 bits where `wide`, else 16."""
+def load(
+    path: Path,
+    shape: Shape,
+    dtype: torch.dtype = torch.float32,
+    *,
+    packed: bool = False,
+    breathe: Callable[[], None] = lambda: None,
+) -> CausalLM:
+    """Return the model in a GGUF file; its products are of `dtype`, its matrices too, or as the file packs them."""
     with torch.device("meta"):
         model = CausalLM(shape, breathe)
-    weights = dict(read_weights(path, shape, torch.float32 if wide else torch.bfloat16))
-    model.load_state_dict(weights, strict=True, assign=True)
+    model.dtype = dtype
+    vectors = {}
+    for name, weight in read_weights(path, shape, dtype, packed=packed):
+        layer = model.get_submodule(name.rpartition(".")[0])
+        if isinstance(layer, Packable) and name.endswith(".weight"):
+            layer.keep(weight)
+        else:
+            vectors[name] = weight.values
+    strange = model.load_state_dict(vectors, strict=False, assign=True).unexpected_keys
+    absent = [name for name, parameter in model.named_parameters() if parameter.is_meta]
+    if absent or strange:
+        what = f"lacks {absent[0]}" if absent else f"has {strange[0]}, which the trainer does not know"
+        raise Unusable(f"{path.name} {what}.", "Teach another: --base NAME")
     model.requires_grad_(requires_grad=False)
     return model
 
@@ -63,9 +81,8 @@ def teach(folder: Path, job: TrainJob, plan: Plan, tell: Tell, breathe: Callable
         torch.use_deterministic_algorithms(mode=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads what it did not write
         tell.progress(Progress("loading the model to teach"))
-        narrow = multiplies_bfloat16()
-        model = load(Path(job.path), plan.shape, wide=plan.estimate.wide and not narrow, breathe=breathe)
-        model.dtype = torch.bfloat16 if narrow else torch.float32
+        dtype = torch.bfloat16 if multiplies_bfloat16() else torch.float32
+        model = load(Path(job.path), plan.shape, dtype, packed=plan.estimate.packed, breathe=breathe)
         model.thrifty = plan.estimate.thrifty
         return _taught(folder, model, job, plan, tell, among)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,6 @@ _OUTER = {
 _LAYER = re.compile(r"blk\.(\d+)\.(\w+)\.(weight|bias)")
 _TURNED = ("attn_q", "attn_k")
 _IGNORED = ("rope_freqs.weight",)
-_UNPACKED = 2**18
-"""Weights that are unpacked at a time: a megabyte of numbers, which stays in the cache of a core."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,8 @@ class Shape:
     feed_forward: int
     vocabulary: int
     context: int
+    size: int
+    """Bytes of the file."""
     rope_base: float
     norm_eps: float
     tied: bool
@@ -102,14 +102,28 @@ def read_shape(path: Path) -> Shape:
         feed_forward=tensors["blk.0.ffn_gate.weight"].shape[1],
         vocabulary=tensors["token_embd.weight"].shape[1],
         context=contents.header.context_length,
+        size=contents.header.size,
         rope_base=float(_value(contents, "rope.freq_base", 10000.0)),
         norm_eps=float(_value(contents, "attention.layer_norm_rms_epsilon", 1e-5)),
         tied="output.weight" not in tensors,
     )
 
 
-def read_weights(path: Path, shape: Shape, dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield Hugging Face's name and the values of each tensor, matrices in `dtype`, the rest in float32."""
+@dataclass(frozen=True)
+class Weight:
+    """A tensor of a model."""
+
+    values: torch.Tensor
+    """Its numbers, rows first; of one that is kept as the file packs it, [rows, bytes]."""
+    kind: int | None = None
+    """The packing, by ggml's number."""
+
+
+def read_weights(path: Path, shape: Shape, dtype: torch.dtype, *, packed: bool = False) -> Iterator[tuple[str, Weight]]:
+    """Yield Hugging Face's name and the values of each tensor, matrices in `dtype`, the rest in float32.
+
+    Where `packed`, matrices are left as the file packs them, in memory that is the file's own.
+    """
     import torch
 
     contents = read_contents(path)
@@ -117,33 +131,30 @@ def read_weights(path: Path, shape: Shape, dtype: torch.dtype) -> Iterator[tuple
         name = _torch_name(tensor.name)
         if name is None:
             continue
-        values = _unpacked(path, contents, tensor, dtype if len(tensor.shape) > 1 else torch.float32)
+        matrix = len(tensor.shape) > 1
+        weight = _read(path, contents, tensor, dtype if matrix else torch.float32, packed=packed and matrix)
         if shape.architecture == "llama" and tensor.name.split(".")[-2] in _TURNED:
-            values = unturned(values, shape.heads if "attn_q" in tensor.name else shape.kv_heads)
-        yield name, values
+            heads = shape.heads if "attn_q" in tensor.name else shape.kv_heads
+            weight = replace(weight, values=unturned(weight.values, heads))
+        yield name, weight
 
 
-def _unpacked(path: Path, contents: GGUFContents, tensor: Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return the numbers of a tensor, rows first, a piece at a time: a vocabulary in 32 bits would take a gigabyte.
-
-    gguf's own reader takes seconds for the vocabulary beside them, and unpacks sixteen rows at a time.
-    """
-    import gguf
+def _read(path: Path, contents: GGUFContents, tensor: Tensor, dtype: torch.dtype, *, packed: bool) -> Weight:
     import numpy as np
     import torch
+
+    from lorebook_daemon.teach.packing import unpacked
 
     if tensor.block is None:
         raise Unusable(f"{path.name} packs {tensor.name} in a way that is not known.", "Teach another: --base NAME")
     weights, size = tensor.block
-    count = math.prod(tensor.shape) // weights
-    packed = np.asarray(np.memmap(path, np.uint8, "r", contents.start + tensor.offset, (count, size)))
-    unpacked = torch.empty(count, weights, dtype=dtype)
-    step = max(1, _UNPACKED // weights)
-    for n in range(0, count, step):
-        piece = packed[n : n + step].reshape(1, -1)
-        numbers = np.array(gguf.dequantize(piece, gguf.GGMLQuantizationType(tensor.kind)), dtype=np.float32, copy=True)
-        unpacked[n : n + step] = torch.from_numpy(numbers).view(-1, weights)
-    return unpacked.view(*reversed(tensor.shape))
+    columns, *rows = tensor.shape
+    # Mode c: torch wants memory that could be written to; nothing is.
+    place = np.memmap(path, np.uint8, "c", contents.start + tensor.offset, (math.prod(rows), columns // weights * size))
+    bytes_ = torch.from_numpy(np.asarray(place))
+    if packed:
+        return Weight(bytes_, tensor.kind)
+    return Weight(unpacked(bytes_, tensor.kind, dtype).view(*reversed(tensor.shape)))
 
 
 def unturned(values: torch.Tensor, heads: int) -> torch.Tensor:

@@ -204,6 +204,15 @@ def test_the_whole_system_is_measured(typing: Typing, notes: Path, tmp_path: Pat
     assert "ndcg10" not in items["u"] and items["u"]["abstained_right"] == 0.0
 
 
+def test_splitters_are_compared_each_over_an_index_of_its_own(typing: Typing, notes: Path, tmp_path: Path) -> None:
+    data = rows(tmp_path / "q.jsonl", *QUESTIONS[:3])
+    told = typing.json("leaderboard", data, "--root", notes, "--with", "splitter=structure:100", "--with", "k=2")
+    assert {row["configuration"] for row in told["leaderboard"]} == {"default", "splitter=structure:100", "k=2"}
+    assert typing.bench.recut == ["structure:100"]
+    configurations = {typing.json("show", row["run"])["config"]["splitter"] for row in told["leaderboard"]}
+    assert configurations == {"structure", "structure:100"}
+
+
 def test_configurations_are_put_in_order(typing: Typing, notes: Path, tmp_path: Path) -> None:
     data = rows(tmp_path / "q.jsonl", *QUESTIONS[:3])
     words = ("leaderboard", data, "--root", notes, "--with", "k=1,steps=copies+merging", "--with", "rerank=judge")
@@ -216,7 +225,7 @@ def test_configurations_are_put_in_order(typing: Typing, notes: Path, tmp_path: 
     assert len({row["run"] for row in told["leaderboard"]}) == 3
     shown = typing(*words, "--by", "ndcg10").stdout
     assert "rerank=judge" in shown and "ndcg10" in shown
-    for wrong in ("k", "k=0", "k=x", "colour=red", "rerank=dice", "steps=jumping"):
+    for wrong in ("k", "k=0", "k=x", "colour=red", "rerank=dice", "steps=jumping", "splitter=words"):
         assert typing("leaderboard", data, "--root", notes, "--with", wrong).exit_code == 1, wrong
     assert typing("leaderboard", data, "--root", notes, "--by", "beauty").exit_code == 1
 

@@ -86,10 +86,10 @@ def test_a_file_that_ends_its_reader_is_left_out_and_no_other(root, wanted, many
     (tmp_path / "sitecustomize.py").write_text(
         "import lorebook_daemon.index.batch as batch, os\n"
         "real = batch.take\n"
-        "def take(stat, known, unsaved=None):\n"
+        "def take(stat, known, *more):\n"
         "    if stat.path == 'm07.py':\n"
         "        os.abort()\n"
-        "    return real(stat, known, unsaved)\n"
+        "    return real(stat, known, *more)\n"
         "batch.take = take\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))

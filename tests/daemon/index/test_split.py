@@ -6,10 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lorebook_api.errors import BadRequest
+from lorebook_api.splitting import STRUCTURE, Splitting, parse_splitting
 from lorebook_daemon.index.loaders import LOADERS, loader_for
 from lorebook_daemon.index.passage import Passage, Unit, Unreadable
 from lorebook_daemon.index.split import SPLITTERS, read_passages, split
-from lorebook_daemon.index.split_lines import CELL_LIMIT, LIMIT, LONG, SCRAP
+from lorebook_daemon.index.split_lines import USUAL, Sizes
 
 MODULE = '''"""About this module."""
 
@@ -68,7 +70,7 @@ def read(name: str, text: str) -> list[Passage]:
 def test_code_keeps_comments_and_decorators_with_what_follows():
     passages = read("shape.py", MODULE)
     assert_covers(MODULE, passages)
-    assert max(len(passage.text) for passage in passages) <= LONG
+    assert max(len(passage.text) for passage in passages) <= USUAL.long
     shape = next(passage for passage in passages if "Shape" in passage.defines)
     assert shape.text.startswith("# What a shape is.\n@decorated\nclass Shape:")
     edge = next(passage for passage in passages if "edge" in passage.defines)
@@ -154,7 +156,7 @@ def test_what_is_no_such_language_is_split_by_lines():
     text = "\n\n".join(f"((( not {{ python ]]] {i} " * 8 for i in range(30))
     passages = read("a.py", text)
     assert_covers(text, passages)
-    assert max(len(passage.text) for passage in passages) <= LONG
+    assert max(len(passage.text) for passage in passages) <= USUAL.long
 
 
 def test_deeply_nested_code_does_not_fail():
@@ -168,8 +170,35 @@ def test_a_unit_is_split_by_what_it_is():
     assert (passage.path, passage.start_line, passage.end_line, passage.context) == ("x/a.csv", 5, 6, ("t",))
 
 
-def test_limits_are_in_order():
-    assert SCRAP < LIMIT < LONG < CELL_LIMIT
+@pytest.mark.parametrize("limit", [100, 1_000, 20_000])
+def test_limits_are_in_order(limit):
+    sizes = Sizes(limit)
+    assert sizes.scrap < sizes.limit < sizes.long < sizes.cell
+
+
+def test_a_splitter_may_be_spelled():
+    assert parse_splitting("structure") == STRUCTURE == Splitting("structure", 1_000)
+    assert parse_splitting("lines") == Splitting("lines", 1_000)
+    assert parse_splitting("structure:500") == Splitting("structure", 500)
+
+
+@pytest.mark.parametrize("text", ["", "words", "lines:", "lines:x", "lines:-5", "lines:20", "lines:99999", "lines:1.5"])
+def test_what_is_no_splitter_is_refused(text):
+    with pytest.raises(BadRequest, match="splitter") as caught:
+        parse_splitting(text)
+    assert "structure:500" in caught.value.hint
+
+
+def test_lines_are_cut_whatever_stands_in_them():
+    small, large = (read_passages(Path("m.py"), "m.py", MODULE.encode(), Splitting("lines", n)) for n in (300, 900))
+    for passages in (small, large):
+        assert_covers(MODULE, passages)
+    assert len(small) > len(large) > 1
+    assert max(len(passage.text) for passage in small) <= 300 + 60
+    by_structure = read_passages(Path("m.py"), "m.py", MODULE.encode(), Splitting("structure", 300))
+    assert_covers(MODULE, by_structure)
+    assert any(passage.text.lstrip().startswith("# The edge of it.") for passage in by_structure)
+    assert not any(passage.text.lstrip().startswith("# The edge of it.") for passage in small)
 
 
 def test_files_without_a_loader_are_refused(tmp_path):
@@ -269,12 +298,13 @@ LINE = st.sampled_from(
     name=st.sampled_from(["a.py", "a.md", "a.rst", "a.txt", "a.js", "a.rs", "a.yaml", "a.json", "a.jsonl", "a.toml"]),
     lines=st.lists(LINE, max_size=120),
     ending=st.sampled_from(["\n", "\r\n"]),
+    splitting=st.sampled_from([STRUCTURE, Splitting("structure", 400), Splitting("lines", 500)]),
 )
-def test_passages_are_the_lines_of_the_file(name, lines, ending):
+def test_passages_are_the_lines_of_the_file(name, lines, ending, splitting):
     text = ending.join(lines)
-    passages = read_passages(Path(name), name, text.encode())
+    passages = read_passages(Path(name), name, text.encode(), splitting)
     assert_covers(text, passages)
-    assert all(len(passage.text) <= LONG for passage in passages)
+    assert all(len(passage.text) <= Sizes(splitting.characters).long for passage in passages)
 
 
 @settings(max_examples=100, deadline=None)

@@ -218,6 +218,17 @@ def test_the_limit_may_change(root, folder):
     assert counts(bring_up(root, folder, max_file_mb=2)) == (1, 0, 0)
 
 
+def test_another_splitter_reads_every_file_again(root, folder):
+    (root / "long.py").write_text("\n\n".join(f"def f{n}():\n    return {n}" for n in range(60)))
+    usual = bring_up(root, folder)
+    assert is_stale(root, folder, "structure:200") == 1
+    short = bring_up(root, folder, splitter="structure:200")
+    assert short.passages > 2 * usual.passages
+    assert is_stale(root, folder, "structure:200") == 0
+    assert bring_up(root, folder, splitter="structure:200", paths=["long.py"]).passages == short.passages
+    assert bring_up(root, folder).passages == usual.passages
+
+
 def test_two_indexers_on_one_root_do_not_meet(root, folder):
     with lock(folder, root), pytest.raises(Conflict, match=f"pid {os.getpid()}") as caught:
         bring_up(root, folder)

@@ -100,7 +100,7 @@ def a_job(base, folder, method):
 def set_up(base, folder, method):
     job, examples = a_job(base, folder, method)
     plan = lay_out(job, examples)
-    model = load(base, plan.shape, wide=True)
+    model = load(base, plan.shape)
     objective = TRAINERS[method].prepare(model, job, plan, Prefixes(model, 2**26))
     return model, job, plan, objective
 

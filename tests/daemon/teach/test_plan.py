@@ -100,7 +100,7 @@ def test_a_family_that_is_not_known_is_refused_before_training(tmp_path, archite
 
 def test_what_does_not_fit_into_memory_is_refused_with_a_way_out():
     with pytest.raises(BadRequest, match="GB are free") as refused:
-        check_memory(Estimate(1, 1, 1, 1.0, 1e9, thrifty=False, wide=True))
+        check_memory(Estimate(1, 1, 1, 1.0, 1e9, thrifty=False, packed=False))
     assert "--base" in refused.value.hint
 
 

@@ -18,10 +18,12 @@ import pytest
 for wanted in ("torch", "peft"):
     pytest.importorskip(wanted, reason="training is tested where pip install 'lorebook[train]' was typed")
 
+import gguf
 import numpy as np
 import torch
 
 import tiny_engine
+import tiny_models
 from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import LorebookError, StorageFailed, Unusable
 from lorebook_daemon.engine.child.llama import Llama
@@ -58,7 +60,7 @@ def prepared(base, folder, make_job, method="alora", **settings):
     """Return a model with an adapter in it, and its plan."""
     make_job(folder, base, method, **settings)
     plan = lay_out(read_job(folder), read_examples(folder / "examples.jsonl"))
-    model = load(base, plan.shape, wide=True)
+    model = load(base, plan.shape)
     config = lora_config(plan.shape, read_job(folder).settings, plan.invocation)
     inject(model, config, seed=0)
     return model, plan, config
@@ -101,7 +103,7 @@ def llama_logprobs(path, tokens, adapter=None):
 
 def test_logits_in_torch_and_in_llama_cpp_agree(base):
     tokens = list(range(20, 60))
-    ours = torch_logprobs(load(base, read_shape(base), wide=True), tokens)
+    ours = torch_logprobs(load(base, read_shape(base)), tokens)
     theirs = llama_logprobs(base, tokens)
     assert np.abs(np.exp(ours) - np.exp(theirs)).max() < 1e-3
     assert np.abs(ours - theirs).max() < 0.05  # llama.cpp keeps keys and values in 16 bits
@@ -110,8 +112,26 @@ def test_logits_in_torch_and_in_llama_cpp_agree(base):
 
 def test_weights_in_16_bits_say_nearly_the_same(base):
     shape, tokens = read_shape(base), list(range(20, 40))
-    wide, narrow = (torch_logprobs(load(base, shape, wide=wide), tokens) for wide in (True, False))
+    wide, narrow = (torch_logprobs(load(base, shape, dtype), tokens) for dtype in (torch.float32, torch.bfloat16))
     assert 0 < np.abs(np.exp(wide) - np.exp(narrow)).max() < 0.05
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_how_weights_are_kept_changes_no_bit_of_what_is_learnt(tmp_path, make_job, family, dtype):
+    base = tiny_models.tiny(tmp_path / "tiny.gguf", family, weights=gguf.GGMLQuantizationType.Q4_1)
+    make_job(tmp_path, base, "lora")
+    plan = lay_out(read_job(tmp_path), read_examples(tmp_path / "examples.jsonl"))
+    learnt = []
+    for packed in (False, True):
+        model = load(base, plan.shape, dtype, packed=packed)
+        inject(model, lora_config(plan.shape, read_job(tmp_path).settings, plan.invocation), seed=0)
+        folder = tmp_path / str(packed)
+        folder.mkdir()
+        at = training(model, plan, folder).run()
+        learnt.append((at.loss, factors(model)))
+    assert learnt[0][0] == learnt[1][0]
+    assert same(learnt[0][1], learnt[1][1])
 
 
 def test_rows_are_turned_and_turned_back():

@@ -16,7 +16,7 @@ from lorebook_daemon.index.loaders.names import names
 from lorebook_daemon.index.loaders.outputs import output_lines, shows
 from lorebook_daemon.index.loaders.sections import Heading, below, titles
 from lorebook_daemon.index.passage import Cell, Unit, Unreadable
-from lorebook_daemon.index.split_lines import CELL_LIMIT
+from lorebook_daemon.index.split_lines import USUAL
 
 _CELL_MAGIC = re.compile(r"^\s*%%(\w+)")
 _OUR_OWN = re.compile(r"^\s*%{1,2}(?:ask|teach|lore)\b|\blorebook\.(?:ask|chat|search)\(", re.MULTILINE)
@@ -178,7 +178,7 @@ def _units(cell: _Read, context: tuple[str, ...], old: str | None) -> list[Unit]
         return [whole] if cell.source.strip() else []
     of_output = (*context, old) if old else context
     text = f"{cell.source}\n{cell.outputs}"
-    if len(text) <= CELL_LIMIT:
+    if len(text) <= USUAL.cell:
         return [replace(whole, text=text, context=of_output)]
     last = next((line.strip() for line in reversed(cell.source.split("\n")) if line.strip()), "")
     above = (*of_output, f"output of: {last[:160]}") if last else of_output

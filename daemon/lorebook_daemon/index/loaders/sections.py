@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lorebook_daemon.index.loaders.encoding import printable
 from lorebook_daemon.index.passage import Unit
-from lorebook_daemon.index.split_lines import SCRAP
+from lorebook_daemon.index.split_lines import USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def sections(rows: Sequence[str], headings: Sequence[Heading], start_line: int =
     for stop, path in _stretches(headings, len(rows)):
         shared = path if shared is None else _shared(shared, path)
         text = "\n".join(rows[first:stop])
-        if len(text.strip()) < SCRAP and stop < len(rows):
+        if len(text.strip()) < USUAL.scrap and stop < len(rows):
             continue
         if text.strip():
             units.append(Unit(text, "doc", start_line=start_line + first, context=titles(shared)))
