@@ -1,6 +1,6 @@
 """Seconds of a training beside transformers' Trainer with PEFT: same rows, same order, same settings, in one run.
 
-    LOREBOOK_INSTRUCTIONS=instructions.json python -m benchmarks.teach_speed [--peer PYTHON] [--only lora,rag,memory]
+    LOREBOOK_INSTRUCTIONS=instructions.json python -m benchmarks.teach_speed [--peer PYTHON] [--only lora,rag,memory] [--precision float32,bf16]
 
 The file holds rows of instruction, input and output (Alpaca's shape). PYTHON is an interpreter with torch,
 transformers, peft and accelerate; the default is this one. `lora`: the rows as they are. `rag`: each with some 600
@@ -71,6 +71,7 @@ def main() -> int:
     options = parser(__doc__)
     options.set_defaults(model="qwen2.5-coder-0.5b-instruct-q4_k_m")
     options.add_argument("--peer", default=sys.executable, metavar="PYTHON", help="the interpreter with transformers")
+    options.add_argument("--precision", default="float32,bf16", help="of Trainer; float32 is its default")
     options.add_argument("--only", default="lora,rag,memory", help="which of the three")
     options.add_argument("--big", default="qwen2.5-coder-1.5b-instruct-q4_k_m", help="the model of `memory`")
     options.add_argument("--rows", type=int, default=ROWS)
@@ -174,9 +175,9 @@ def _beside(
     print(
         f"{'ours':28} {ours.seconds:7.1f} s   held out {ours.held_out:.4f}   {ours.memory_mb / 1024:.1f} GB", flush=True
     )
-    for bf16 in (False, True):
-        theirs = _peer(folder, job, plan, chosen.peer, bf16)
-        name = "Trainer and PEFT, bf16" if bf16 else "Trainer and PEFT, float32"
+    for precision in chosen.precision.split(","):
+        theirs = _peer(folder, job, plan, chosen.peer, precision == "bf16")
+        name = f"Trainer and PEFT, {precision}"
         print(f"{name:28} {theirs.seconds:7.1f} s   held out {theirs.held_out:.4f}   {theirs.memory_mb / 1024:.1f} GB")
         say(f"seconds, ours ÷ {name}, {method}", ours.seconds / theirs.seconds, at_most=at_most)
         say("held-out loss, ours ÷ theirs", ours.held_out / theirs.held_out, at_most=1.02)

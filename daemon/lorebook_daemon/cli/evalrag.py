@@ -103,13 +103,15 @@ def rag(
     help="A configuration to try beside the default; may be repeated. "
     f"Names: {', '.join(_AXES)}; several steps or adapters with + between them.",
 )
-@click.option("--by", default="right", show_default=True, metavar="FIGURE", help="What the best is best in.")
+@click.option(
+    "--by", metavar="FIGURE", help=f"What the best is best in; default: the first known of {', '.join(_SHOWN)}."
+)
 @measured
 def leaderboard(
     questions: Path,
     roots: tuple[str, ...],
     configurations: tuple[str, ...],
-    by: str,
+    by: str | None,
     options: Options,
 ) -> None:
     """Measure the default configuration and each one named on the questions in the file QUESTIONS, the best first.
@@ -124,6 +126,7 @@ def leaderboard(
     for name, request in tried.items():
         screen.say(f"measuring {name}")
         reports[name] = followed(screen, client.measure(request), EvalReport)
+    by = by or next(figure for figure in _SHOWN if any(figure in report.figures for report in reports.values()))
     order = sorted(reports, key=lambda name: -_value(reports[name], by))
     if options.as_json:
         rows = [{"configuration": name, **flat(reports[name])} for name in order]
@@ -168,7 +171,8 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
 
 def _value(report: EvalReport, name: str) -> float:
     if name not in report.figures:
-        raise BadRequest(f"There is no figure {name!r}.", f"There are: {', '.join(report.figures)}.")
+        hint = f"There are: {', '.join(report.figures)}. The runs are kept: lorebook eval list"
+        raise BadRequest(f"There is no figure {name!r}.", hint)
     return report.figures[name].value
 
 
