@@ -1,6 +1,6 @@
 """Seconds of a training beside transformers' Trainer with PEFT: same rows, same order, same settings, in one run.
 
-    LOREBOOK_INSTRUCTIONS=instructions.json python -m benchmarks.teach_speed [--peer PYTHON] [--only lora,rag,memory] [--precision float32,bf16]
+    LOREBOOK_INSTRUCTIONS=instructions.json python -m benchmarks.teach_speed [--peer PYTHON] [--only lora,rag,memory]
 
 The file holds rows of instruction, input and output (Alpaca's shape). PYTHON is an interpreter with torch,
 transformers, peft and accelerate; the default is this one. `lora`: the rows as they are. `rag`: each with some 600
