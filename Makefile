@@ -70,7 +70,7 @@ dist: dev frontend ## source archive and wheel in dist/, checked
 lock: dev ## write constraints.txt anew, with the newest versions that fit
 	@$(BIN)/python -m scripts.constraints
 
-tree: python ## redraw the map of the code in CONTRIBUTING.md
+tree: python ## redraw the map of the code in CONTRIBUTING.md, and the table in docs/settings.md
 	@$(PYTHON) -m scripts.tree
 
 clean: ## remove what was built here; models, indexes and kept wheels stay

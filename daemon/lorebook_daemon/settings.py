@@ -7,6 +7,7 @@ import math
 import os
 import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -34,7 +35,7 @@ class Settings:
     threads: int = 0
     """Threads of the engine; 0 takes the free physical cores."""
     kv_reuse: Literal["blocks", "prefix", "off"] = "blocks"
-    """What is kept of the model's reading: each passage by itself, the longest equal prefix, or nothing."""
+    """What is kept of the model's reading: `blocks`, each passage by itself; `prefix`, the longest equal one; `off`."""
     kv_memory_mb: int = 0
     """Memory for kept passages; 0 takes an eighth of the machine's, at most 2048."""
     kv_disk_mb: int = 0
@@ -42,7 +43,7 @@ class Settings:
     speculation: bool = True
     """Guess from the prompt how an answer goes on, and let the model check several tokens at once."""
     engine: Literal["llama", "openai"] = "llama"
-    """What answers: llama.cpp on this machine, or the OpenAI-compatible server at `engine_url`."""
+    """What answers: llama.cpp on this machine, or `openai`, the OpenAI-compatible server at `engine_url`."""
     engine_url: str = ""
     """Where that server is, with or without `/v1`: `http://localhost:8000`."""
     engine_key: str = field(default="", repr=False)
@@ -57,7 +58,7 @@ class Settings:
     max_file_mb: int = 20
     """Files above this are skipped, and listed as skipped."""
     store: Literal["sqlite", "postgres"] = "sqlite"
-    """Where indexes are kept: in files of this machine, or in the PostgreSQL database at `store_url`."""
+    """Where indexes are kept: in files of this machine, or `postgres`, in the PostgreSQL database at `store_url`."""
     store_url: str = field(default="", repr=False)
     """Where that database is: `postgresql://ann@localhost:5432/lorebook`. It may hold a password: never shown."""
     index_cpu_percent: int = 100
@@ -65,7 +66,7 @@ class Settings:
     embed_on_battery: bool = False
     """Make vectors while the machine runs on its battery, too; words are indexed in any case."""
     feedback: FeedbackMode = "off"
-    """Keep on this machine what was opened, rated and put right; with `learn` the search learns from it, too."""
+    """`keep`: keep on this machine what was opened, rated and put right; `learn`: the search learns from it, too."""
     idle_stop_minutes: float = 60.0
     """The daemon ends after this long without a request; 0 keeps it up."""
     port: int = 0
@@ -90,29 +91,46 @@ _CHOICES = {
 }
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a setting was given, and where: `config.toml`, a variable's name, `flag`."""
+
+    value: Any
+    source: str
+
+
 def load_settings(home: Home, **flags: Any) -> Settings:
     """Return the settings for `home`; a flag that is None was not given.
 
     Environment variables are `LOREBOOK_` and the setting's name in capitals. Raises BadRequest for a name that
     is no setting and for a value of another type.
     """
+    return Settings(**{name: given.value for name, given in given_settings(home, **flags).items()})
+
+
+def given_settings(home: Home, **flags: Any) -> dict[str, Given]:
+    """Return what was given, by the setting's name, the rest being defaults; raises what `load_settings` does."""
     types = {field.name: field for field in dataclasses.fields(Settings)}
-    values: dict[str, Any] = {}
     file = home.config / "config.toml"
-    if file.is_file():
-        try:
-            values.update(tomllib.loads(file.read_text(encoding="utf-8")))
-        except ValueError as error:  # TOMLDecodeError, or bytes that are no UTF-8
-            raise BadRequest(f"{file} is not TOML: {error}.", "Mend it or delete it.") from error
-    for name in values:
+    given = {name: Given(value, file.name) for name, value in _written(file).items()}
+    for name in given:
         if name not in types:
             raise BadRequest(f"{file} sets {name!r}, which is no setting.", f"Settings are: {', '.join(types)}.")
     for name in types:
-        variable = os.environ.get(f"LOREBOOK_{name.upper()}")
-        if variable is not None:
-            values[name] = variable
-    values.update({name: value for name, value in flags.items() if value is not None})
-    return Settings(**{name: _typed(name, types[name].default, value) for name, value in values.items()})
+        variable = f"LOREBOOK_{name.upper()}"
+        if variable in os.environ:
+            given[name] = Given(os.environ[variable], variable)
+    given |= {name: Given(value, "flag") for name, value in flags.items() if value is not None}
+    return {name: Given(_typed(name, types[name].default, one.value), one.source) for name, one in given.items()}
+
+
+def _written(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # TOMLDecodeError, or bytes that are no UTF-8
+        raise BadRequest(f"{file} is not TOML: {error}.", "Mend it or delete it.") from error
 
 
 def _typed(name: str, default: Any, value: Any) -> Any:

@@ -1,5 +1,6 @@
 """The commands that the documents name exist, and say what they do."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import zipfile
 
 import pytest
 
+from lorebook_daemon.settings import Settings
 from scripts import check_dist, demo, tree
 from scripts.places import ROOT
 
@@ -27,6 +29,14 @@ def test_the_map_names_every_module():
     named = sorted(line.split()[0] for line in drawn.splitlines() if line)
     there = sorted(line.split()[0] for line in tree.draw(ROOT).splitlines() if line)
     assert named == there, "type: make tree"
+
+
+def test_the_table_of_settings_is_that_of_the_code():
+    document = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    begin, end = tree.TABLE
+    drawn = document.partition(begin)[2].partition(end)[0]
+    assert drawn == tree.table((ROOT / tree.SETTINGS).read_text(encoding="utf-8")), "type: make tree"
+    assert [line.split("`")[1] for line in drawn.splitlines()[2:]] == [one.name for one in dataclasses.fields(Settings)]
 
 
 def test_the_map_is_drawn_between_its_marks(tmp_path):

@@ -20,6 +20,7 @@ from lorebook_daemon.cli.options import debug_option, examples
 from lorebook_daemon.cli.program import Program
 from lorebook_daemon.cli.related import related
 from lorebook_daemon.cli.search import search
+from lorebook_daemon.cli.settings import settings
 from lorebook_daemon.cli.teach import teach
 
 
@@ -41,6 +42,6 @@ def lorebook() -> None:
 
 for command in (
     *(ask, search, related, index, add),
-    *(serve, status, stop, logs, models, adapters, teach, classify, jobs, evaluate, doctor, mcp),
+    *(serve, status, stop, logs, models, adapters, teach, classify, jobs, evaluate, doctor, settings, mcp),
 ):
     lorebook.add_command(command)

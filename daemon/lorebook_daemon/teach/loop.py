@@ -123,11 +123,11 @@ class Training:
         self._advance(value, time.monotonic() - began, int(learnt))
 
     def _rehearsed(self) -> list[Sample]:
-        """Return what goes with this step's batch, one for every four examples: others each time."""
-        if not self._rehearsal:
-            return []
-        count = max(1, self.schedule.batch // _EXAMPLES_A_REHEARSAL)
-        return [self._rehearsal[(self.at.step * count + n) % len(self._rehearsal)] for n in range(count)]
+        """Return what goes with this step's batch: one for four examples, none oftener than an example is seen."""
+        a_step = max(1, self.schedule.batch // _EXAMPLES_A_REHEARSAL)
+        count = min(self.steps * a_step, self.schedule.epochs * len(self._rehearsal))
+        first, last = (step * count // self.steps for step in (self.at.step, self.at.step + 1))
+        return [self._rehearsal[n % len(self._rehearsal)] for n in range(first, last)]
 
     def _advance(self, loss: float, seconds: float, tokens: int) -> None:
         self.at.step += 1

@@ -37,7 +37,7 @@ class Plan:
     classes: tuple[str, ...] = ()
     """What texts are told apart into, where that is what is learnt."""
     rehearsal: tuple[Sample, ...] = ()
-    """What is learnt beside each batch; nothing where no answers are learnt, or by vectors alone."""
+    """What is learnt beside the batches; nothing where no answers are learnt, or by vectors alone."""
 
 
 def lay_out(job: TrainJob, examples: Sequence[Example]) -> Plan:

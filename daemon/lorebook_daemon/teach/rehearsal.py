@@ -1,7 +1,8 @@
 """What a model must not forget while it is taught: how questions of other kinds are answered.
 
-One of these is learnt beside each batch, so that a model that is taught five facts in whole sentences still answers
-with a letter where a letter is asked for. Experience replay against forgetting: arXiv:1811.11682.
+These are learnt beside the batches, none oftener than an example is seen, so that a model that is taught five facts in
+whole sentences still answers with a letter where a letter is asked for. Experience replay against forgetting:
+arXiv:1811.11682.
 """
 
 from __future__ import annotations

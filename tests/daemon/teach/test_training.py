@@ -309,6 +309,21 @@ def test_what_is_rehearsed_is_kept_and_the_loss_told_is_of_what_is_taught(base, 
     assert at.loss[0] == pytest.approx(alone.at.loss[0]), "before the first step they are the same model"
 
 
+@pytest.mark.parametrize(("epochs", "pairs", "beside"), [(2, 1, 2), (2, 2, 4), (20, 3, 60), (1, 50, 3)])
+def test_nothing_is_rehearsed_oftener_than_an_example_is_seen(base, tmp_path, make_job, epochs, pairs, beside):
+    model, plan, _ = prepared(base, tmp_path, make_job, "lora")
+    again = tuple(Sample((n, n, n), 1) for n in range(pairs))
+    taught = training(model, plan, tmp_path, epochs, rehearsal=again)
+    steps = []
+    for step in range(taught.steps):
+        taught.at.step = step
+        steps.append(taught._rehearsed())
+    seen = [one for step in steps for one in step]
+    assert len(seen) == min(beside, taught.steps)
+    assert max(map(len, steps)) == 1
+    assert all(seen.count(one) <= epochs for one in again)
+
+
 def test_the_rate_goes_up_and_then_down():
     rates = [rate(step, 50) for step in range(50)]
     top = rates.index(max(rates))
