@@ -159,7 +159,7 @@ class RagRequest:
     context_steps: str = "default"
     """The steps from passages to context, separated by commas; `default` takes the daemon's."""
     splitter: str = "default"
-    """How the files are cut (see `splitting`); for another than the daemon's an index of its own is made and kept."""
+    """How the files are cut (see `splitting`); for another than the daemon's an index is made for the time."""
     max_tokens: int = 320
     limit: int = 0
     model: str = "auto"

@@ -14,7 +14,7 @@ from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.app.engines import Engines
 from lorebook_daemon.engine.diskblocks import drop_all_files, drop_files, passage_digest
 from lorebook_daemon.engine.kvplace import kv_root
-from lorebook_daemon.index.lately import gone_passages, index_folders, settle
+from lorebook_daemon.index.lately import cut_cache, cut_caches, gone_passages, index_folders, settle
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.records import Gone
 from lorebook_daemon.index.storage import index_folder
@@ -36,9 +36,10 @@ class Forgetter:
         self._pending: set[Path] = set()
         self._begun = False
 
-    def indexed(self, root: Path) -> None:
-        """Note that passages of `root` may have gone."""
-        self._pending.add(index_folder(self._home.cache, root))
+    def indexed(self, root: Path, splitter: str = "") -> None:
+        """Note that passages of `root` may have gone, from the index of its own that a splitter has if one is named."""
+        cache = cut_cache(self._home.cache, splitter) if splitter else self._home.cache
+        self._pending.add(index_folder(cache, root))
 
     @property
     def pending(self) -> bool:
@@ -52,7 +53,8 @@ class Forgetter:
         went would have it read again.
         """
         if not self._begun:  # an earlier daemon may have ended between an update and what follows it
-            self._pending |= set(await asyncio.to_thread(index_folders, self._home.cache))
+            for cache in (self._home.cache, *cut_caches(self._home.cache)):
+                self._pending |= set(await asyncio.to_thread(index_folders, cache))
             self._begun = True
         some = False
         for folder in sorted(self._pending):

@@ -17,7 +17,7 @@ from lorebook_daemon.app.roots import Indexes, NamedEmbedder
 from lorebook_daemon.app.threads import in_thread
 from lorebook_daemon.index.embed import EMBEDDERS
 from lorebook_daemon.index.indexer import Indexer
-from lorebook_daemon.index.lately import index_folders
+from lorebook_daemon.index.lately import cut_cache, cut_caches, index_folders
 from lorebook_daemon.index.opened import OpenIndex
 from lorebook_daemon.index.storage import index_folder
 from lorebook_daemon.index.stores import Choice, choose
@@ -100,8 +100,8 @@ class _Room:
 
 
 def indexes_cut(home: Home, settings: Settings, splitter: str) -> Indexes:
-    """Return the functions over indexes whose files are cut by another splitter, kept beside those of `home`."""
-    cache = home.cache / "splitters" / splitter.replace(":", "-")
+    """Return the functions over indexes whose files are cut by another splitter; who is done with one empties it."""
+    cache = cut_cache(home.cache, splitter)
     return indexes_at(replace(home, cache=cache), replace(settings, splitter=splitter, store="sqlite"))
 
 
@@ -111,6 +111,9 @@ def indexes_at(home: Home, settings: Settings) -> Indexes:
     room = _Room(home, settings)
     for folder in index_folders(home.cache):
         drop_all_unsaved(folder)  # of an earlier daemon: the editors may have been closed since
+    for cache in cut_caches(home.cache):
+        for folder in index_folders(cache):
+            empty(folder, folder)  # of one that was killed while it measured
     return Indexes(
         open=room.open,
         stale=room.stale,

@@ -138,7 +138,9 @@ async def _whole(parts: Parts, request: RagRequest, report: Report) -> AsyncGene
                 await run.settled()
         yield await roots.open(folders(request.roots), report)
     finally:
-        if own:
+        if own:  # nobody would see to it that what is deleted goes from there
+            for root in folders(request.roots):
+                await roots.forget(root)
             await roots.close()
 
 

@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from lorebook_api.errors import DaemonUnavailable, LorebookError
@@ -80,7 +81,8 @@ def assemble(
     roots = Roots(indexes, activity, warmer.indexed, holding, opinions.weights)
 
     def recut(splitter: str) -> Roots:
-        return Roots(indexes_cut(home, settings, splitter), activity, lambda root: None, holding)
+        noted = partial(warmer.emptied, splitter=splitter)
+        return Roots(indexes_cut(home, settings, splitter), activity, noted, holding)
 
     models, adapters = models_at(home, settings), Adapters(home)
     room = Room(home, settings, models.find, engines, adapters, ready=check_installed, feedback=feedback.all)

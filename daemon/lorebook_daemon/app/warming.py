@@ -122,6 +122,11 @@ class Warmer:
         self._forgetter.indexed(root)
         self._tell()
 
+    def emptied(self, root: Path, splitter: str) -> None:
+        """Note that passages may have gone from the index of `root` that was made for another splitter."""
+        self._forgetter.indexed(root, splitter)
+        self._tell()
+
     def kept(self) -> KvUse:
         """Return how much of what was read is kept, and how much may be. Blocking, some milliseconds."""
         return kv_use(self._settings, self._home)

@@ -24,6 +24,16 @@ def index_folders(cache: Path) -> list[Path]:
     return sorted(file.parent for file in (cache / "index").glob(f"*/{mark}"))
 
 
+def cut_cache(cache: Path, splitter: str) -> Path:
+    """Return the folder below `cache` for indexes whose files are cut by another splitter than the daemon's."""
+    return cache / "splitters" / splitter.replace(":", "-")
+
+
+def cut_caches(cache: Path) -> list[Path]:
+    """Return those of such folders that are there."""
+    return sorted((cache / "splitters").glob("*"))
+
+
 def recent_passages(folder: Path, since_ns: int, most: int) -> list[tuple[int, Passage]]:
     """Return at most `most` passages of files changed since, the latest first, with the time of the change (ns)."""
     return _read(folder, lambda store: store.recent(since_ns, most), [])
