@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import anywidget
 import traitlets
@@ -31,9 +32,13 @@ class LorebookWidget(anywidget.AnyWidget):
 
     _esm = traitlets.Unicode(_NOT_BUILT).tag(sync=True)
     _css = traitlets.Unicode("").tag(sync=True)
+    channel_id = traitlets.Unicode().tag(sync=True)
+    """By which a page that is reloaded knows what it had sent to this widget, and not to another of its kernel."""
 
     def __init__(self, script: str, state: State, **traits: Any) -> None:
-        super().__init__(_esm=_read(f"{script}.js") or _NOT_BUILT, _css=_read(f"{script}.css"), **traits)
+        super().__init__(
+            _esm=_read(f"{script}.js") or _NOT_BUILT, _css=_read(f"{script}.css"), channel_id=uuid4().hex, **traits
+        )  # fmt: skip
         self.channel = Channel(self.send, self._act, state)
         self.on_msg(self._hear)
 

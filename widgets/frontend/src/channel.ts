@@ -164,7 +164,7 @@ export class Channel {
   }
 
   private key(): string {
-    return `lorebook:${this.model.model_id ?? ''}`;
+    return `lorebook:${String(this.model.get('channel_id'))}`;
   }
 }
 

@@ -5,7 +5,7 @@ import type { Model } from '../src/model';
 
 /** A kernel of which every message can be lost, either way. */
 class Kernel implements Model {
-  readonly model_id = 'm1';
+  id = 'm1';
   readonly acted: string[] = [];
   readonly turns: string[] = [];
   loses = () => false;
@@ -22,6 +22,10 @@ class Kernel implements Model {
 
   on(_: string, hear: (content: unknown) => void): void {
     this.hearers.push(hear);
+  }
+
+  get(): string {
+    return this.id;
   }
 
   off(_: string, hear: (content: unknown) => void): void {
@@ -142,6 +146,24 @@ test('of 50 pages that are reloaded right after a click, with half of all messag
   expect(kernel.acted).toEqual(clicks);
   expect(seen.turns).toEqual(kernel.turns);
   last.close();
+});
+
+test('what one widget could not send, another does not take for its own', () => {
+  const kernel = new Kernel();
+  kernel.loses = () => true;
+  const chat = new Channel(kernel, new Seen(), () => false);
+  chat.send({ type: 'click', what: 'of the chat' });
+  chat.close();
+  const other = new Kernel();
+  other.id = 'm2';
+  const board = new Channel(other, new Seen(), () => false);
+  vi.advanceTimersByTime(20_000);
+  expect(other.acted).toEqual([]);
+  board.close();
+  kernel.loses = () => false;
+  const again = new Channel(kernel, new Seen(), () => false);
+  expect(kernel.acted).toEqual(['of the chat']);
+  again.close();
 });
 
 test('a kernel that was restarted is told of at once', () => {

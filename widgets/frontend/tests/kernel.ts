@@ -5,7 +5,6 @@ import type { Model } from '../src/model';
 export type Content = Record<string, unknown>;
 
 export class Kernel implements Model {
-  readonly model_id = 'm1';
   readonly sent: Content[] = [];
   private hear: ((content: unknown) => void) | null = null;
   private n = 0;
@@ -20,6 +19,10 @@ export class Kernel implements Model {
 
   on(_: string, hear: (content: unknown) => void): void {
     this.hear = hear;
+  }
+
+  get(): string {
+    return 'm1';
   }
 
   off(): void {
