@@ -9,7 +9,21 @@ from pathlib import Path
 import pytest
 
 from fake_daemon import FakeDaemon
+from lorebook_api import discovery
+from lorebook_api.errors import DaemonUnavailable
 from lorebook_api.home import Home
+
+
+@pytest.fixture(autouse=True, scope="package")
+def no_real_daemon() -> Iterator[None]:
+    """Let no errand that outlives its test start a daemon in place of the fake one that has gone."""
+
+    def refuse(home: Home) -> None:
+        raise DaemonUnavailable("tests of the notebook's side start no daemon.", "Ask for the fixture `fake`.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discovery, "_spawn", refuse)
+        yield
 
 
 @pytest.fixture
