@@ -23,7 +23,7 @@ from benchmarks.corpora import Question, samples, searcher
 from benchmarks.engine import find_model, parser, running
 from benchmarks.kept_engine import KeptEngine
 from benchmarks.notebook_retrieval import Gains, interval
-from benchmarks.notebooks.queries import DEVELOPMENT, KINDS, TEST, corpus, read_queries
+from benchmarks.notebooks.queries import DEVELOPMENT, KINDS, SECOND, TEST, corpus, read_queries
 from lorebook_api.asking import Message
 from lorebook_api.home import find_home
 from lorebook_api.retrieval import Rerank, Rewrite
@@ -157,6 +157,7 @@ def _follow_ups(embedder: Embedder) -> tuple[list[Asked], First]:
 _SETS = {
     DEVELOPMENT: _notebooks(DEVELOPMENT),
     TEST: _notebooks(TEST),
+    SECOND: _notebooks(SECOND),
     SAMPLES: _samples,
     FOLLOW_UPS: _follow_ups,
 }
