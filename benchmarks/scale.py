@@ -176,7 +176,7 @@ def by_words(folder: Path, asked: Sequence[str], passages: Sequence[Passage] | N
     lexical = Lexical.load(folder / "lexical-1.words")
     terms = [question_terms(question) for question in asked]
     ours = milliseconds(lambda question: lexical.top(question, 50), terms)
-    say("the best fifty by words, p50 ms", statistics.median(ours), at_most=1)
+    say("the best fifty by words, p50 ms", statistics.median(ours), at_most=1 if passages is not None else None)
     with closing(OpenIndex.open(folder, None)) as index:
         whole = milliseconds(lambda question: index.search(question, 10), asked)
     print(f"whole search by words alone, with its ranking and its passages: p50 {statistics.median(whole):.2f} ms")

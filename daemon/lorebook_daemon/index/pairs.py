@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from lorebook_daemon.index.passage import Passage
@@ -36,11 +37,18 @@ def notebook_of(passage: Passage) -> str | None:
 
     It has the same name; it lies in the same folder, or where the header's `formats` say (`nb//ipynb,py//py:light`).
     """
-    place = PurePosixPath(passage.path)
-    if passage.cell is not None or place.suffix.lower() not in _SCRIPTS:
+    if passage.cell is not None:
         return None
     header = next((line for line in passage.context if line.startswith(PAIRED)), "")
-    notebooks, scripts = _folders(header.removeprefix(PAIRED), place.suffix)
+    return _paired_with(passage.path, header.removeprefix(PAIRED))
+
+
+@lru_cache(maxsize=4096)
+def _paired_with(path: str, formats: str) -> str | None:
+    place = PurePosixPath(path)
+    if place.suffix.lower() not in _SCRIPTS:
+        return None
+    notebooks, scripts = _folders(formats, place.suffix)
     folder = str(place.parent)
     if scripts and notebooks:
         folder, there, rest = f"/{folder}/".rpartition(f"/{scripts}/")[0::1]
@@ -61,7 +69,7 @@ def twins(pool: Mapping[int, Passage], notebooks: Mapping[int, Passage]) -> dict
     found: dict[int, dict[int, float]] = {}
     for key, passage in pool.items():
         cells = by_path.get(notebook_of(passage) or "", {})
-        said = set(_said(passage.text))
+        said = set(_said(passage.text)) if cells else set()
         if said and said <= set().union(*cells.values()):
             found[key] = {cell: len(said & lines) / len(said) for cell, lines in cells.items() if said & lines}
     return found

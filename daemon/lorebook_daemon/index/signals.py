@@ -82,7 +82,8 @@ def path_words(question: Question, passages: Sequence[Passage], scores: Scores) 
     asked = file_words(word for word in words(question.text) if word.casefold() not in STOP_WORDS)
     if not asked:
         return scores
-    raised: Scores = scores + scores.max() * np.array([_named(asked, PurePosixPath(p.path)) for p in passages])
+    named = {path: _named(asked, PurePosixPath(path)) for path in {passage.path for passage in passages}}
+    raised: Scores = scores + scores.max() * np.array([named[passage.path] for passage in passages])
     return raised
 
 

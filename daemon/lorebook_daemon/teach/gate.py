@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorebook_daemon.teach.split import FEW
+
 _FILE = Path(__file__).parent / "general.jsonl"
 _LETTERS = "ABCD"
 _DRAWS = 2000
@@ -52,7 +54,7 @@ def judge(
 ) -> Verdict:
     """Return the verdict from the held-out losses and from which general questions were answered right."""
     if held_before is None or held_after is None:
-        return Verdict(active=False, reason="Nothing was kept back to measure with.")
+        return Verdict(active=False, reason=f"Nothing was kept back to measure with: that takes {FEW} cells or rows.")
     if not held_after < held_before:
         told = f"The held-out loss did not fall ({held_before:.3f} before, {held_after:.3f} after)."
         return Verdict(active=False, reason=told)
