@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -41,6 +42,8 @@ DEFINES_CELL = 0.3  # of the best score, as are those of code
 LINKED = 0.5  # of the other's score; 0.3 is as good for the samples, and worse for half of benchmarks/linked
 LINKED_ASKED = 0.4  # more, as far as the question speaks of the name
 
+_PATHS = 8192
+"""Files of which it is remembered what their names say: the same ones come up in question after question."""
 _NOT_TAKEN: frozenset[Form] = frozenset(("reason", "result", "error", "picture"))
 """Forms of answer that stand in the notebook itself: in a note, or in what a cell shows."""
 SPREAD = "spread"
@@ -82,8 +85,7 @@ def path_words(question: Question, passages: Sequence[Passage], scores: Scores) 
     asked = file_words(word for word in words(question.text) if word.casefold() not in STOP_WORDS)
     if not asked:
         return scores
-    named = {path: _named(asked, PurePosixPath(path)) for path in {passage.path for passage in passages}}
-    raised: Scores = scores + scores.max() * np.array([named[passage.path] for passage in passages])
+    raised: Scores = scores + scores.max() * np.array([_named(asked, passage.path) for passage in passages])
     return raised
 
 
@@ -191,13 +193,20 @@ CELL_SIGNALS: dict[str, Signal] = {
 """The signals of notebooks, likewise; they see every passage and move cells among all."""
 
 
-def _named(asked: set[str], path: PurePosixPath) -> float:
+def _named(asked: set[str], path: str) -> float:
     """Return the share of the question's words in the path's names, those of the file first."""
-    stem, folder = file_words([path.stem]), file_words([path.parent.name])
+    stem, folder = _path_words(path)
     inside = len(asked & stem) * IN_PATH + len((asked - stem) & folder) * IN_FOLDER
     return inside / len(asked)
 
 
+@lru_cache(maxsize=_PATHS)
+def _path_words(path: str) -> tuple[set[str], set[str]]:
+    place = PurePosixPath(path)
+    return file_words([place.stem]), file_words([place.parent.name])
+
+
+@lru_cache(maxsize=_PATHS)
 def _standing(path: str) -> float:
     return (SIDE if _SIDE.search(path) else 1.0) * (ENTRY if _ENTRY.search(path) else 1.0)
 
