@@ -57,6 +57,8 @@ def _rows(batches: Iterable[Any], whole: bool) -> tuple[list[list[str]], int]:
     total = 0
     for batch in batches:
         total += batch.num_rows
+        if len(rows) < MOST_SCANNED:
+            batch.validate(full=True)  # pyarrow follows a damaged file's offsets wherever they lead
         for start in range(0, min(batch.num_rows, MOST_SCANNED - len(rows)), BATCH):
             rows += _texts(batch.slice(start, min(BATCH, MOST_SCANNED - len(rows))))
         if len(rows) >= MOST_SCANNED and not whole:
