@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from lorebook_api.retrieval import Filters
-from lorebook_daemon.index.embed import Embedder
+from lorebook_daemon.index.embed import Embedder, Matrix
 from lorebook_daemon.index.learning import EVEN, Weights, weighted
 from lorebook_daemon.index.lexical import Mask
 from lorebook_daemon.index.neighbourhood import Neighbourhood
@@ -80,9 +81,11 @@ class Searcher:
         """
         question = Question.read(query)
         among = self.among(filters)
-        by_words = self._by_words(question, among)
-        by_meaning = self._by_meaning(question, among)
-        by_name = self._by_name(question, among)
+        with ThreadPoolExecutor(1) as embedding:  # the embedder lets others run: words are looked up meanwhile
+            vector = embedding.submit(self._embedded, question)
+            by_words = self._by_words(question, among)
+            by_name = self._by_name(question, among)
+            by_meaning = self._by_meaning(vector.result(), among)
 
         pool = self.fetch(list(dict.fromkeys((*by_words.ids, *by_meaning.ids, *by_name))))
         if not pool:  # one that was deleted a moment ago is not in it
@@ -135,11 +138,17 @@ class Searcher:
     def _by_words(self, question: Question, among: Mask | None) -> Found:
         return Found.by_words(*self.lexical.top(question.terms, DEPTH, among), self.lexical.full_score(question.terms))
 
-    def _by_meaning(self, question: Question, among: Mask | None) -> Found:
+    def _embedded(self, question: Question) -> Matrix | None:
         if self.vectors is None or self.embedder is None:
+            return None
+        vector: Matrix = self.embedder.embed([question.text])[0]
+        return vector
+
+    def _by_meaning(self, vector: Matrix | None, among: Mask | None) -> Found:
+        if self.vectors is None or vector is None:
             return Found()
         allowed = None if among is None else self.lexical.ids[among]
-        return Found.by_meaning(*self.vectors.nearest(self.embedder.embed([question.text])[0], DEPTH, allowed))
+        return Found.by_meaning(*self.vectors.nearest(vector, DEPTH, allowed))
 
     def _by_name(self, question: Question, among: Mask | None) -> list[int]:
         found: list[int] = []
