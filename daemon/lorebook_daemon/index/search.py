@@ -85,9 +85,10 @@ class Searcher:
             vector = embedding.submit(self._embedded, question)
             by_words = self._by_words(question, among)
             by_name = self._by_name(question, among)
+            read = self.fetch(list(dict.fromkeys((*by_words.ids, *by_name))))
             by_meaning = self._by_meaning(vector.result(), among)
 
-        pool = self.fetch(list(dict.fromkeys((*by_words.ids, *by_meaning.ids, *by_name))))
+        pool = {**read, **self.fetch([key for key in by_meaning.ids if key not in read])}
         if not pool:  # one that was deleted a moment ago is not in it
             return []
 
