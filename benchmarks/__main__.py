@@ -21,6 +21,7 @@ NAMES = (
     "retrieval",
     "notebook_retrieval",
     "linked_retrieval",
+    "rerank",
     "context",
     "answers",
     "injection",
@@ -32,7 +33,7 @@ NAMES = (
     "teach_speed",
     "teach_dpo",
 )
-ON_REQUEST = ("repair", "lm_eval_scores", "choices", "rerank")
+ON_REQUEST = ("repair", "lm_eval_scores", "choices")
 """What only helps to choose a constant, or wants an environment of its own."""
 
 

@@ -1,8 +1,9 @@
 """What reranking, rewriting and questions written ahead bring over the first search: NDCG@10, and milliseconds a query.
 
-The queries are those of `benchmarks/notebooks/`, the answerable sample questions, and the follow-up questions in
-`follow_ups.jsonl`. What the model said is kept where `--kept` names a file, so that constants are chosen without it;
-the milliseconds are measured anew each time.
+The queries are those of `benchmarks/notebooks/`, and where `--sets` asks for them the answerable sample questions and
+the follow-up questions in `follow_ups.jsonl`. Every list is read to its depth, however long that takes. What the model
+said is kept where `--kept` names a file, so that constants are chosen without it; the milliseconds are measured anew
+each time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from benchmarks.corpora import Question, samples, searcher
 from benchmarks.engine import find_model, parser, running
 from benchmarks.kept_engine import KeptEngine
 from benchmarks.notebook_retrieval import Gains, interval
-from benchmarks.notebooks.queries import DEVELOPMENT, KINDS, SECOND, TEST, corpus, read_queries
+from benchmarks.notebooks.queries import KINDS, SPLITS, corpus, read_queries
+from benchmarks.verdict import say
 from lorebook_api.asking import Message
 from lorebook_api.home import find_home
 from lorebook_api.retrieval import Rerank, Rewrite
@@ -41,7 +43,7 @@ K = 10
 SAMPLES, FOLLOW_UPS, AHEAD, BEFORE = "samples", "follow-ups", "ahead", "question before"
 READERS: tuple[Rerank, ...] = ("model", "judge")
 WRITERS: tuple[Rewrite, ...] = ("identifiers", "hyde", "multi-query")
-WEIGHTS = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
+WEIGHTS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0)
 DEPTHS = (4, 8, 12, 16, 24, 40)
 LEADS = (0.05, 0.1, 0.2, 0.3, 0.5)
 SHARES = (0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
@@ -96,8 +98,8 @@ def main() -> None:
     arguments.add_argument("--kept", type=Path, help="keep what the model says in this file")
     arguments.add_argument("--most", type=int, default=0, help="so many questions of each set, taken evenly")
     arguments.add_argument("--depth", type=int, default=DEPTH, help="passages that are reranked")
-    arguments.add_argument("--sets", nargs="+", choices=tuple(_SETS), default=[DEVELOPMENT, SAMPLES, FOLLOW_UPS])
-    arguments.add_argument("--ways", nargs="+", choices=(*READERS, *WRITERS, AHEAD), default=[*READERS, *WRITERS])
+    arguments.add_argument("--sets", nargs="+", choices=tuple(_SETS), default=list(SPLITS))
+    arguments.add_argument("--ways", nargs="+", choices=(*READERS, *WRITERS, AHEAD), default=["model"])
     arguments.add_argument("--choose", action="store_true", help="NDCG@10 by weight, depth, lead and share")
     arguments.add_argument("--times", action="store_true", help="milliseconds alone")
     options = arguments.parse_args()
@@ -109,6 +111,7 @@ def main() -> None:
 async def _run(options: argparse.Namespace, kept: Path) -> None:
     model = find_model(options.model)
     embedder = MiniLM(ensure_embedder(find_home(), report=lambda progress: None).path)
+    reranked_by_model: dict[str, Gains] = {}
     for name in options.sets:
         asked, first = _SETS[name](embedder)
         step = max(1, -(-len(asked) // options.most)) if options.most else 1
@@ -119,7 +122,10 @@ async def _run(options: argparse.Namespace, kept: Path) -> None:
             elif options.choose:
                 await _choose(bench, options.ways)
             else:
-                await _print_table(bench, (*_ALONE, "follow-up") if name == FOLLOW_UPS else options.ways)
+                gains = await _print_table(bench, (*_ALONE, "follow-up") if name == FOLLOW_UPS else options.ways)
+                reranked_by_model |= {name: gains["model"]} if "model" in gains else {}
+    if set(SPLITS) <= set(reranked_by_model):
+        _print_verdict(np.concatenate([reranked_by_model[name] for name in SPLITS]))
 
 
 # -- the questions
@@ -154,13 +160,7 @@ def _follow_ups(embedder: Embedder) -> tuple[list[Asked], First]:
     return asked, First(searcher(made, embedder))
 
 
-_SETS = {
-    DEVELOPMENT: _notebooks(DEVELOPMENT),
-    TEST: _notebooks(TEST),
-    SECOND: _notebooks(SECOND),
-    SAMPLES: _samples,
-    FOLLOW_UPS: _follow_ups,
-}
+_SETS = {**{split: _notebooks(split) for split in SPLITS}, SAMPLES: _samples, FOLLOW_UPS: _follow_ups}
 
 
 # -- the ways
@@ -246,16 +246,25 @@ def _rewriter(name: Rewrite) -> Rewriter:
 # -- what they bring
 
 
-async def _print_table(bench: Bench, ways: Sequence[str]) -> None:
+async def _print_table(bench: Bench, ways: Sequence[str]) -> dict[str, Gains]:
+    """Print what each way finds, by kind and whole, and what it brings; return each question's NDCG by way."""
     kinds = [kind for kind in KINDS if any(asked.kind == kind for asked in bench.asked)]
     print(f"\n{bench.name}, {len(bench.asked)} questions, {bench.engine.model}")
     print(f"  {'NDCG@10':16} {'all':7} {' '.join(f'{kind:12}' for kind in kinds)} gain", flush=True)
     plain = await _gains(bench, _plain)
+    found: dict[str, Gains] = {}
     for name in ("first search", *ways):
-        gains = await _gains(bench, _WAYS[name]) if name in _WAYS else plain
+        found[name] = gains = await _gains(bench, _WAYS[name]) if name in _WAYS else plain
         by_kind = " ".join(f"{gains[[asked.kind == kind for asked in bench.asked]].mean():<12.3f}" for kind in kinds)
         mean, low, high = interval(gains - plain)
         print(f"  {name:16} {gains.mean():<7.3f} {by_kind} {mean:+.3f} ({low:+.3f} to {high:+.3f})", flush=True)
+    return found
+
+
+def _print_verdict(gains: Gains) -> None:
+    mean, low, high = interval(gains)
+    print(f"\nall {len(gains)} questions about notebooks, + model: {mean:.3f} ({low:.3f} to {high:.3f})")
+    say(f"NDCG@{K} with the model's reranking", mean, at_least=0.8)
 
 
 async def _gains(bench: Bench, way: Way) -> Gains:

@@ -16,7 +16,7 @@ from lorebook_api.feedback import FeedbackMode
 from lorebook_api.home import Home
 from lorebook_api.splitting import parse_splitting
 
-CONTEXT_STEPS = ("copies", "diversity", "merging", "window", "neighbours", "condensing")
+CONTEXT_STEPS = ("copies", "diversity", "merging", "window", "neighbours", "constants", "condensing")
 """What `context_steps` may name."""
 
 
@@ -30,8 +30,8 @@ class Settings:
     """Tokens that the engine's context holds."""
     context_budget: int = 4096
     """Tokens of one prompt at the most; what does not fit is cut and listed."""
-    context_steps: str = "copies,condensing"
-    """How what was found becomes the context: copies, diversity, merging, window, neighbours, condensing, or some."""
+    context_steps: str = "copies,constants,condensing"
+    """How what was found becomes the context: copies, diversity, merging, window, neighbours, constants, condensing."""
     threads: int = 0
     """Threads of the engine; 0 takes the free physical cores."""
     kv_reuse: Literal["blocks", "prefix", "off"] = "blocks"

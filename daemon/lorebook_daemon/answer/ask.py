@@ -10,7 +10,7 @@ from typing import Any
 
 from lorebook_api.asking import Answer, AskRequest, Timings, Usage
 from lorebook_api.indexing import Progress
-from lorebook_daemon.answer.assemble import assemble
+from lorebook_daemon.answer.assemble import assemble, completed
 from lorebook_daemon.answer.context.steps import SPARE, select
 from lorebook_daemon.answer.prompts import answer_prompt, ungrounded_prompt
 from lorebook_daemon.answer.reading import Emit, Read, chosen, probability, read
@@ -68,6 +68,7 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
     blank = _answer(request, engine, retrieved, done)
     if not used:
         return replace(blank, context=context, timings=clock.timings())
+    used = await completed(request.question, used, assembled.budget, engine, retrieved.beside, settings.steps)
     clear = done[0].score >= CLEAR
     prompt = answer_prompt(request.question, tuple(sheet.text for sheet in used))
     raw, end = await _generate(prompt, request, engine, emit if clear else _nobody, clock)

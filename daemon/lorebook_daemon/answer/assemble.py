@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from lorebook_api.asking import Context, Cut
 from lorebook_api.errors import TooLong
 from lorebook_daemon.answer.context.condensing import gaps, matching_lines, shortened
-from lorebook_daemon.answer.context.steps import CONDENSING, ON, grow
+from lorebook_daemon.answer.context.steps import CONDENSING, ON, complete, grow
 from lorebook_daemon.answer.planted import planted_lines
 from lorebook_daemon.answer.prompts import answer_prompt, passage_text
 from lorebook_daemon.answer.retrieved import Beside, RootHit, nothing_beside
@@ -78,6 +78,21 @@ async def assemble(
         rest, whole = await _measured(question, hits, engine)
     sheets, cut = await _fitted(question, whole, engine if CONDENSING in on else None, rest, budget)
     return Assembled(sheets, rest, budget, cut)
+
+
+async def completed(
+    question: str, used: Sequence[Sheet], budget: int, engine: Engine, beside: Beside, on: Collection[str] = ON
+) -> tuple[Sheet, ...]:
+    """Return the passages that an answer is written from with what COMPLETIONS add, where all of it fits `budget`."""
+    hits = [sheet.hit for sheet in used]
+    whole = await asyncio.to_thread(complete, hits, beside, on)
+    new = [hit for hit in whole if hit not in hits]
+    if not new:
+        return tuple(used)
+    rest, sheets = await _measured(question, new, engine)
+    known = {id(sheet.hit): sheet for sheet in (*used, *sheets)}
+    order = tuple(known[id(hit)] for hit in whole)
+    return order if rest + sum(sheet.tokens for sheet in order) <= budget else tuple(used)
 
 
 async def _measured(question: str, hits: Sequence[RootHit], engine: Engine) -> tuple[int, list[Sheet]]:

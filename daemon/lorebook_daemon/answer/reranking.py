@@ -24,13 +24,13 @@ from lorebook_daemon.answer.reading import Emit
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.engine.protocol import ASKING, Engine, Turn
 
-# Chosen with the 0.5B model on the 98 development queries of benchmarks/notebooks/: see benchmarks/README.md.
-DEPTH = 12  # passages that are read at the most; 8 bring 0.813, 12 bring 0.830, and half as much again to read
-WEIGHT = 1.5  # of the reranker's z-score beside that of the search; 1.5 to 4 are equally good
-SURE = 0.2  # share of its score by which the first passage must lead the second to stay first unread: one list in three
-SECONDS = 6.0  # time that the reading may take
+# Chosen with the 0.5B and the 1.5B model on the 98 development queries of benchmarks/notebooks/: see its README.md.
+DEPTH = 12  # passages that are read at the most; 8 bring 0.829 and 0.835, 12 bring 0.831 and 0.838
+WEIGHT = 3.0  # of the reranker's z-score beside that of the search; 3 to 8 are equally good, 1 brings 0.02 less
+SURE = 0.3  # share of its score by which the first passage must lead the second to stay first unread: one list in four
+SECONDS = 10.0  # time that the reading may take
 
-_FIRST_BATCH, _BATCH = 2, 8
+_FIRST_BATCH, _BATCH = 2, 4
 """Passages that are read at once: few at first, since one that was never read costs ten times as much."""
 
 

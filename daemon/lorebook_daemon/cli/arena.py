@@ -124,7 +124,7 @@ def _questions(data: Path) -> Iterator[str]:
     """Yield the prompts of a JSON or JSON Lines file, or the lines of any other."""
     try:
         text = data.read_text(encoding="utf-8-sig")
-        rows = json.loads(text) if data.suffix == ".json" else list(map(_row, text.splitlines()))
+        rows = json.loads(text) if data.suffix == ".json" else list(map(_row, text.split("\n")))
         for row in rows:
             name = next((name for name in ("instruction", "question", "prompt") if name in row), "")
             if name and str(row[name]).strip():

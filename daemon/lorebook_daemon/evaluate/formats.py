@@ -56,8 +56,8 @@ def read_items(path: Path, name: str, shots: int = 0, limit: int | None = None) 
     """Return the questions of a file in the format `name`, with `shots` answered ones before each.
 
     The examples are the first rows of MMLU's own `dev` file beside it, else the first rows of the file itself, which
-    are then not asked. Rows that cannot be used are left out and listed. Raises BadRequest for a format that there is
-    not, a file without a usable row, two rows with one id, NotFound.
+    are then not asked. Rows that cannot be used, or have the id of an earlier one, are left out and listed. Raises
+    BadRequest for a format that there is not and a file without a usable row, NotFound.
     """
     if name not in FORMATS:
         raise BadRequest(f"There is no format {name!r}.", f"There are: {', '.join(FORMATS)}.")
@@ -155,19 +155,19 @@ def _winogrande(row: Row, path: Path) -> Question:
 def _arc(row: Row, path: Path) -> Question:
     question, choices = row.fields.get("question"), row.fields.get("choices")
     if isinstance(question, dict):  # as AI2 published it: {"stem", "choices": [{"text", "label"}]}
-        found = [(one.get("label"), one.get("text")) for one in question.get("choices") or ()]
+        apart = [one if isinstance(one, dict) else {} for one in _listed(question.get("choices"))]
+        texts, labels = [one.get("text") for one in apart], [str(one.get("label")) for one in apart]
         question = question.get("stem")
     elif isinstance(choices, dict):  # as the hub has it: {"text": [...], "label": [...]}
-        found = list(zip(choices.get("label") or (), choices.get("text") or (), strict=False))
+        texts, labels = _listed(choices.get("text")), list(map(str, _listed(choices.get("label"))))
     else:
         raise Unusable("`choices` is missing")
-    labels = [str(label) for label, _ in found]
-    if not isinstance(question, str) or not all(isinstance(text, str) for _, text in found):
-        raise Unusable("`question` or a choice is no text")
+    if not isinstance(question, str) or len(texts) != len(labels):
+        raise Unusable("`question` is no text, or a choice has no label")
     right = row.text("answerKey")
     if right not in labels:
         raise Unusable(f"its answer {right} is none of the choices")
-    return Question((f"Question: {question}\nAnswer:",), tuple(text for _, text in found), (labels.index(right),))
+    return Question((f"Question: {question}\nAnswer:",), _texts(texts, "choices"), (labels.index(right),))
 
 
 _TRUTHS = (
@@ -190,9 +190,9 @@ def _truthfulqa(field: str) -> Callable[[Row, Path], Question]:
         if not isinstance(targets, dict):
             raise Unusable(f"`{field}` is missing")
         if "choices" in targets:
-            choices, labels = tuple(targets["choices"]), tuple(targets.get("labels") or ())
+            choices, labels = _texts(targets["choices"], "choices"), _listed(targets.get("labels"))
         else:  # as its authors published it: {"an answer": 1, "another": 0}
-            choices, labels = tuple(targets), tuple(targets.values())
+            choices, labels = tuple(targets), list(targets.values())
         right = tuple(i for i, label in enumerate(labels) if label == 1)
         head = "".join(f"Q: {asked}\nA: {told}\n\n" for asked, told in _TRUTHS)
         return Question((f"{head}Q: {row.text('question')}\nA:",), choices, right)
@@ -202,11 +202,15 @@ def _truthfulqa(field: str) -> Callable[[Row, Path], Question]:
 
 def _csv(row: Row, path: Path) -> Question:
     """Read a person's own table: `question`, `answer`, and a choice in each other column."""
-    names = [name for name in row.fields if name not in ("question", "answer", "id")]
-    choices = tuple(row.text(name) for name in names if row.fields[name] not in ("", None))
-    answer = row.text("answer").strip()
+    names = [
+        name for name in row.fields if name not in ("question", "answer", "id") and row.fields[name] not in ("", None)
+    ]
+    choices = tuple(row.text(name) for name in names)
+    question, answer = row.text("question").strip(), row.text("answer").strip()
+    if not question:
+        raise Unusable("`question` is empty")
     right = choices.index(answer) if answer in choices else _named(answer, names, choices)
-    return Question((f"Question: {row.text('question').strip()}\nAnswer:",), choices, (right,))
+    return Question((f"Question: {question}\nAnswer:",), choices, (right,))
 
 
 def _named(answer: str, names: Sequence[str], choices: Sequence[str]) -> int:
@@ -230,9 +234,17 @@ def _list(row: Row, name: str) -> tuple[str, ...]:
             value = json.loads(value)
         except ValueError:
             value = None
+    return _texts(value, name)
+
+
+def _texts(value: Any, name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(one, str | int | float) for one in value):
         raise Unusable(f"`{name}` is no list of texts")
     return tuple(map(str, value))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _number(row: Row, name: str) -> int:

@@ -92,7 +92,7 @@ def _place(fields: Mapping[str, Any]) -> Place:
     numbers = {name: fields.get(name) for name in ("start_line", "end_line", "cell_index")}
     try:
         read = {name: None if value in (None, "") else int(value) for name, value in numbers.items()}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise Unusable("`start_line`, `end_line` or `cell_index` is no number") from None
     start, end = read["start_line"] or 0, read["end_line"] or read["start_line"] or 0
     return Place(str(fields.get("path")), start, end, read["cell_index"])

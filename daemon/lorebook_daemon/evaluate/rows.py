@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lorebook_api.errors import BadRequest, NotFound
+from lorebook_daemon.teach.datafile import json_lines
 
 _SHAPES = "It takes .csv with a header line, .jsonl with an object a line, or .json with a list of objects."
 
@@ -49,7 +51,7 @@ def _objects(path: Path, header: tuple[str, ...]) -> Iterable[Mapping[str, Any]]
     if path.suffix.lower() == ".csv":
         return _csv(path, text, header)
     try:
-        found = json.loads(text) if path.suffix.lower() == ".json" else _lines(text)
+        found = json.loads(text) if path.suffix.lower() == ".json" else json_lines(text)
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"{path.name} is no JSON: {error}.", _SHAPES) from None
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
@@ -57,13 +59,9 @@ def _objects(path: Path, header: tuple[str, ...]) -> Iterable[Mapping[str, Any]]
     return found
 
 
-def _lines(text: str) -> list[Any]:
-    return [json.loads(line) for line in text.split("\n") if line.strip()]
-
-
 def _csv(path: Path, text: str, header: tuple[str, ...]) -> list[Mapping[str, Any]]:
     try:
-        lines = [line for line in csv.reader(text.splitlines(keepends=True), strict=True) if line]
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
     except csv.Error as error:
         raise BadRequest(f"{path.name} is no CSV: {error}.", _SHAPES) from None
     names = header or tuple(name.strip() for name in (lines.pop(0) if lines else ()))

@@ -28,9 +28,20 @@ def read_data(path: Path) -> list[Example]:
         rows = _rows(decode(path.read_bytes()))
     except OSError as error:
         raise Unusable(f"{path} cannot be read ({error.strerror or error}).", "Check the file.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unusable(f"{path.name} is neither JSON nor JSON Lines ({error}).", "Mend it.") from error
     return [example for n, row in enumerate(rows, start=1) for example in _examples(path, n, row)]
+
+
+def json_lines(text: str) -> list[Any]:
+    """Return the values of JSON Lines; raises ValueError, with the line's number, where one is no JSON."""
+    values = []
+    for number, line in enumerate(text.split("\n"), start=1):  # by "\n" alone: JSON's strings may hold U+2028
+        try:
+            values += [json.loads(line)] if line.strip() else []
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
+    return values
 
 
 def _rows(text: str) -> list[Any]:
@@ -38,7 +49,9 @@ def _rows(text: str) -> list[Any]:
     try:
         whole = json.loads(text)
     except ValueError:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        if text.lstrip().startswith("["):  # a list with a fault in it, which the error tells
+            raise
+        return json_lines(text)
     if isinstance(whole, list):
         return whole
     lists = [value for value in whole.values() if isinstance(value, list)] if isinstance(whole, dict) else []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import fakes
 from fake_shelf import Files, hit
 from lorebook_api.errors import TooLong
-from lorebook_daemon.answer.assemble import LEAST_ROOM, assemble
+from lorebook_daemon.answer.assemble import LEAST_ROOM, assemble, completed
 from lorebook_daemon.answer.context.steps import CONDENSING, ON
 from lorebook_daemon.answer.retrieved import nothing_beside
 
@@ -62,6 +62,22 @@ def test_pieces_of_a_function_come_as_one_where_it_fits():
     assert sheet.hit.passage.text == files.texts["a.py"].rstrip("\n") and len(found) > 2
     room = rest() + sheet.tokens - 1
     assert [one.hit for one in assembled(found, room, files.beside, ON | {"merging"}).sheets][:2] == found[:2]
+
+
+def test_what_an_answer_is_written_from_is_completed_where_it_fits():
+    other = "".join(f"def other_{n}(x):\n    return x * {n} + sum(range(x))\n\n\n" for n in range(60))
+    files = Files(a__py=f"HOOK = 'left'\n\n\n{other}def key():\n    return HOOK\n")
+    found = files.hits("a.py", len(files.passages["a.py"]) - 1)
+    done = assembled(found, 4000, files.beside)
+
+    def whole(budget, on=ON):
+        return asyncio.run(completed(QUESTION, done.sheets, budget, fakes.FakeEngine(), files.beside, on))
+
+    sets, uses = whole(4000)
+    assert sets.hit.passage.text == "HOOK = 'left'" and sets.hit.passage.start_line == 1
+    assert uses == done.sheets[0]
+    enough = done.rest + sets.tokens + uses.tokens
+    assert whole(enough) == (sets, uses) and whole(enough - 1) == done.sheets == whole(4000, ON - {"constants"})
 
 
 def test_a_question_that_does_not_fit_is_refused():

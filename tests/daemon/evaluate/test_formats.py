@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lorebook_api.errors import BadRequest, NotFound
 from lorebook_daemon.evaluate.formats import FORMATS, read_items
@@ -31,6 +34,14 @@ ROWS: dict[str, dict[str, object]] = {
     "truthfulqa-mc2": {"question": "Why?", "mc2_targets": {"So.": 1, "Also so.": 1, "Not so.": 0}},
     "csv": {"question": "Which?", "a": "ice", "b": "fire", "answer": "b"},
 }
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "label", "x"]), inner),
+    max_leaves=6,
+)
+INNER = ("choices", "labels", "stem", "text", "label")
 
 
 def written(path: Path, rows: list[dict[str, object]]) -> Path:
@@ -122,6 +133,31 @@ def test_a_row_that_cannot_be_used_is_listed_with_its_reason(row: dict[str, obje
     assert why in items.skipped[0].why
 
 
+def test_a_choice_is_named_by_its_column_where_another_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("question,a,b,c,answer\nWhich?,ice,,fire,c\n,ice,fire,,a\n", encoding="utf-8")
+    items = read_items(path, "csv")
+    assert [item.right for item in items.items] == [(1,)]
+    assert [skipped.why for skipped in items.skipped] == ["`question` is empty"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@given(data=st.data())
+def test_a_row_with_anything_in_a_field_is_read_or_left_out(name: str, data: st.DataObject) -> None:
+    odd = dict(ROWS[name])
+    field = data.draw(st.sampled_from(sorted(odd)))
+    nested = st.dictionaries(
+        st.sampled_from(INNER), ANYTHING | st.lists(st.dictionaries(st.sampled_from(INNER), ANYTHING))
+    )
+    odd[field] = data.draw(ANYTHING | nested)
+    with tempfile.TemporaryDirectory() as folder:
+        items = read_items(written(Path(folder) / "rows.jsonl", [ROWS[name], odd]), name)
+    assert len(items.items) + len(items.skipped) == 2
+    for item in items.items:
+        assert item.right
+        assert max(item.right) < len(item.choices) == len(item.lengths)
+
+
 def test_two_rows_with_one_id(tmp_path: Path) -> None:
     items = read_items(written(tmp_path / "rows.jsonl", [{**ROWS["csv"], "id": "x"}] * 2), "csv")
     assert [skipped.why for skipped in items.skipped] == ["has the id x of row 1"]
@@ -134,6 +170,20 @@ def test_a_file_without_a_usable_row_is_refused(text: str, name: str, tmp_path: 
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(BadRequest):
         read_items(path, "csv")
+
+
+def test_a_line_that_is_no_json_is_told_with_its_number(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.jsonl", [ROWS["csv"]] * 2)
+    path.write_text(path.read_text(encoding="utf-8") + "not json\n", encoding="utf-8")
+    with pytest.raises(BadRequest, match="line 3"):
+        read_items(path, "csv")
+
+
+def test_a_cell_of_a_table_may_hold_what_looks_like_the_end_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('question,a,b,answer\nWhich\x85of,ice\u2028cold,"fi\nre",b\n', encoding="utf-8")
+    (item,) = read_items(path, "csv").items
+    assert [choice.text for choice in item.choices] == [" ice\u2028cold", " fi\nre"]
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

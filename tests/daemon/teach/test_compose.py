@@ -140,6 +140,23 @@ def test_a_row_without_a_shape_is_named(tmp_path, text):
         read_data(path)
 
 
+def test_what_looks_like_the_end_of_a_line_may_stand_in_a_text(tmp_path):
+    path = tmp_path / "data.jsonl"
+    row = {"instruction": "a\u2028b\x85c", "output": "d\u2029e"}
+    path.write_text(f"{json.dumps(row, ensure_ascii=False)}\r\n" * 2, encoding="utf-8", newline="")
+    assert [(one.question, one.answer) for one in read_data(path)] == [("a\u2028b\x85c", "d\u2029e")] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "where"), [('{"text": "a"}\n\n{"text": ', "line 3"), ('[{"text": "a"},\n {"text" "b"}]', "line 2")]
+)
+def test_a_fault_is_told_with_its_line(tmp_path, text, where):
+    path = tmp_path / "data.jsonl"
+    path.write_text(text)
+    with pytest.raises(Unusable, match=where):
+        read_data(path)
+
+
 # -- hygiene
 
 LONG = "The pump in hall three was repaired on Tuesday morning and then ran without a fault until late on Friday"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from lorebook_daemon.answer.context.constants import with_constants
 from lorebook_daemon.answer.context.copies import without_copies
 from lorebook_daemon.answer.context.diversity import spread
 from lorebook_daemon.answer.context.merging import merged
@@ -35,6 +36,9 @@ SELECTIONS: dict[str, Selection] = {"copies": without_copies, "diversity": sprea
 GROWTHS: dict[str, Growth] = {"merging": merged, "window": widened, "neighbours": with_neighbours}
 """Steps that are taken with the passages chosen, in this order, where all that comes of them fits the budget."""
 
+COMPLETIONS: dict[str, Growth] = {"constants": with_constants}
+"""Steps that are taken with the few passages that an answer is written from, once all were read."""
+
 CONDENSING = "condensing"
 """The last step, where a passage does not fit: `condensing.matching_lines`."""
 
@@ -56,8 +60,19 @@ def select(hits: Sequence[RootHit], k: int, on: Collection[str] = ON) -> tuple[R
 
 def grow(hits: Sequence[RootHit], beside: Beside, on: Collection[str] = ON) -> tuple[RootHit, ...]:
     """Return the passages with what the growths that are `on` add to them, best first."""
+    return _grown(GROWTHS, hits, beside, on)
+
+
+def complete(hits: Sequence[RootHit], beside: Beside, on: Collection[str] = ON) -> tuple[RootHit, ...]:
+    """Return the passages that an answer is written from with what the completions that are `on` add to them."""
+    return _grown(COMPLETIONS, hits, beside, on)
+
+
+def _grown(
+    steps: Mapping[str, Growth], hits: Sequence[RootHit], beside: Beside, on: Collection[str]
+) -> tuple[RootHit, ...]:
     held = list(hits)
-    for name, step in GROWTHS.items():
+    for name, step in steps.items():
         if name in on:
             held = step(held, beside)
     return tuple(held)

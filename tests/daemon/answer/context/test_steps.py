@@ -6,7 +6,16 @@ from fake_shelf import Files, hit, nothing
 from lorebook_api.errors import BadRequest
 from lorebook_api.home import find_home
 from lorebook_daemon.answer.context.diversity import spread
-from lorebook_daemon.answer.context.steps import CONDENSING, GROWTHS, ON, SELECTIONS, grow, select
+from lorebook_daemon.answer.context.steps import (
+    COMPLETIONS,
+    CONDENSING,
+    GROWTHS,
+    ON,
+    SELECTIONS,
+    complete,
+    grow,
+    select,
+)
 from lorebook_daemon.settings import CONTEXT_STEPS, load_settings
 
 STEPS = {**{name: (lambda hits, _, step=step: step(hits)) for name, step in SELECTIONS.items()}, **GROWTHS}
@@ -18,7 +27,7 @@ FILES = Files(
 
 
 def test_the_settings_name_the_steps_that_there_are():
-    assert (*STEPS, CONDENSING) == CONTEXT_STEPS and set(CONTEXT_STEPS) > ON
+    assert (*STEPS, *COMPLETIONS, CONDENSING) == CONTEXT_STEPS and set(CONTEXT_STEPS) > ON
     assert load_settings(find_home(), context_steps=" merging,copies, merging").steps == {"merging", "copies"}
     assert load_settings(find_home(), context_steps="").steps == frozenset()
     with pytest.raises(BadRequest, match="'compression', which is no step"):
@@ -37,7 +46,7 @@ def test_selections_leave_as_many_as_are_wanted():
     assert select(found, 2) == tuple(found[:2])
     assert select([found[0], found[0]], 2) == (found[0],)
     assert select([found[0], found[0]], 2, ()) == (found[0], found[0])
-    assert grow(found, FILES.beside, ()) == tuple(found)
+    assert grow(found, FILES.beside, ()) == complete(found, FILES.beside, ()) == tuple(found)
 
 
 drawn = st.lists(st.tuples(st.sampled_from(sorted(FILES.passages)), st.integers(0, 50)), max_size=6, unique=True)

@@ -60,7 +60,9 @@ def test_a_model_that_knows_answers_whole_and_streamed(tiny_model):
         asked = {"model": "auto", "messages": FRANCE, "temperature": 0, "max_tokens": 16}
         whole = await client.chat.completions.create(**asked)
         chunks = [chunk async for chunk in await client.chat.completions.create(**asked, stream=True)]
-        text = await client.completions.create(model="auto", prompt="The capital of France is", max_tokens=2)
+        text = await client.completions.create(
+            model="auto", prompt="The capital of France is", max_tokens=2, temperature=0
+        )
         form = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY, "strict": True}}
         json_ = await client.chat.completions.create(**asked | {"max_tokens": 100}, response_format=form)
         return whole, chunks, text, json_
