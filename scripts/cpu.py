@@ -1,15 +1,18 @@
 """Which instructions this processor announces, and how llama.cpp is built for it.
 
-`-march=native` would be simpler and is wrong in one case that kills the process: a processor that announces
-AMX inside a virtual machine that does not let it be used. So on x86 Linux every set is named, AMX never.
+`-march=native` would be simpler and is wrong in two cases that kill the process: a processor that announces AMX
+inside a virtual machine that does not let it be used, and gcc 12's way with AMX. So on x86 Linux every set is
+named, AMX only where it was tried.
 """
 
 from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from scripts.tiles import FLAGS, tiles_work
 
 # cmake's option -> what /proc/cpuinfo must announce, all of it.
 X86 = {
@@ -27,7 +30,9 @@ X86_512 = {
     "GGML_AVX512_VBMI": {"avx512vbmi"},
     "GGML_AVX512_BF16": {"avx512_bf16"},
 }
-NEVER = ("GGML_AMX_TILE", "GGML_AMX_INT8", "GGML_AMX_BF16")
+# Of AMX, what llama.cpp multiplies with; of no use to it without AVX512's own integer products.
+TILES = ("GGML_AMX_TILE", "GGML_AMX_INT8")
+FOR_TILES = {"amx_tile", "amx_int8"} | X86["GGML_AVX512"] | X86_512["GGML_AVX512_VNNI"]
 # What every x86 processor since 2009 has, and numpy's wheels ask for anyway.
 BASELINE = frozenset({"sse4_2"})
 
@@ -38,31 +43,36 @@ def read_announced(cpuinfo: str) -> frozenset[str]:
     return frozenset.intersection(*(frozenset(line.split()) for line in lines)) if lines else frozenset()
 
 
-def x86_arguments(announced: frozenset[str]) -> tuple[str, ...]:
+def x86_arguments(announced: frozenset[str], tiles: Callable[[], bool]) -> tuple[str, ...]:
     """Return cmake's arguments for an x86 processor: what it announces ON, all else OFF by name.
 
-    Named OFF because with GGML_NATIVE=OFF llama.cpp switches AVX2, FMA, F16C and BMI2 on by default.
+    Named OFF because with GGML_NATIVE=OFF llama.cpp switches AVX2, FMA, F16C and BMI2 on by default. `tiles` tells
+    whether AMX works; it is asked where AMX is announced.
     """
     wanted: Mapping[str, set[str]] = {
         **X86,
         **{option: needs | X86["GGML_AVX512"] for option, needs in X86_512.items()},
     }
-    switches = {option: needs <= announced for option, needs in wanted.items()} | dict.fromkeys(NEVER, False)
+    with_tiles = announced >= FOR_TILES and tiles()
+    switches = {option: needs <= announced for option, needs in wanted.items()} | dict.fromkeys(TILES, with_tiles)
     return (
         "-DGGML_NATIVE=OFF",
         *(f"-D{option}={'ON' if on else 'OFF'}" for option, on in sorted(switches.items())),
+        *((f"-DCMAKE_CXX_FLAGS={' '.join(FLAGS)}",) if with_tiles else ()),
     )
 
 
-def choose_arguments(system: str, machine: str, cpuinfo: str) -> tuple[str, ...]:
+def choose_arguments(
+    system: str, machine: str, cpuinfo: str, tiles: Callable[[], bool] = tiles_work
+) -> tuple[str, ...]:
     """Return cmake's arguments for this kind of machine; none where llama.cpp's own choice is safe.
 
-    macOS, Windows and ARM keep the defaults: no AMX that could be announced and refused. An x86 machine whose
+    macOS, Windows and ARM keep the defaults. An x86 machine whose
     sets cannot be read is built for SSE 4.2 alone: slow and right.
     """
     if system in ("Darwin", "Windows") or machine.lower() not in ("x86_64", "amd64", "i686"):
         return ()
-    return x86_arguments(read_announced(cpuinfo) or BASELINE)
+    return x86_arguments(read_announced(cpuinfo) or BASELINE, tiles)
 
 
 def arguments_here() -> tuple[str, ...]:

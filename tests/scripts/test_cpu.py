@@ -1,4 +1,4 @@
-"""cmake's arguments follow what the processor announces; AMX is never among them."""
+"""cmake's arguments follow what the processor announces; AMX is among them where it was tried and works."""
 
 import pytest
 from hypothesis import given
@@ -41,7 +41,7 @@ def switched_on(arguments):
 @pytest.mark.parametrize("name", PROCESSORS)
 def test_a_processor_gets_what_it_announces(name):
     flags, wanted = PROCESSORS[name]
-    arguments = cpu.choose_arguments("Linux", "x86_64", cpuinfo(flags, flags))
+    arguments = cpu.choose_arguments("Linux", "x86_64", cpuinfo(flags, flags), lambda: False)
     assert switched_on(arguments) == wanted
     assert arguments[0] == "-DGGML_NATIVE=OFF"
 
@@ -74,7 +74,25 @@ def test_other_machines_keep_the_defaults(system, machine):
 
 
 @given(st.lists(st.sets(st.sampled_from([*SAPPHIRE.split(), "sse2", "avx512_fp16"])), min_size=1, max_size=4))
-def test_amx_is_never_on(cores):
-    arguments = cpu.choose_arguments("Linux", "x86_64", cpuinfo(*(" ".join(core) for core in cores)))
+def test_tiles_that_are_refused_are_off(cores):
+    text = cpuinfo(*(" ".join(core) for core in cores))
+    arguments = cpu.choose_arguments("Linux", "x86_64", text, lambda: False)
     assert not any("AMX" in part for part in switched_on(arguments))
-    assert sum("AMX" in part for part in arguments) == 3
+    assert sum("AMX" in part for part in arguments) == 2
+    assert not any("CXX_FLAGS" in part for part in arguments)
+
+
+@given(st.sets(st.sampled_from(SAPPHIRE.split())))
+def test_tiles_that_work_are_on_where_all_that_they_need_is(announced):
+    arguments = cpu.choose_arguments("Linux", "x86_64", cpuinfo(" ".join(announced)), lambda: True)
+    on = announced >= cpu.FOR_TILES
+    assert set(cpu.TILES) <= switched_on(arguments) if on else not set(cpu.TILES) & switched_on(arguments)
+    assert ("-DCMAKE_CXX_FLAGS=-fno-tree-dse -fno-dse" in arguments) == on
+
+
+def test_tiles_are_tried_only_where_they_are_announced():
+    def tried():
+        pytest.fail("compiled for nothing")
+
+    cpu.choose_arguments("Linux", "x86_64", cpuinfo(SKYLAKE_X), tried)
+    cpu.choose_arguments("Darwin", "arm64", cpuinfo(SAPPHIRE), tried)
