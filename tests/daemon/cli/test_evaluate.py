@@ -102,6 +102,17 @@ def test_choices_are_measured_kept_and_shown(typing: Typing, quiz: Path) -> None
     assert "Nothing was measured yet" in typing("list").stdout
 
 
+def test_the_keys_of_the_document_about_choices(typing: Typing, quiz: Path) -> None:
+    told = typing.json("mc", quiz, "--shots", "2")
+    figures = ("acc", "acc_norm", "acc_bytes", "stderr", "stderr_norm", "stderr_bytes", "n")
+    assert tuple(told)[:7] == figures
+    assert all(isinstance(told[name], int if name == "n" else float) for name in figures)
+    assert (told["n"], told["shots"]) == (22, 2)
+    assert told["stderr"] > 0 and told["stderr_norm"] > 0
+    asked = [call.prompts[0] for call in typing.bench.engine.calls if call.what == "continuations"]
+    assert asked and all("number 0 ice?\nAnswer: fire\n\nQuestion: Is number 1" in str(one.text) for one in asked)
+
+
 def test_a_gate_fails_where_a_figure_drops_beyond_its_interval(typing: Typing, quiz: Path, tmp_path: Path) -> None:
     before = typing.json("mc", quiz)["run"]
     again = typing.json("mc", quiz)["run"]
@@ -162,8 +173,33 @@ def test_judging_with_anothers_scores(typing: Typing, tmp_path: Path) -> None:
     told = typing.json("judge", data, "--response", "said", "--human", "gpt")
     assert (told["n"], told["missing"], told["agreement"]["n"]) == (10, 0, 10)
     assert "10 responses, 0 without a score" in typing("judge", data, "--response", "said", "--human", "gpt").stdout
+    assert told["agreement"]["calibrated_mean"] is not None and told["rows"] == list(range(1, 11))
+    scores = tmp_path / "scores.json"
+    scores.write_text(json.dumps({"gpt": [9 - n for n in range(10)], "llama": [1] * 9}))
+    apart = typing.json("judge", data, "--response", "said", "--human", f"{scores}:gpt")
+    assert apart["agreement"]["n"] == 10
+    assert "9 scores for 10 rows" in typing("judge", data, "--response", "said", "--human", f"{scores}:llama").stderr
     typing("toxicity", data, "--response", "said")
     assert typing.json("list")["runs"][0]["kind"] == "toxicity"
+
+
+def test_rows_without_a_score_are_counted_and_listed(typing: Typing, tmp_path: Path) -> None:
+    fields = ({"question": "Say.", "said": "x" * n, "id": 7} if n != 2 else {"question": "Say."} for n in range(1, 5))
+    data = rows(tmp_path / "a.jsonl", *fields)
+    told = typing.json("judge", data, "--response", "said")
+    assert (told["n"], told["missing"], told["rows"]) == (3, 1, [1, 3, 4])
+    assert len(told["scores"]) == 3 and [one["row"] for one in told["skipped"]] == [2]
+    assert "length" in told
+    assert any("row 3 has the id 7 of row 1" in notice for notice in told["notices"])
+
+
+def test_ids_that_come_twice_are_told_and_the_run_goes_on(typing: Typing, tmp_path: Path) -> None:
+    both = {"id": "x", "prompt": "Say it.", "answer": "it", "sent_more": "a a", "sent_less": "a b"}
+    data = rows(tmp_path / "twice.jsonl", both, both)
+    for command, *options in (("exact",), ("diversity", "--samples", "2"), ("bias",)):
+        told = typing.json(command, data, *options)
+        assert told["n"] == 2
+        assert any("row 2 has the id x of row 1" in notice for notice in told["notices"]), command
 
 
 def test_diversity_and_bias(typing: Typing, tmp_path: Path) -> None:
