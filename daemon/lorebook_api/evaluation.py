@@ -283,13 +283,22 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Side:
-    """A configuration that takes part in the arena; `system` is told to the model where it is not empty."""
+    """A configuration that takes part in the arena; `system` is told to the model where it is not empty.
+
+    With `roots` (absolute paths) it answers from what these folders hold, as an ask does; then it takes no `system`,
+    and what follows is as in a RagRequest.
+    """
 
     name: str
     model: str = "auto"
     adapters: tuple[AdapterUse, ...] = ()
     system: str = ""
     temperature: float = 0.0
+    roots: tuple[str, ...] = ()
+    k: int = 6
+    rerank: Rerank = "none"
+    rewrite: Rewrite = "none"
+    context_steps: str = "default"
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def measurement(kind: str, data: str | Path, choices: Mapping[str, Any]) -> Meas
     missing = [field.name for field in fields(MEASURES[kind]) if field.default is MISSING and field.name not in read]
     if missing[1:]:  # the path is among them
         raise BadRequest(f"{kind} wants {missing[1]}.", f"See: lorebook eval {kind} --help")
-    fixed = {"measure": "toxicity"} if kind == "toxicity" else {}
+    fixed: dict[str, Any] = {"measure": "toxicity"} if kind == "toxicity" else {}
     return MEASURES[kind](path=str(path), **read, **fixed)
 
 

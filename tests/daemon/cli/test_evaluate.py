@@ -17,9 +17,9 @@ from fake_app import TOKEN, Bench
 from fakes import FakeEngine
 from lorebook_api.errors import BadRequest
 from lorebook_api.home import Home
+from lorebook_api.sides import parse_side
 from lorebook_api.version import VERSION
 from lorebook_daemon.app.lifecycle import RuntimeFile, announced
-from lorebook_daemon.cli.arena import side_of
 from lorebook_daemon.cli.commands import lorebook
 
 COMMANDS = (
@@ -302,6 +302,15 @@ def test_blind_votes(typing: Typing, tmp_path: Path) -> None:
     assert "forgot 4 battles" in typing("arena", "clear").stdout
 
 
+def test_a_side_that_looks_things_up(typing: Typing, notes: Path, tmp_path: Path) -> None:
+    prompts = rows(tmp_path / "p.jsonl", {"question": "what was the rate"})
+    typed = ("arena", "judge", prompts, "--a", "auto", "--b", f"root={notes},k=1")
+    assert typing.json(*typed)["votes"] == 1
+    read = [prompt.passages for prompt in typing.bench.engine.prompts]
+    assert ("the rate was 42 percent",) in read and () in read
+    assert "looks nothing up" in typing("arena", "judge", prompts, "--a", "auto", "--b", "k=3").stderr
+
+
 def test_a_judge_votes(typing: Typing, tmp_path: Path) -> None:
     prompts = rows(tmp_path / "p.jsonl", {"question": "Why?"}, {"question": "How?"}, {"colour": "red"})
     told = typing.json("arena", "judge", prompts, "--a", "one", "--b", "two")
@@ -311,13 +320,16 @@ def test_a_judge_votes(typing: Typing, tmp_path: Path) -> None:
 
 
 def test_what_a_side_may_be() -> None:
-    side = side_of("model=tiny,adapter=x:0.5+y,temperature=0.7,system=Be brief, and kind")
+    side = parse_side("model=tiny,adapter=x:0.5+y,temperature=0.7,system=Be brief, and kind")
     assert (side.model, side.temperature, side.system) == ("tiny", 0.7, "Be brief, and kind")
     assert [(use.name, use.scale) for use in side.adapters] == [("x", 0.5), ("y", 1.0)]
-    assert dataclasses.astuple(side_of("tiny"))[:2] == ("tiny", "tiny")
-    for wrong in ("colour=red", "model=", "temperature=hot"):
+    assert dataclasses.astuple(parse_side("tiny"))[:2] == ("tiny", "tiny")
+    looking = parse_side("root=.,k=12,rerank=judge,rewrite=hyde,steps=copies+window,model=tiny")
+    assert (looking.k, looking.rerank, looking.rewrite, looking.context_steps) == (12, "judge", "hyde", "copies,window")
+    assert looking.roots == (str(Path.cwd()),) and looking.model == "tiny"
+    for wrong in ("colour=red", "model=", "temperature=hot", "k=many", "rerank=dice", "rewrite=loudly"):
         with pytest.raises(BadRequest):
-            side_of(wrong)
+            parse_side(wrong)
 
 
 def test_sets_with_nothing_in_them_are_refused_in_a_line(typing: Typing, tmp_path: Path) -> None:

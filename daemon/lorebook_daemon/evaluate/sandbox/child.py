@@ -95,8 +95,9 @@ def _steps(pipe: int, missed: list[str]) -> Iterator[Any]:
     program = compile(told["code"], "<program>", "exec")
     scope = ModuleType("__main__")
     sys.modules["__main__"] = scope
-    run = partial(exec, program, scope.__dict__)
-    say, leave = partial(os.write, pipe, f"\n{told['nonce']}\n".encode()), partial(os._exit, 0)
+    run: partial[Any] = partial(exec, program, scope.__dict__)
+    say: partial[Any] = partial(os.write, pipe, f"\n{told['nonce']}\n".encode())
+    leave: partial[Any] = partial(os._exit, 0)
     _strip()
     _watch(missed, pipe)
     return map(partial.__call__, iter((run, say, leave)))
