@@ -191,7 +191,7 @@ def _passages(opened: Opened, most_mb: int, seed: int) -> list[RootHit]:
 
 
 Answers = Callable[[str, Taken, Sampling], Awaitable[str]]
-"""Answers a question with the model that is held, drawn as is said; returns the text alone, without the marks of citations."""
+"""Answers a question with the model that is held, drawn as is said; returns the text, without marks of citations."""
 
 
 def check_rag(parts: Parts, request: RagRequest) -> None:
