@@ -13,6 +13,7 @@ from typing import Any
 from lorebook_api.errors import LorebookError
 from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Metrics, Preview, Said
+from lorebook_daemon.models.taught import MODEL
 from lorebook_daemon.teach.examples import Example, read_examples
 from lorebook_daemon.teach.job import TrainJob, read_job
 from lorebook_daemon.teach.trainer import Busy, TrainerEvent, What
@@ -23,7 +24,7 @@ class FakeTrainer:
     """What `run_trainer` does, without a process. `runs` are the jobs that it was given, with their examples."""
 
     adapter: Path
-    """The file that every training comes to."""
+    """The file that every training comes to, but for one of the method `full`: to that comes its base."""
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     """A training stands after its second step until this is set."""
     status: str = "active"
@@ -52,9 +53,12 @@ class FakeTrainer:
         await self.may_end.wait()
         if self.error:
             raise self.error
-        shutil.copyfile(self.adapter, folder / "adapter.gguf")
-        (folder / "peft").mkdir(exist_ok=True)
-        (folder / "peft" / "adapter_config.json").write_text("{}")
+        if job.method == "full":
+            shutil.copyfile(job.path, folder / MODEL)
+        else:
+            shutil.copyfile(self.adapter, folder / "adapter.gguf")
+            (folder / "peft").mkdir(exist_ok=True)
+            (folder / "peft" / "adapter_config.json").write_text("{}")
         told = self._card(job, examples)
         (folder / "card.json").write_text(json.dumps(told))
         yield TrainerEvent("done", told)
@@ -67,7 +71,7 @@ class FakeTrainer:
             "status": self.status,
             "reason": "" if self.status == "active" else "The held-out loss did not fall.",
             "base": {"name": job.base, "path": job.path, "sha256": job.sha256},
-            "cells": [asdict(origin) for origin in dict.fromkeys(example.origin for example in used)],
+            "cells": [asdict(origin) for origin in dict.fromkeys(one for example in used for one in example.origins)],
             "examples": len(used),
             "curves": {"loss": [[1, 3.5], [2, 0.1]], "held_out_loss": [[0, 3.0], [2, 0.2]]},
             "seconds": 1.0,

@@ -182,19 +182,19 @@ class TeachResult:
 
 @dataclass(frozen=True)
 class ForgetRequest:
-    """Body of `POST /api/adapters/forget`: a cell, or a row of a data file, that no adapter may have learnt from."""
+    """Body of `POST /api/adapters/forget`: a cell, or a row of a data file, that nothing taught may have learnt from."""
 
     cell: str = ""
-    """The cell's id, or the row's number from 0 on; empty: all of the file."""
+    """The cell's id, or the row's number from 1 on, as everywhere it is told; empty: all of the file."""
     path: str = ""
     """The notebook or the data file, absolute; empty: a cell of that id in any of them, or one that was typed."""
     only_list: bool = False
-    """Say which adapters saw it, and change nothing."""
+    """Say who saw it, and change nothing."""
 
 
 @dataclass(frozen=True)
 class Saw:
-    """An adapter that learnt from a cell, and what became of it."""
+    """An adapter, or a model of its own, that learnt from a cell, and what became of it."""
 
     adapter: str
     places: tuple[str, ...]
@@ -203,6 +203,8 @@ class Saw:
     """Examples that it learnt from and that are not to be forgotten."""
     job: str = ""
     """The job that makes it again without them; empty where it was only listed, or nothing is left to make it from."""
+    earlier: bool = False
+    """Whether it is the version before the present one, which alone saw it: deleted, and not made again."""
 
 
 def result_of(job: JobInfo) -> TeachResult:

@@ -136,13 +136,13 @@ def model_routes(parts: Parts) -> APIRouter:
     @router.delete("/{name:path}")
     async def remove(name: str) -> dict[str, str]:
         check_text("name", name)
-        await _remove(parts, name)
+        await remove_model(parts, name)
         return {"removed": name}
 
     return router
 
 
-async def _remove(parts: Parts, name: str) -> None:
+async def remove_model(parts: Parts, name: str) -> None:
     """Remove a model once no request uses it: an open file cannot be deleted everywhere."""
     file = await asyncio.to_thread(parts.models.file, name)
     async with parts.engines.without(file) if file else contextlib.nullcontext():

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Seq
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lorebook_api.client import decode
 from lorebook_api.errors import BadRequest, Conflict, LorebookError, StorageFailed
@@ -28,8 +28,8 @@ from lorebook_daemon.models.adapters import adapter_names, card_file, check_adap
 from lorebook_daemon.models.identity import identity
 from lorebook_daemon.models.json_file import read_object
 from lorebook_daemon.models.shelf import LocalModel
-from lorebook_daemon.models.taught import MODEL, keep_model, model_names
-from lorebook_daemon.models.versions import ACTIVE, put_back, set_aside
+from lorebook_daemon.models.taught import MODEL, keep_model, model_names, taught_models
+from lorebook_daemon.models.versions import ACTIVE, earlier_card, put_back, set_aside
 from lorebook_daemon.settings import Settings
 from lorebook_daemon.teach.compose import compose, selection_of
 from lorebook_daemon.teach.examples import Example, write_examples
@@ -58,6 +58,16 @@ class Room:
     ready: Callable[[], None] = lambda: None
     feedback: Callable[[], Sequence[KeptFeedback]] = tuple
     """Returns what people thought of answers, as far as that is kept."""
+
+
+@dataclass(frozen=True)
+class Carded:
+    """Something that was taught here, and its card."""
+
+    name: str
+    kind: Literal["adapter", "earlier", "model"]
+    """`earlier`: the version before the adapter of that name."""
+    card: dict[str, Any]
 
 
 class Teaching:
@@ -110,11 +120,16 @@ class Teaching:
         await self._load(job.name, card["base"]["path"])
         return asdict(_result(job, card))
 
-    def cards(self) -> tuple[tuple[str, dict[str, Any]], ...]:
-        """Return the adapters that were trained here, by name, with their cards."""
+    def cards(self) -> tuple[Carded, ...]:
+        """Return all that was taught here with its card: adapters, the versions before them, models of their own."""
         home = self._room.home
-        cards = ((name, read_object(card_file(home, name))) for name in adapter_names(home))
-        return tuple((name, card) for name, card in cards if card)
+        names = adapter_names(home)
+        cards = (
+            *(Carded(name, "adapter", read_object(card_file(home, name))) for name in names),
+            *(Carded(name, "earlier", earlier_card(name, home)) for name in names),
+            *(Carded(name, "model", card) for name, card in taught_models(home)),
+        )
+        return tuple(one for one in cards if one.card)
 
     def folder(self, job_id: str) -> Path:
         """Return the folder of a job's files."""

@@ -1,4 +1,4 @@
-"""What an adapter learnt from a cell is forgotten for certain: the adapter is deleted, and trained anew without it."""
+"""What was learnt from a cell is forgotten for certain: the adapter or model is deleted, and trained anew without it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from fastapi import APIRouter
 
@@ -16,6 +17,7 @@ from lorebook_api.teaching import ForgetRequest, JobInfo, Saw
 from lorebook_daemon.app.adapting import unload
 from lorebook_daemon.app.checks import check_text
 from lorebook_daemon.app.jobs import new_job
+from lorebook_daemon.app.keeping import remove_model
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.teach.examples import Example, Origin, read_examples, write_examples
 from lorebook_daemon.teach.job import read_job, write_job
@@ -27,9 +29,10 @@ _KEPT = ("examples.jsonl", "job.json")
 
 @dataclass(frozen=True)
 class _Seen:
-    """An adapter that learnt from what is to be forgotten, and the examples that it may be made from again."""
+    """What learnt from what is to be forgotten, and the examples that it may be made from again."""
 
-    adapter: str
+    name: str
+    kind: Literal["adapter", "earlier", "model"]
     job: str
     places: tuple[str, ...]
     rest: tuple[Example, ...]
@@ -38,6 +41,10 @@ class _Seen:
     def left(self) -> int:
         """How many examples can be learnt still."""
         return sum(not example.left_out and not example.held_out for example in self.rest)
+
+    def told(self, job: str = "") -> Saw:
+        """Return it as a client is told of it, with the job that makes it again."""
+        return Saw(self.name, self.places, self.left, job, self.kind == "earlier")
 
 
 def unlearning_routes(parts: Parts) -> APIRouter:
@@ -51,10 +58,11 @@ def unlearning_routes(parts: Parts) -> APIRouter:
         folders = await asyncio.to_thread(_folders, parts, request)
         if not seen and not folders:
             raise NotFound(
-                "No adapter learnt from that.", "See what one learnt from: lorebook adapters show NAME --json"
+                "No adapter and no model learnt from that.",
+                "See what one learnt from: lorebook adapters show NAME --json",
             )
         if request.only_list:
-            return {"adapters": tuple(Saw(one.adapter, one.places, one.left) for one in seen)}
+            return {"adapters": tuple(one.told() for one in seen)}
         _check_idle(parts, folders)
         told = tuple([await _forgotten(parts, one) for one in seen])
         await asyncio.to_thread(_scrub, folders, request)
@@ -76,20 +84,27 @@ def _check(request: ForgetRequest) -> None:
 
 
 def _seen(parts: Parts, request: ForgetRequest) -> list[_Seen]:
-    """Return the adapters whose card names what is to be forgotten."""
-    seen = []
-    for name, card in parts.teaching.cards():
-        origins = [Origin(**cell) for cell in card.get("cells", ())]
+    """Return that whose card names what is to be forgotten; an adapter that goes takes its earlier version along."""
+    seen: list[_Seen] = []
+    for one in parts.teaching.cards():
+        origins = [Origin(**cell) for cell in one.card.get("cells", ())]
         places = tuple(origin.place for origin in origins if _meant(origin, request))
-        if places:
-            job = str(card.get("job", ""))
+        goes = one.kind == "earlier" and any(other.name == one.name for other in seen)
+        if places and not goes:
+            job = str(one.card.get("job", ""))
             job = job if _JOB.fullmatch(job) else ""  # a folder's name, and that folder is deleted
-            seen.append(_Seen(name, job, places, _rest(parts.teaching.folder(job), request) if job else ()))
+            rest = _rest(parts.teaching.folder(job), request) if job else ()
+            seen.append(_Seen(one.name, one.kind, job, places, rest))
     return seen
 
 
 def _meant(origin: Origin, request: ForgetRequest) -> bool:
-    return request.cell in ("", origin.cell) and request.path in ("", origin.path)
+    cells = ("", origin.cell, origin.cell.removeprefix("row "))
+    return request.cell in cells and request.path in ("", origin.path)
+
+
+def _holds(example: Example, request: ForgetRequest) -> bool:
+    return any(_meant(origin, request) for origin in example.origins)
 
 
 def _rest(folder: Path, request: ForgetRequest) -> tuple[Example, ...]:
@@ -98,13 +113,13 @@ def _rest(folder: Path, request: ForgetRequest) -> tuple[Example, ...]:
         examples = read_examples(folder / "examples.jsonl")
     except Unusable:
         return ()
-    return tuple(example for example in examples if not _meant(example.origin, request))
+    return tuple(example for example in examples if not _holds(example, request))
 
 
 def _folders(parts: Parts, request: ForgetRequest) -> list[Path]:
     """Return the folders of all jobs whose examples hold what is to be forgotten, whatever became of those jobs."""
     folders = parts.teaching.folder("").glob("*/examples.jsonl")
-    return [file.parent for file in folders if any(_meant(one.origin, request) for one in read_examples(file))]
+    return [file.parent for file in folders if any(_holds(one, request) for one in read_examples(file))]
 
 
 def _check_idle(parts: Parts, folders: Sequence[Path]) -> None:
@@ -128,22 +143,33 @@ def _scrub(folders: Sequence[Path], request: ForgetRequest) -> None:
 
 
 async def _forgotten(parts: Parts, seen: _Seen) -> Saw:
-    """Delete the adapter with all that was kept of its training, and put the job that makes it again into the line."""
-    again = await asyncio.to_thread(_prepared, parts, seen) if seen.left else None
-    await unload(parts, seen.adapter)
-    await asyncio.to_thread(parts.adapters.remove, seen.adapter)
+    """Delete it with all that was kept of its training, and put the job that makes it again into the line.
+
+    An earlier version is not made again: the present one has its name.
+    """
+    wanted = seen.left and seen.kind != "earlier"
+    again = await asyncio.to_thread(_prepared, parts, seen) if wanted else None
+    await _deleted(parts, seen)
     if seen.job:
         await asyncio.to_thread(shutil.rmtree, parts.teaching.folder(seen.job), True)
-    if again is None:
-        return Saw(seen.adapter, seen.places, 0)
-    return Saw(seen.adapter, seen.places, seen.left, parts.jobs.submit(again).id)
+    return seen.told(parts.jobs.submit(again).id if again else "")
+
+
+async def _deleted(parts: Parts, seen: _Seen) -> None:
+    if seen.kind == "model":
+        await remove_model(parts, seen.name)
+    elif seen.kind == "earlier":
+        await asyncio.to_thread(parts.adapters.drop_earlier, seen.name)
+    else:
+        await unload(parts, seen.name)
+        await asyncio.to_thread(parts.adapters.remove, seen.name)
 
 
 def _prepared(parts: Parts, seen: _Seen) -> JobInfo:
-    """Return a job like the one that made the adapter, from the examples that are left."""
-    job = new_job("teach", seen.adapter)
+    """Return a job like the one that made it, from the examples that are left."""
+    job = new_job("teach", seen.name)
     before = read_job(parts.teaching.folder(seen.job))
     folder = parts.teaching.folder(job.id)
-    write_job(folder, replace(before, id=job.id, name=seen.adapter))
+    write_job(folder, replace(before, id=job.id, name=seen.name))
     write_examples(folder / "examples.jsonl", seen.rest)
     return job

@@ -199,24 +199,29 @@ def rollback(name: str, as_json: bool, start: bool) -> None:
     epilog=examples(
         "lorebook adapters forget --cell lab.ipynb#3f2a91c0 --list",
         "lorebook adapters forget --cell lab.ipynb#3f2a91c0",
+        "lorebook adapters forget --cell answers.jsonl#12",
         "lorebook adapters forget --cell answers.jsonl",
     ),
 )
 @click.option(
-    "--cell", required=True, metavar="[FILE][#ID]", help="The cell's id, or the data file's row; none: all of FILE."
+    "--cell",
+    required=True,
+    metavar="[FILE][#ID]",
+    help="The cell's id, or the data file's row, from 1 on; none: all of FILE.",
 )
 @click.option("--list", "only_list", is_flag=True, help="Say which adapters learnt from it; change nothing.")
 @json_option
 @daemon_option
 def forget(cell: str, only_list: bool, as_json: bool, start: bool) -> None:
-    """Delete every adapter that learnt from a cell, at once, and train it anew without that cell, under its name."""
+    """Delete every adapter and model that learnt from a cell, at once, and train it anew without it, under its name."""
     screen = Screen()
     seen = reach(screen, start).forget_cell(_forget_request(cell, only_list))
     if as_json:
         click.echo(json.dumps({"adapters": [asdict(one) for one in seen]}, indent=2))
         return
     for one in seen:
-        screen.write(printable(f"{one.adapter} learnt from {', '.join(one.places)}; {_fate(one, only_list)}"))
+        who = f"the version of {one.adapter} before the present one" if one.earlier else one.adapter
+        screen.write(printable(f"{who} learnt from {', '.join(one.places)}; {_fate(one, only_list)}"))
 
 
 def _forget_request(cell: str, only_list: bool) -> ForgetRequest:
@@ -226,6 +231,8 @@ def _forget_request(cell: str, only_list: bool) -> ForgetRequest:
 
 
 def _fate(seen: Saw, only_list: bool) -> str:
+    if seen.earlier:
+        return "it would be deleted" if only_list else "it is deleted, and nothing rolls back to it"
     if only_list:
         return f"{seen.left} other examples would be left"
     if not seen.job:

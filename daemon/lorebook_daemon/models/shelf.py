@@ -16,6 +16,7 @@ from lorebook_daemon.models.catalogue import CATALOGUE, KnownModel, answering, f
 from lorebook_daemon.models.choose import choose_here
 from lorebook_daemon.models.found import found_elsewhere, model_name
 from lorebook_daemon.models.gguf_header import read_header
+from lorebook_daemon.models.taught import model_card
 
 AUTO = "auto"
 _LIKE = 0.6
@@ -150,7 +151,9 @@ def remove(name: str, home: Home) -> Removed:
     if model.origin == "added":
         added.take_back(home, model.name)
         return Removed(model.name, model.path, 0)
-    return Removed(model.name, model.path, _delete(model.path))
+    freed = _delete(model.path)
+    model_card(model.path).unlink(missing_ok=True)
+    return Removed(model.name, model.path, freed)
 
 
 def missing(known: KnownModel) -> NotFound:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from lorebook_api.errors import Conflict, StorageFailed
 from lorebook_api.home import Home
+from lorebook_daemon.models.json_file import read_object
 
 MODEL = "model.gguf"
 """The file's name in the folder of the job that makes it."""
@@ -15,6 +17,17 @@ MODEL = "model.gguf"
 def model_names(home: Home) -> tuple[str, ...]:
     """Return the names that models in lorebook's own folder have."""
     return tuple(path.stem for path in sorted(home.models.glob("*.gguf")))
+
+
+def model_card(path: Path) -> Path:
+    """Return where the card of the model in a file lies, if it was taught here."""
+    return path.with_suffix(".card.json")
+
+
+def taught_models(home: Home) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Return the models that were taught here, by name, with their cards."""
+    cards = ((name, read_object(model_card(home.models / f"{name}.gguf"))) for name in model_names(home))
+    return tuple((name, card) for name, card in cards if card)
 
 
 def keep_model(folder: Path, name: str, home: Home) -> Path:
@@ -27,7 +40,7 @@ def keep_model(folder: Path, name: str, home: Home) -> Path:
         raise Conflict(f"There is a model {name} already.", f"Delete it: lorebook models rm {name}")
     fresh = target.with_name(f".{target.name}.part")
     try:
-        shutil.copyfile(folder / "card.json", target.with_suffix(".card.json"))
+        shutil.copyfile(folder / "card.json", model_card(target))
         shutil.move(folder / MODEL, fresh)
         fresh.replace(target)
     except OSError as error:

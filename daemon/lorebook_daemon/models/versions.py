@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -13,7 +14,7 @@ from lorebook_api.errors import Conflict, StorageFailed
 from lorebook_api.home import Home
 from lorebook_api.state import AdapterInfo
 from lorebook_daemon.models.adapters import adapters_folder, card_file, earlier_folder, find_adapter, peft_folder
-from lorebook_daemon.models.json_file import change_object
+from lorebook_daemon.models.json_file import change_object, read_object
 
 CANDIDATE, ACTIVE = "candidate", "active"
 
@@ -32,6 +33,19 @@ def put_back(name: str, home: Home) -> None:
     with _changing(home):
         _move(_inside(earlier), _places(home, name))
         shutil.rmtree(earlier, ignore_errors=True)
+
+
+def earlier_card(name: str, home: Home) -> dict[str, Any]:
+    """Return the card of the earlier version; empty where there is none."""
+    return read_object(_inside(earlier_folder(home, name))[1])
+
+
+def drop_earlier(name: str, home: Home) -> None:
+    """Delete the earlier version, to which nothing leads back then. Raises StorageFailed."""
+    earlier = earlier_folder(home, name)
+    with _changing(home):
+        if earlier.is_dir():
+            shutil.rmtree(earlier)
 
 
 def roll_back(name: str, home: Home) -> AdapterInfo:

@@ -54,7 +54,7 @@ def card(
         "settings": asdict(job.settings),
         "schedule": asdict(schedule),
         "threads": job.threads,
-        "cells": [asdict(origin) for origin in dict.fromkeys(example.origin for example in used)],
+        "cells": [asdict(origin) for origin in dict.fromkeys(one for example in used for one in example.origins)],
         "examples": len(used),
         "curves": {"loss": at.loss, "held_out_loss": at.held_out, "accuracy": at.accuracy},
         "figures": asdict(figures),

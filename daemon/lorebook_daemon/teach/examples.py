@@ -64,6 +64,13 @@ class Example:
     """An answer that is worse, where there is one: what preferences are learnt from."""
     label: str = ""
     """The class of the text that `answer` is, where it has one; there are no turns then."""
+    also: tuple[Origin, ...] = ()
+    """Further cells whose text it holds."""
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """All cells whose text it holds."""
+        return (self.origin, *self.also)
 
     @property
     def id(self) -> str:
@@ -104,4 +111,5 @@ def _example(row: dict[str, object]) -> Example:
     fields["turns"] = tuple(Turn(**turn) for turn in row["turns"])  # type: ignore[attr-defined]
     fields["origin"] = Origin(**row["origin"])  # type: ignore[arg-type]
     fields["wordings"] = tuple(row["wordings"])  # type: ignore[arg-type]
+    fields["also"] = tuple(Origin(**one) for one in row.get("also", ()))  # type: ignore[attr-defined]
     return Example(**fields)  # type: ignore[arg-type]

@@ -21,13 +21,14 @@ def explain(cells: Sequence[SelectedCell]) -> Iterator[Example]:
     """Yield code → the prose above it, for chosen code that has some."""
     for prose, code in _prose_and_code(cells):
         question = _EXPLAIN.format(name=_name(code), code=_fenced(code.source))
-        yield _example(code, question, prose.source)
+        yield _example(code, question, prose.source, prose)
 
 
 def write(cells: Sequence[SelectedCell]) -> Iterator[Example]:
     """Yield prose → the code below it, for chosen code that has prose above."""
     for prose, code in _prose_and_code(cells):
-        yield _example(code, _WRITE.format(name=_name(code), prose=prose.source), _fenced(code.source))
+        question = _WRITE.format(name=_name(code), prose=prose.source)
+        yield _example(code, question, _fenced(code.source), prose)
 
 
 def result(cells: Sequence[SelectedCell]) -> Iterator[Example]:
@@ -95,8 +96,8 @@ def _asks(cell: SelectedCell) -> bool:
     return bool(pairs) and all(pair.answer and pair.question.endswith("?") for pair in pairs)
 
 
-def _example(cell: SelectedCell, question: str, answer: str) -> Example:
-    return Example((Turn("user", question),), answer, _origin(cell))
+def _example(cell: SelectedCell, question: str, answer: str, *others: SelectedCell) -> Example:
+    return Example((Turn("user", question),), answer, _origin(cell), also=tuple(map(_origin, others)))
 
 
 def _origin(cell: SelectedCell) -> Origin:

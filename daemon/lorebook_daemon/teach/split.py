@@ -1,4 +1,7 @@
-"""What is kept back to measure with: whole cells or rows, so that nothing of them was learnt."""
+"""What is kept back to measure with: whole cells or rows, so that nothing of them was learnt.
+
+Cells that an example holds the text of together are kept back together, and so is all that was made of either.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,37 @@ def split(examples: Sequence[Example], share: float, seed: int) -> list[Example]
     are added instead: the same questions in wordings that are never trained on.
     """
     used = [example for example in examples if not example.left_out]
-    drawn = {example.origin.group: digest(f"{seed} {example.origin.movable}") for example in used}
+    bound = _bound(used)
+    drawn: dict[str, str] = {}
+    for example in used:
+        drawn.setdefault(bound[example.origin.group], digest(f"{seed} {example.origin.movable}"))
     groups = sorted(drawn, key=lambda group: (drawn[group], group))
     if len(groups) < FEW:
         return [*map(_worded, examples), *(reworded for example in used for reworded in _reworded(example))]
     kept = set(groups[: max(1, round(len(groups) * share))]) if share else set()
     return [
-        replace(example, held_out=True) if example.origin.group in kept and not example.left_out else _worded(example)
+        replace(example, held_out=True)
+        if bound.get(example.origin.group) in kept and not example.left_out
+        else _worded(example)
         for example in examples
     ]
+
+
+def _bound(examples: Sequence[Example]) -> dict[str, str]:
+    """Return for each group the one that stands for all that it shares examples with, be it by way of others."""
+    above: dict[str, str] = {}
+
+    def top(group: str) -> str:
+        above.setdefault(group, group)
+        while above[group] != group:
+            above[group] = above[above[group]]
+            group = above[group]
+        return group
+
+    for example in examples:
+        for other in example.origins:
+            above[top(other.group)] = top(example.origin.group)
+    return {group: top(group) for group in tuple(above)}
 
 
 def _worded(example: Example) -> Example:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
@@ -18,9 +19,11 @@ from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.jobs import Jobs
 from lorebook_daemon.app.jobstore import JobStore
+from lorebook_daemon.app.modelroom import models_at
 from lorebook_daemon.app.teachroom import Room, Teaching
 from lorebook_daemon.models.adapters import adapter_names, adapters_folder, card_file
 from lorebook_daemon.models.shelf import LocalModel
+from lorebook_daemon.models.taught import model_names, taught_models
 
 PAIRS = [
     {"question": "Who wrote it?", "answer": "Anna did.", "cell": "c1", "path": "/work/lab.ipynb"},
@@ -85,8 +88,10 @@ def serving(files, trainer):
     plain = Bench()
     room = Room(home, plain.parts.settings, find, plain.parts.engines, plain.parts.adapters, trainer)
     teaching = Teaching(room)
+    here = models_at(home, plain.parts.settings)
     bench = Bench(
         engines=plain.parts.engines,
+        models=replace(plain.parts.models, file=here.file, remove=here.remove),
         adapters=plain.parts.adapters,
         teaching=teaching,
         jobs=Jobs(JobStore(home.state), {"teach": teaching.work}, Activity()),
@@ -278,7 +283,7 @@ def test_an_adapter_without_an_earlier_version_becomes_a_candidate(app):
 def test_who_learnt_from_a_cell_is_listed_and_nothing_changes(app):
     app.taught()
     told = app.post("/api/adapters/forget", cell="c1", only_list=True).json()["adapters"]
-    assert told == [{"adapter": "lab", "places": ["lab.ipynb c1"], "left": 1, "job": ""}]
+    assert told == [{"adapter": "lab", "places": ["lab.ipynb c1"], "left": 1, "job": "", "earlier": False}]
     assert set(app.adapters()) == {"lab"}
 
 
@@ -310,6 +315,60 @@ def test_an_earlier_version_that_saw_the_cell_goes_too(app):
     assert not any("Anna" in path.read_text() for path in (find_home().state / "jobs").rglob("*.jsonl"))
     app.until(told["job"], "done")
     assert app.post("/api/adapters/rollback", name="lab").json()["status"] == "candidate"  # there is no version before
+
+
+def test_an_earlier_version_that_alone_saw_the_cell_is_deleted_and_the_present_one_stays(app, trainer):
+    app.taught(pairs=PAIRS)
+    app.taught(pairs=PAIRS[1:], replace=True)
+    listed = app.post("/api/adapters/forget", cell="c1", only_list=True).json()["adapters"]
+    told = app.post("/api/adapters/forget", cell="c1").json()["adapters"]
+    assert told == listed == [{"adapter": "lab", "places": ["lab.ipynb c1"], "left": 1, "job": "", "earlier": True}]
+    assert app.adapters()["lab"]["status"] == "active" and len(trainer.runs) == 2
+    assert not any("Anna" in path.read_text() for path in (find_home().state / "jobs").rglob("*.jsonl"))
+    assert app.post("/api/adapters/rollback", name="lab").json()["status"] == "candidate"  # there is no version before
+
+
+def test_a_model_of_its_own_that_saw_the_cell_is_deleted_and_taught_anew(app, trainer):
+    app.taught(method="full")
+    assert [name for name, _ in taught_models(find_home())] == ["lab"] and not app.adapters()
+    trainer.may_end.clear()
+    (told,) = app.post("/api/adapters/forget", cell="c1").json()["adapters"]
+    assert told["left"] == 1 and not list(find_home().models.glob("lab*"))
+    trainer.may_end.set()
+    app.until(told["job"], "done")
+    ((_, card),) = taught_models(find_home())
+    assert [cell["cell"] for cell in card["cells"]] == ["c2"] and model_names(find_home()) == ("lab",)
+
+
+def test_a_row_is_forgotten_by_its_number_as_it_is_told(app, tmp_path):
+    path = tmp_path / "answers.jsonl"
+    path.write_text("".join(f'{{"prompt": "What is {n}?", "completion": "It is {n}."}}\n' for n in (1, 2, 3)))
+    app.taught(pairs=[], data=[str(path)])
+    (listed,) = app.post("/api/adapters/forget", cell="2", path=str(path), only_list=True).json()["adapters"]
+    assert listed["places"] == ["answers.jsonl row 2"] and listed["left"] == 2
+    refused(app.post("/api/adapters/forget", cell="0", path=str(path)), 404)
+    (told,) = app.post("/api/adapters/forget", cell="2", path=str(path)).json()["adapters"]
+    app.until(told["job"], "done")
+    card = json.loads(card_file(find_home(), "lab").read_text())
+    assert [cell["cell"] for cell in card["cells"]] == ["row 1", "row 3"]
+
+
+def test_prose_is_forgotten_with_the_code_that_it_explained(app, tmp_path):
+    path = tmp_path / "lab.ipynb"
+    cells = [
+        {"cell_type": "markdown", "id": "told", "metadata": {}, "source": "Rows without a date are dropped."},
+        {"cell_type": "code", "id": "code", "metadata": {}, "source": "df.dropna()", "outputs": []},
+    ]
+    path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    app.taught(pairs=PAIRS, notebooks=[str(path)], whole=True)
+    card = json.loads(card_file(find_home(), "lab").read_text())
+    assert {cell["cell"]: bool(cell["sha256"]) for cell in card["cells"]}.items() >= {
+        "told": True,
+        "code": True,
+    }.items()
+    (told,) = app.post("/api/adapters/forget", cell="told").json()["adapters"]
+    assert told["places"] == ["lab.ipynb told"] and told["left"] == 2
+    assert not any("date" in path.read_text() for path in (find_home().state / "jobs").rglob("*.jsonl"))
 
 
 def test_what_nobody_learnt_from_is_told(app):

@@ -220,6 +220,27 @@ def test_whole_cells_are_kept_back_so_that_nothing_leaks():
     assert [one.held_out for one in split(examples, 0.2, seed=2)] != [one.held_out for one in parts]
 
 
+def test_cells_that_an_example_holds_together_are_kept_back_together(notebook):
+    prose = [f"What does step {n} do?\n\nIt makes table {n} of what it was given." for n in range(2 * FEW)]
+    cells = [
+        {"cell_type": kind, "metadata": {}, "source": source, "outputs": []}
+        for n, told in enumerate(prose)
+        for kind, source in (("markdown", told), ("code", f"table_{n} = step_{n}(given_{n})"))
+    ]
+    parts = compose(TeachRequest(notebooks=(str(notebook(*cells)),), whole=True, settings=TrainSettings(held_out=0.2)))
+    kept = {one.group for part in parts if part.held_out for one in part.origins}
+    learnt = {one.group for part in parts if not part.held_out for one in part.origins}
+    assert len(kept) == 2 * round(2 * FEW * 0.2) and not kept & learnt
+
+
+@given(st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=3), min_size=1, max_size=60))
+def test_no_cell_is_ever_learnt_and_measured_with(cells):
+    places = [[Origin("/lab.ipynb", f"c{n}") for n in one] for one in cells]
+    parts = split([Example((), f"text {n}", a, also=tuple(b)) for n, (a, *b) in enumerate(places)], 0.2, seed=1)
+    kept = {one.group for part in parts if part.held_out for one in part.origins}
+    assert not kept & {one.group for part in parts if not part.held_out for one in part.origins}
+
+
 def test_the_same_cells_are_kept_back_wherever_the_notebook_lies():
     def kept(folder):
         examples = [
@@ -246,6 +267,8 @@ def test_a_request_becomes_examples(lab, tmp_path):
     examples = compose(TeachRequest(notebooks=(str(lab),), pairs=(Pair("q?", "a"),)))
     assert [one.answer for one in examples if not one.held_out] == ["Anna did.", "In May.", "In Oslo.", "a"]
     assert examples[0].origin.place == "lab.ipynb c3"
+    examples += RECIPES["explain"](read_cells(lab, Selection(whole=True)))
+    assert [one.cell for one in examples[-1].origins] == ["c1", "c0"]
     write_examples(tmp_path / "examples.jsonl", examples)
     assert read_examples(tmp_path / "examples.jsonl") == examples
 
