@@ -182,7 +182,7 @@ class TeachResult:
 
 @dataclass(frozen=True)
 class ForgetRequest:
-    """Body of `POST /api/adapters/forget`: a cell, or a row of a data file, that nothing taught may have learnt from."""
+    """Body of `POST /api/adapters/forget`: a cell, or a row of a data file, of which nothing is to be left."""
 
     cell: str = ""
     """The cell's id, or the row's number from 1 on, as everywhere it is told; empty: all of the file."""

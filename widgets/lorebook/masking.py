@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import re
 
+from lorebook_api.secret import NAMES, SHAPES
+
 HIDDEN = "[hidden]"
 
-_NAMES = r"passw(?:or)?d|passphrase|secret|token(?!i[zs])|credential|api_?key|access_?key|private_?key"
-_SECRET_NAME = re.compile(rf"(?i){_NAMES}|(?:^|_)(?:pwd|auth|bearer|cookie|pat)(?:$|_)")
-_ASSIGNED = re.compile(rf"(?i)([\w\"']*(?:{_NAMES})[\w\"']*\]?\s*[:=]\s*)([fbru]{{0,2}})([\"'])(.+?)\3")
-_SHAPES = tuple(
-    re.compile(shape)
-    for shape in (
-        r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-        r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",  # a JSON Web Token
-        r"\b(?:sk|pk|rk|ak)[-_][\w-]{16,}",
-        r"\bgh[pousr]_\w{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w-]{16,}|\bhf_\w{16,}|\bnpm_\w{16,}|\bpypi-[\w-]{16,}",
-        r"\bxox[abeoprs]-[\w-]{10,}",
-        r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bAIza[\w-]{30,}",
-        r"(?i)(?<=bearer )[\w.~+/=-]{8,}",
-        r"(?<=://)[^\s/:@]*:[^\s/@]+(?=@)",  # of a URL: who and with what password
-        r"\b[0-9a-fA-F]{32,}\b",
-    )
-)
+_SECRET_NAME = re.compile(rf"(?i){NAMES}|(?:^|_)(?:pwd|auth|bearer|cookie|pat)(?:$|_)")
+_ASSIGNED = re.compile(rf"(?i)([\w\"']*(?:{NAMES})[\w\"']*\]?\s*[:=]\s*)([fbru]{{0,2}})([\"'])(.+?)\3")
+_LIKELY = (re.compile(r"(?i)(?<=bearer )[\w.~+/=-]{8,}"), re.compile(r"\b[0-9a-fA-F]{32,}\b"))
 _RANDOM = re.compile(r"[A-Za-z0-9+/_-]{32,}={0,2}")
 
 
@@ -38,7 +26,7 @@ def mask(text: str) -> str:
     numbers, be they only checksums.
     """
     text = _ASSIGNED.sub(lambda match: f"{match[1]}{match[2]}{match[3]}{HIDDEN}{match[3]}", text)
-    for shape in _SHAPES:
+    for shape in (*SHAPES.values(), *_LIKELY):
         text = shape.sub(HIDDEN, text)
     return _RANDOM.sub(lambda match: HIDDEN if _is_random(match[0]) else match[0], text)
 

@@ -1,4 +1,4 @@
-"""What was learnt from a cell is forgotten for certain: the adapter or model is deleted, and trained anew without it."""
+"""What was learnt from a cell is forgotten for certain: what learnt from it is deleted, and trained anew without it."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def rollback(name: str, as_json: bool, start: bool) -> None:
     "--cell",
     required=True,
     metavar="[FILE][#ID]",
-    help="The cell's id, or the data file's row, from 1 on; none: all of FILE.",
+    help="The cell's id, or the file's row, from 1 on; none: all of FILE.",
 )
 @click.option("--list", "only_list", is_flag=True, help="Say which adapters learnt from it; change nothing.")
 @json_option

@@ -7,25 +7,13 @@ import zlib
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from lorebook_api.secret import found_secret
 from lorebook_daemon.teach.examples import Example, digest
 
 FLAGS = ("duplicate", "near-duplicate", "secret", "empty", "low-quality")
 """Why an example may be left out; a request may keep those of a flag."""
 
-_SECRETS = {
-    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
-    "an access key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-    "a token": re.compile(
-        r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{40,}|xox[abprs]-[\w-]{10,}|hf_[A-Za-z0-9]{30,})"
-    ),
-    "an API key": re.compile(r"\b(?:sk|pk|rk)-(?:[a-z]+-)*[A-Za-z0-9_-]{20,}|\bAIza[\w-]{35}\b"),
-    "a web token": re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}"),
-    "a password": re.compile(
-        r"(?i)\b(?:pass(?:word|wd)?|secret|api_?key|token)\b[\"']?\s*[:=]\s*[\"'][^\"'\s]{8,}[\"']"
-    ),
-    "an address with a password": re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/:@]{3,}@"),
-    "an e-mail address": re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b"),
-}
+_E_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b")
 _WORD = re.compile(r"\w+")
 _SHINGLE, _BANDS, _ROWS = 3, 8, 4
 _PRIME = 2**61 - 1
@@ -65,8 +53,9 @@ def _poor(example: Example) -> str:
 
 
 def _secret(example: Example) -> str:
-    text = _text(example)
-    return next((f"secret: it holds {what}" for what, pattern in _SECRETS.items() if pattern.search(text)), "")
+    text = f"{_text(example)}\n{example.rejected}"
+    what = found_secret(text) or ("an e-mail address" if _E_MAIL.search(text) else "")
+    return f"secret: it holds {what}" if what else ""
 
 
 def _repeated(example: Example, seen: set[str], near: _Near) -> str:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -184,6 +185,11 @@ def test_what_should_not_be_taught_is_flagged(question, answer, flag):
     if flag:
         (kept,) = flagged([made(question, answer)], keep=(flag,))
         assert not kept.left_out
+
+
+def test_the_rejected_answer_of_a_pair_is_looked_at_too():
+    (one,) = flagged([replace(made(), rejected='Log in with password="hunter2x".')])
+    assert one.left_out == "secret: it holds what is given as password"
 
 
 def test_the_same_twice_and_nearly_the_same_are_taught_once():
