@@ -105,6 +105,8 @@ PREVIEW = Preview((EXAMPLE, replace(EXAMPLE, left_out="duplicate")), "echo-1b", 
 JOB = JobInfo("j1", "teach", "clean", "running", "2030-01-01T00:00:00+00:00")
 TAUGHT = replace(JOB, state="done", result=asdict(TeachResult("j1", "clean", "active", 1, 35.0, 0.4, 0.6)))
 
+SAW = (Saw("lab", ("lab.ipynb c3",), 4, "j1"), Saw("old", ("lab.ipynb c3",), 4, earlier=True))
+
 
 def teaching() -> list[Any]:
     """Return the events of a job that goes well."""
@@ -163,6 +165,8 @@ class Scripts:
         ]
     )
     adapters: tuple[AdapterInfo, ...] = (ADAPTER, DAMAGED)
+    shown: AdapterInfo = ADAPTER
+    """What `lab-notes` is."""
     job: list[Any] = field(default_factory=teaching)
     jobs: tuple[JobInfo, ...] = ()
     conversations: list[Conversation] = field(default_factory=list)
@@ -295,8 +299,8 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/adapters/unload": lambda: self._json({"unloaded": "lab-notes"}),
             "/api/adapters/import": lambda: self._json(asdict(ADAPTER)),
             "/api/adapters/rollback": lambda: self._json(asdict(replace(ADAPTER, status="active"))),
-            "/api/adapters/forget": lambda: self._json({"adapters": [asdict(Saw("lab", ("lab.ipynb c3",), 4, "j1"))]}),
-            "/api/adapters/lab-notes": lambda: self._json(asdict(ADAPTER)),
+            "/api/adapters/forget": lambda: self._json({"adapters": [asdict(saw) for saw in SAW]}),
+            "/api/adapters/lab-notes": lambda: self._json(asdict(daemon.scripts.shown)),
             "/api/adapters/old": lambda: self._json(asdict(DAMAGED)),
             "/api/jobs/j1": lambda: self._json(asdict(TAUGHT)),
             "/api/jobs/j1/resume": lambda: self._json(asdict(JOB)),

@@ -14,7 +14,7 @@ from lorebook_api.errors import LorebookError
 from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Metrics, Preview, Said
 from lorebook_daemon.models.taught import MODEL
-from lorebook_daemon.teach.examples import Example, read_examples
+from lorebook_daemon.teach.examples import Example, left_out, read_examples
 from lorebook_daemon.teach.job import TrainJob, read_job
 from lorebook_daemon.teach.trainer import Busy, TrainerEvent, What
 
@@ -73,6 +73,7 @@ class FakeTrainer:
             "base": {"name": job.base, "path": job.path, "sha256": job.sha256},
             "cells": [asdict(origin) for origin in dict.fromkeys(one for example in used for one in example.origins)],
             "examples": len(used),
+            "left_out": left_out(examples),
             "curves": {"loss": [[1, 3.5], [2, 0.1]], "held_out_loss": [[0, 3.0], [2, 0.2]]},
             "seconds": 1.0,
         }

@@ -178,6 +178,14 @@ class TeachResult:
     memory_mb: float = 0.0
     """The most memory that its process took."""
     method: str = ""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """How many examples were not learnt from, by the reason; a row that gave none counts as one."""
+
+    @property
+    def told_left_out(self) -> str:
+        """What was left out, in words; empty where nothing was."""
+        why = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
+        return f"{sum(self.left_out.values())} ({why})" if why else ""
 
 
 @dataclass(frozen=True)

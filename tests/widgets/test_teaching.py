@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,12 @@ def test_a_job_that_failed_says_why(fake: FakeDaemon) -> None:
     job = lorebook.teach(pairs=[("q", "a")], wait=False)
     job.info = type(JOB)(**{**asdict(JOB), "state": "failed", "reason": "The disk is full."})
     assert "The disk is full." in repr(job) and job.result.status == "failed"
+
+
+def test_a_job_says_what_was_left_out(fake: FakeDaemon) -> None:
+    job = lorebook.teach(pairs=[("q", "a")], wait=False)
+    job.info = replace(TAUGHT, result={**TAUGHT.result, "left_out": {"secret": 2, "no answer": 1}})
+    assert job.headline == "teach clean: done, active. Left out: 3 (2 secret, 1 no answer)."
 
 
 def test_a_job_shows_what_it_does_before_its_first_step(fake: FakeDaemon) -> None:

@@ -142,7 +142,8 @@ class Job:
         what = f"{self.info.kind} {self.info.name}: {self.info.state}"
         if self.info.state == "done":
             result = self.result
-            return f"{what}, {result.status}. {result.reason}".strip()
+            left_out = result.told_left_out and f"Left out: {result.told_left_out}."
+            return " ".join(filter(None, (f"{what}, {result.status}.", result.reason, left_out)))
         more = self.info.reason or self.seen.note
         return f"{what}. {more}" if more else what
 

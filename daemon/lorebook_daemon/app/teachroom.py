@@ -251,4 +251,5 @@ def _result(job: JobInfo, card: dict[str, Any]) -> TeachResult:
         trained=card.get("trained", 0),
         memory_mb=card.get("memory_mb", 0.0),
         method=card.get("method", ""),
+        left_out=card.get("left_out", {}),
     )

@@ -101,11 +101,12 @@ def _for(adapter: AdapterInfo) -> str:
 @json_option
 @daemon_option
 def show(name: str, as_json: bool, start: bool) -> None:
-    """Show what the file of the adapter NAME says of itself."""
+    """Show what the file of the adapter NAME says of itself; with --json also its card, where it was taught here."""
     screen = Screen()
     adapter = reach(screen, start).adapter(find_model(name))
     if as_json:
-        click.echo(json.dumps(asdict(adapter), indent=2))
+        card = read_object(Path(adapter.path).with_suffix(".json"))
+        click.echo(json.dumps({**asdict(adapter), "card": card}, indent=2))
         return
     for what, value in _facts(adapter):
         if value:

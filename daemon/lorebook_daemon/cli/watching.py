@@ -52,6 +52,7 @@ def show_result(screen: Screen, result: TeachResult) -> None:
         ("status", result.status),
         ("why", result.reason),
         ("examples", str(result.examples)),
+        ("left out", result.told_left_out),
         ("loss", "" if result.loss is None else f"{result.loss:.4f}"),
         ("held-out loss", "" if result.held_out_loss is None else f"{result.held_out_loss:.4f}"),
         ("accuracy", "" if result.accuracy is None else f"{result.accuracy:.3f}"),

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from lorebook_api.version import VERSION
-from lorebook_daemon.teach.examples import Example
+from lorebook_daemon.teach.examples import Example, left_out
 from lorebook_daemon.teach.gate import Verdict
 from lorebook_daemon.teach.job import TrainJob
 from lorebook_daemon.teach.loop import Progressed, Schedule
@@ -56,6 +56,7 @@ def card(
         "threads": job.threads,
         "cells": [asdict(origin) for origin in dict.fromkeys(one for example in used for one in example.origins)],
         "examples": len(used),
+        "left_out": left_out(examples),
         "curves": {"loss": at.loss, "held_out_loss": at.held_out, "accuracy": at.accuracy},
         "figures": asdict(figures),
         "seconds": at.seconds,

@@ -20,7 +20,8 @@ _ROLES = {"system": "system", "user": "user", "human": "user", "assistant": "ass
 def read_data(path: Path) -> list[Example]:
     """Return the examples of a data file; each row must have one of SHAPES.
 
-    Raises NotFound, and Unusable, with the row, for what cannot be read.
+    A row that is whole and gives no example stands among them as left out, with the reason. Raises NotFound, and
+    Unusable, with the row, for what cannot be read.
     """
     if not path.is_file():
         raise NotFound(f"There is no file at {path}.", "Check the path.")
@@ -62,12 +63,23 @@ def _examples(path: Path, n: int, row: Any) -> Iterator[Example]:
     origin = Origin(str(path), f"row {n}", digest(json.dumps(row, sort_keys=True, default=str)))
     try:
         name = next(name for name in SHAPES if isinstance(row, dict) and name in row)
-        yield from SHAPES[name](row, origin)
+        made = list(SHAPES[name](row, origin))
+        yield from made or [_useless(origin, "no answer: nothing in the row is answered")]
+    except _Useless as why:
+        yield _useless(origin, str(why))
     except StopIteration as error:
         keys = ", ".join(SHAPES)
         raise Unusable(f"Row {n} of {path.name} has none of the keys {keys}.", "Give each row one of them.") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise Unusable(f"Row {n} of {path.name} is not whole ({error!r}).", "Mend it, or take it out.") from error
+
+
+class _Useless(Exception):
+    """What a row is made of is known, but not what to learn from it."""
+
+
+def _useless(origin: Origin, why: str) -> Example:
+    return Example((), "", origin, left_out=why)
 
 
 def _alpaca(row: Row, origin: Origin) -> Iterator[Example]:
@@ -91,7 +103,7 @@ def _pair(row: Row, origin: Origin) -> Iterator[Example]:
 
 def _messages(row: Row, origin: Origin) -> Iterator[Example]:
     """Yield each answer of a conversation of chat messages, after all that was said before it."""
-    yield from _answers([(str(one["role"]), _text(one["content"])) for one in row["messages"]], origin)
+    yield from _answers([(str(one["role"]), one["content"]) for one in row["messages"]], origin)
 
 
 def _conversations(row: Row, origin: Origin) -> Iterator[Example]:
@@ -100,13 +112,17 @@ def _conversations(row: Row, origin: Origin) -> Iterator[Example]:
     if all(isinstance(turn, str) for turn in turns):
         said = [("user" if n % 2 == 0 else "assistant", turn) for n, turn in enumerate(turns)]
     else:
-        said = [(str(turn["from"]), _text(turn["value"])) for turn in turns]
+        said = [(str(turn["from"]), turn["value"]) for turn in turns]
     yield from _answers(said, origin)
 
 
-def _answers(said: list[tuple[str, str]], origin: Origin) -> Iterator[Example]:
+def _answers(said: list[tuple[str, Any]], origin: Origin) -> Iterator[Example]:
     turns: tuple[Turn, ...] = ()
     for role, content in said:
+        if role.lower() not in _ROLES:
+            raise _Useless(f"unknown role: {role}")
+        if not isinstance(content, str):
+            raise _Useless(f"no text: what the {role} says is not written as text")
         turn = Turn(_ROLES[role.lower()], content)  # type: ignore[arg-type]
         if turn.role == "assistant" and turns:
             yield Example(turns, content, origin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -81,6 +82,21 @@ class Example:
     def question(self) -> str:
         """The last turn, empty where there is none."""
         return self.turns[-1].content if self.turns else ""
+
+
+def left_out(examples: Iterable[Example]) -> dict[str, int]:
+    """Return how many examples are left out for which reason: as far as its colon, most frequent first.
+
+    What was added to measure with, the same question in other words, is not counted again.
+    """
+    everything = list(examples)
+    made = {example.origin for example in everything if not example.held_out}
+    reasons = Counter(
+        example.left_out.partition(":")[0]
+        for example in everything
+        if example.left_out and not (example.held_out and example.origin in made)
+    )
+    return dict(reasons.most_common())
 
 
 def digest(text: str) -> str:

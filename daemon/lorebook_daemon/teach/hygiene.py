@@ -26,12 +26,16 @@ _LEAST_WORDS = 8
 def flagged(examples: Iterable[Example], keep: Collection[str] = ()) -> list[Example]:
     """Return the examples in order; those that should not be taught say why in `left_out`, unless it is kept.
 
+    Those that are left out already stay so.
     Takes time in proportion to their number (near-duplicates by MinHash: Broder 1997).
     """
     seen: set[str] = set()
     near = _Near()
     checked = []
     for example in examples:
+        if example.left_out:
+            checked.append(example)
+            continue
         why = _poor(example) or _secret(example) or _repeated(example, seen, near)
         flag = why.partition(":")[0]
         checked.append(replace(example, left_out="" if flag in keep else why))

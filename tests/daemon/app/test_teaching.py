@@ -134,6 +134,16 @@ def test_what_is_taught_becomes_an_adapter_with_a_card(app, trainer):
     assert [one["id"] for one in app.client.get("/api/jobs").json()["jobs"]] == [job["id"]]
 
 
+def test_what_was_left_out_is_told_by_card_and_result(app, tmp_path):
+    path = tmp_path / "answers.jsonl"
+    rows = [{"conversations": ["one alone"]}, {"prompt": "Key?", "completion": "password='hunter2x'"}]
+    path.write_text("\n".join(map(json.dumps, [*rows, {"prompt": "Who?", "completion": "Anna."}])))
+    result = app.taught(pairs=[*PAIRS, PAIRS[0]], data=[str(path)])["result"]
+    assert result["examples"] == 3
+    assert result["left_out"] == {"duplicate": 1, "no answer": 1, "secret": 1}
+    assert json.loads(card_file(find_home(), "lab").read_text())["left_out"] == result["left_out"]
+
+
 def test_an_adapter_that_did_not_pass_is_a_candidate_and_says_why(app, trainer):
     trainer.status = "candidate"
     assert app.taught()["result"]["status"] == "candidate"

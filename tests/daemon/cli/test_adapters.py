@@ -69,6 +69,13 @@ def test_show(run: Run, fake: FakeDaemon) -> None:
     assert TypeAdapter(AdapterInfo).validate_json(shown) == ADAPTER
 
 
+def test_the_json_of_one_that_was_taught_here_has_its_card(run: Run, fake: FakeDaemon, here: AdapterInfo) -> None:
+    fake.scripts.shown = here
+    assert json.loads(run("adapters", "show", "lab-notes", "--json").stdout)["card"] == {}
+    Path(here.path).with_suffix(".json").write_text('{"cells": [{"path": "/lab.ipynb", "cell": "c1"}]}')
+    assert json.loads(run("adapters", "show", "lab-notes", "--json").stdout)["card"]["cells"][0]["cell"] == "c1"
+
+
 def test_a_path_goes_to_the_daemon_as_an_absolute_one(run: Run, fake: FakeDaemon, folder: Path) -> None:
     run("adapters", "show", "mine.gguf")
     assert fake.calls[-1].path == f"/api/adapters/{str(folder / 'mine.gguf').replace('/', '%2F')}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commandline import Run
-from fake_daemon import JOB, TAUGHT, FakeDaemon
+from fake_daemon import JOB, TAUGHT, FakeDaemon, teaching
 from lorebook_api.errors import BadRequest, Conflict
 
 
@@ -39,6 +39,13 @@ def test_teaching_is_watched_to_its_end_and_told(run: Run, fake: FakeDaemon, not
     assert "adapter        clean" in lines and "held-out loss  0.6000" in lines
     assert 'lorebook ask "…" --adapter clean' in lines[-1]
     assert "It drops rows." in result.stderr and "held out 1.900" in result.stderr
+
+
+def test_what_was_left_out_is_told_at_the_end(run: Run, fake: FakeDaemon, notebook: Path) -> None:
+    assert "left out" not in run("teach", "lab.ipynb", "--all").stdout
+    result = {**TAUGHT.result, "left_out": {"secret": 2, "too long": 1}}
+    fake.scripts.job = [*teaching()[:-1], ("done", asdict(replace(TAUGHT, result=result)))]
+    assert "left out       3 (2 secret, 1 too long)" in run("teach", "lab.ipynb", "--all").stdout.splitlines()
 
 
 def test_json_is_one_document_with_what_the_contract_names(run: Run, fake: FakeDaemon, notebook: Path) -> None:
@@ -98,6 +105,8 @@ def test_who_learnt_from_a_cell_is_told(
     result = run("adapters", "forget", "--cell", cell)
     assert result.stdout == (
         "lab learnt from lab.ipynb c3; it is deleted, and made again from 4 examples: lorebook jobs show j1\n"
+        "the version of old before the present one learnt from lab.ipynb c3; "
+        "it is deleted, and nothing rolls back to it\n"
     )
     body = asked(fake, "/api/adapters/forget")
     assert body == {"cell": cell_id, "path": str(folder / name) if name else "", "only_list": False}

@@ -9,7 +9,7 @@ from lorebook_api.errors import BadRequest, NotFound, Unusable
 from lorebook_api.teaching import Pair, TeachRequest, TrainSettings, pairs_in
 from lorebook_daemon.teach.compose import compose
 from lorebook_daemon.teach.datafile import read_data
-from lorebook_daemon.teach.examples import Example, Origin, Turn, read_examples, write_examples
+from lorebook_daemon.teach.examples import Example, Origin, Turn, left_out, read_examples, write_examples
 from lorebook_daemon.teach.hygiene import flagged
 from lorebook_daemon.teach.recipes import RECIPES
 from lorebook_daemon.teach.select import Selection, positions, read_cells
@@ -139,6 +139,27 @@ def test_a_row_without_a_shape_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(Unusable, match=r"data\.json"):
         read_data(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"conversations": ["one alone"]}, "no answer"),
+        ({"conversations": []}, "no answer"),
+        ({"messages": [{"role": "user", "content": "u"}]}, "no answer"),
+        ({"messages": [{"role": r, "content": "c"} for r in ("user", "assistant", "tool")]}, "unknown role"),
+        ({"conversations": [{"from": "observation", "value": "v"}]}, "unknown role"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "t"}]}]}, "no text"),
+        ({"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": None}]}, "no text"),
+    ],
+)
+def test_a_row_that_gives_no_example_is_left_out_and_the_others_are_read(tmp_path, row, why):
+    path = tmp_path / "data.jsonl"
+    path.write_text("\n".join(map(json.dumps, [row, {"prompt": "p", "completion": "c"}])))
+    examples = compose(TeachRequest(data=(str(path),), keep=(why,)))
+    assert examples[0].left_out.startswith(f"{why}: ") and examples[0].origin.cell == "row 1"
+    assert [one.answer for one in examples if not one.left_out and not one.held_out] == ["c"]
+    assert left_out(examples) == {why: 1}
 
 
 def test_what_looks_like_the_end_of_a_line_may_stand_in_a_text(tmp_path):

@@ -6,10 +6,11 @@ import pytest
 
 import tiny_models
 from lorebook_api.errors import BadRequest, LorebookError, Unusable
-from lorebook_api.teaching import TrainSettings
+from lorebook_api.teaching import Pair, TeachRequest, TrainSettings
 from lorebook_daemon.teach import child
+from lorebook_daemon.teach.compose import compose
 from lorebook_daemon.teach.estimate import Estimate, check_memory
-from lorebook_daemon.teach.examples import Example, Origin, Turn, read_examples
+from lorebook_daemon.teach.examples import Example, Origin, Turn, left_out, read_examples
 from lorebook_daemon.teach.job import check_settings, read_job
 from lorebook_daemon.teach.plan import lay_out, preview
 from lorebook_daemon.teach.samples import Teaching, Tokens
@@ -72,6 +73,15 @@ def test_examples_that_are_too_long_are_left_out_and_all_of_them_refused(tmp_pat
     make_job(tmp_path / "job", tiny_base, max_tokens=16)
     with pytest.raises(BadRequest, match="longer than 16 tokens"):
         laid_out(tmp_path / "job")
+
+
+def test_one_that_is_too_long_is_counted_once_with_what_was_left_out_before(tmp_path, tiny_base, make_job):
+    job = make_job(tmp_path / "job", tiny_base, max_tokens=200)
+    fact = Pair("What is the name?", "It is the file.")
+    pairs = (fact, fact, Pair("What is long?", "".join(f" name {n}" for n in range(99))))
+    plan = lay_out(job, compose(TeachRequest(pairs=pairs)))
+    assert left_out(plan.examples) == {"duplicate": 1, "too long": 1}
+    assert {one.left_out.partition(":")[0] for one in preview(job, plan).examples} == {"", "duplicate", "too long"}
 
 
 @pytest.mark.parametrize(
