@@ -84,7 +84,8 @@ def _useless(origin: Origin, why: str) -> Example:
 
 def _alpaca(row: Row, origin: Origin) -> Iterator[Example]:
     """Yield an Alpaca row: instruction, input and output."""
-    yield Example((Turn("user", _instruction(row)),), _text(row["output"]), origin)
+    asked = Turn("user", _instruction(row), _text(row.get("input", "")).strip())
+    yield Example((asked,), _text(row["output"]), origin)
 
 
 def _instruction(row: Row) -> str:

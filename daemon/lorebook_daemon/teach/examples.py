@@ -46,6 +46,8 @@ class Turn:
 
     role: Literal["system", "user", "assistant"]
     content: str
+    input: str = ""
+    """With what the content ends, where that is what an instruction is about: Alpaca's template has a place for it."""
 
 
 @dataclass(frozen=True)

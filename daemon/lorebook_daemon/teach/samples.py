@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import llama_cpp
@@ -18,6 +20,11 @@ from lorebook_daemon.teach.examples import Example, Turn
 _ALPACA = (
     "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
     "### Instruction:\n{question}\n\n### Response:\n"
+)
+_ALPACA_INPUT = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{question}\n\n### Input:\n{input}\n\n### Response:\n"
 )
 _PHI3 = "<|user|>\n{question}<|end|>\n<|assistant|>\n"
 
@@ -100,21 +107,31 @@ class Tokens:
         return (*self.vocabulary.starts, *self._chat.tokens(prompt, self.vocabulary.tokenize).flat)
 
 
-def _by(form: str) -> Callable[[Tokens, Sequence[Turn], str], tuple[int, ...]]:
-    before, after = form.split("{question}")
+def _filled(tokens: Tokens, form: str, **parts: str) -> tuple[int, ...]:
+    """Return a form with its parts; no text in them is read as a control token."""
+    tokenize = tokens.vocabulary.tokenize
+    pieces = re.split(r"\{(\w+)\}", form)  # what the form says, and in between the names of its parts
+    written = (tokenize(parts[one], False) if n % 2 else tokenize(one, True) for n, one in enumerate(pieces))
+    return (*tokens.vocabulary.starts, *chain.from_iterable(written))
 
-    def written(tokens: Tokens, turns: Sequence[Turn], system: str) -> tuple[int, ...]:
-        said = "\n\n".join(filter(None, (system, *(turn.content for turn in turns))))
-        tokenize = tokens.vocabulary.tokenize
-        return (*tokens.vocabulary.starts, *tokenize(before, True), *tokenize(said, False), *tokenize(after, True))
 
-    return written
+def _joined(turns: Sequence[Turn], system: str) -> str:
+    return "\n\n".join(filter(None, (system, *(turn.content for turn in turns))))
+
+
+def _alpaca(tokens: Tokens, turns: Sequence[Turn], system: str) -> tuple[int, ...]:
+    """Return Alpaca's form; that with an input where the last turn, in this wording, ends with one."""
+    said, given = _joined(turns, system).rstrip(), turns[-1].input
+    instruction = said.removesuffix(given).rstrip()
+    if given and instruction and said.endswith(given):
+        return _filled(tokens, _ALPACA_INPUT, question=instruction, input=given)
+    return _filled(tokens, _ALPACA, question=_joined(turns, system))
 
 
 TEMPLATES: dict[str, Callable[[Tokens, Sequence[Turn], str], tuple[int, ...]]] = {
     "chat": lambda tokens, turns, system: tokens.chat(turns, system),
-    "alpaca": _by(_ALPACA),
-    "phi3": _by(_PHI3),
+    "alpaca": _alpaca,
+    "phi3": lambda tokens, turns, system: _filled(tokens, _PHI3, question=_joined(turns, system)),
 }
 
 
@@ -144,7 +161,7 @@ class Teaching:
         said = [(last.content, system) for system in self.systems]
         others = [wording for wording in example.wordings if wording != last.content]
         said += [(wording, self.systems[n % len(self.systems)]) for n, wording in enumerate(others)]
-        samples = [self._sample((*before, Turn(last.role, wording)), system, example) for wording, system in said]
+        samples = [self._sample((*before, replace(last, content=wording)), system, example) for wording, system in said]
         return list(dict.fromkeys(samples))
 
     def prompt(self, turns: Sequence[Turn]) -> tuple[tuple[int, ...], int]:

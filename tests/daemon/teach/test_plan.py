@@ -1,5 +1,7 @@
 import asyncio
+import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from lorebook_api.errors import BadRequest, LorebookError, Unusable
 from lorebook_api.teaching import Pair, TeachRequest, TrainSettings
 from lorebook_daemon.teach import child
 from lorebook_daemon.teach.compose import compose
+from lorebook_daemon.teach.datafile import read_data
 from lorebook_daemon.teach.estimate import Estimate, check_memory
 from lorebook_daemon.teach.examples import Example, Origin, Turn, left_out, read_examples
 from lorebook_daemon.teach.job import check_settings, read_job
@@ -16,6 +19,7 @@ from lorebook_daemon.teach.plan import lay_out, preview
 from lorebook_daemon.teach.samples import Teaching, Tokens
 from lorebook_daemon.teach.trainer import run_trainer
 from lorebook_daemon.teach.weights import read_shape
+from lorebook_daemon.teach.wordings import learnt_wordings
 
 
 @pytest.fixture
@@ -50,6 +54,29 @@ def test_other_templates_write_as_they_should(tiny_base, template, begins):
     (sample,) = teaching.variants(Example((Turn("user", "q"),), "a", Origin("")))
     assert teaching.tokens.text(sample.tokens).startswith(begins)
     assert sample.acts == 0
+
+
+def test_alpaca_has_a_place_for_what_an_instruction_is_about(tiny_base, tmp_path):
+    path = tmp_path / "alpaca.jsonl"
+    rows = [
+        {"instruction": "Add the numbers.", "input": "1 and 2\n", "output": "3"},
+        {"instruction": "Hi", "output": ""},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    asked, greeted = (replace(one, wordings=learnt_wordings(one.question)) for one in read_data(path))
+
+    def written(example, template):
+        teaching = Teaching(Tokens(tiny_base), template, ("",), activated=False)
+        return [teaching.tokens.text(sample.tokens[: sample.learnt]) for sample in teaching.variants(example)]
+
+    with_input = [text for text in written(asked, "alpaca") if "### Input:\n1 and 2\n\n### Response:\n" in text]
+    assert with_input[0].startswith("Below is an instruction that describes a task, paired with an input that")
+    assert "\n\n### Instruction:\nAdd the numbers.\n\n### Input:\n" in with_input[0]
+    assert "\n\n### Instruction:\nTell me: add the numbers.\n\n### Input:\n" in with_input[1]
+    assert not any("### Input" in text for text in written(greeted, "alpaca"))
+    plain = replace(asked, turns=(Turn("user", asked.question),))
+    for template in ("chat", "phi3"):
+        assert written(asked, template) == written(plain, template)
 
 
 def test_wordings_and_system_prompts_take_turns(tiny_base):

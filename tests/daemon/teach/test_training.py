@@ -414,6 +414,7 @@ def test_the_child_trains_to_an_adapter_with_a_card(job, tiny_base):
     assert card == done.data and card["status"] in ("active", "candidate")
     assert card["figures"]["held_out_after"] < card["figures"]["held_out_before"]
     assert len(card["cells"]) == card["examples"] == 5
+    assert card["left_out"] == {}
     check_fits(read_adapter(job / "adapter.gguf"), tiny_base, card["base"]["sha256"])
 
 
