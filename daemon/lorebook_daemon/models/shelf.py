@@ -151,9 +151,9 @@ def remove(name: str, home: Home) -> Removed:
     if model.origin == "added":
         added.take_back(home, model.name)
         return Removed(model.name, model.path, 0)
-    freed = _delete(model.path)
+    removed = Removed(model.name, model.path, _delete(model.path))
     model_card(model.path).unlink(missing_ok=True)
-    return Removed(model.name, model.path, freed)
+    return removed
 
 
 def missing(known: KnownModel) -> NotFound:

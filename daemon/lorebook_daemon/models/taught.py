@@ -20,7 +20,7 @@ def model_names(home: Home) -> tuple[str, ...]:
 
 
 def model_card(path: Path) -> Path:
-    """Return where the card of the model in a file lies, if it was taught here."""
+    """Return where the card of a model that was taught here lies, by the model's own file."""
     return path.with_suffix(".card.json")
 
 
