@@ -135,6 +135,9 @@ class PromptSize:
 YES, NO = ("Yes", "yes", " Yes", "YES"), ("No", "no", " No", "NO")
 """How a model may spell the first token of an answer that is judged."""
 
+CALL_MARKS = ("<|python_tag|>", "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]")
+"""Control tokens around calls of tools, which an answer's text holds where tools were offered."""
+
 ASKING = Turn()
 WARMING = Turn(Priority.warm)
 

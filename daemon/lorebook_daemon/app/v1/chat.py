@@ -15,7 +15,8 @@ from lorebook_daemon.app.v1.models import choose
 from lorebook_daemon.app.v1.reply import Reply
 from lorebook_daemon.app.v1.requests import ChatBody
 from lorebook_daemon.app.v1.sampling import samplings
-from lorebook_daemon.app.v1.tools import ToolReader, toolbox
+from lorebook_daemon.app.v1.toolreader import ToolReader
+from lorebook_daemon.app.v1.tools import toolbox
 from lorebook_daemon.engine.protocol import Finished, Priority, Scored, Token, ToolCall, Turn
 
 JSON = dict[str, Any]
@@ -26,7 +27,7 @@ async def chat(parts: Parts, body: ChatBody, request_id: str, emit: Emit) -> Non
     box = await asyncio.to_thread(toolbox, body)
     prompt = conversation(body.messages, box.told)
     drawn = samplings(body, box.grammar, body.top, box.stops)
-    choices = [ChatChoice(ToolReader(box.names, several=box.several), logprobs=bool(body.logprobs)) for _ in drawn]
+    choices = [ChatChoice(ToolReader(box.offered, several=box.several), logprobs=bool(body.logprobs)) for _ in drawn]
     reply = Reply(request_id, "chat.completion", body, choices, emit)
     chosen = await choose(parts, body)
     reply.model = chosen.name

@@ -181,7 +181,8 @@ class Child:
             self._say(id=request, event="token", **token_out(token))
 
         self._tasks.check(prompt)
-        work = self._tasks.generate(prompt, adapters, sampling, most, show)
+        marks = self._llama.vocabulary.call_marks if message["prompt"].get("tools") else frozenset()
+        work = self._tasks.generate(prompt, adapters, sampling, most, show, marks)
         room = len(prompt.flat) + min(most, _ROOM_TO_WRITE)
         self._put(message, adapters, [(work, room)], lambda results: finished_out(results[0]))
 

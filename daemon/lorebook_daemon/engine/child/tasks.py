@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -39,6 +39,8 @@ class _Answer:
     show: Show
     stream: TextStream
     drafter: Drafter | None
+    marks: Set[int] = frozenset()
+    """Control tokens that are shown."""
     said: list[int] = field(default_factory=list)
     held: list[Scored] = field(default_factory=list)
     reason: Literal["", "stop", "length"] = ""
@@ -81,15 +83,21 @@ class Tasks:
     # -- generate
 
     def generate(
-        self, prompt: PromptTokens, adapters: AdapterSet, sampling: Sampling, max_tokens: int, show: Show
+        self,
+        prompt: PromptTokens,
+        adapters: AdapterSet,
+        sampling: Sampling,
+        max_tokens: int,
+        show: Show,
+        marks: Set[int] = frozenset(),
     ) -> Work[Finished]:
-        """Write an answer; what can be shown goes to `show`."""
+        """Write an answer; what can be shown goes to `show`, of control tokens only the `marks`."""
         begun = time.perf_counter()
         most = min(max_tokens, self._llama.n_ctx - len(prompt.flat))
         if most <= 0:
             return Finished("length", Usage(len(prompt.flat), 0, 0), 0.0, 0.0)
         drafter = Drafter(prompt.flat) if self._speculation and not sampling.grammar else None
-        answer = _Answer(sampling, most, show, TextStream(sampling.stop), drafter)
+        answer = _Answer(sampling, most, show, TextStream(sampling.stop), drafter, marks)
         with sampler(sampling, self._llama) as draw:
             while not answer.reason:
                 try:
@@ -150,7 +158,7 @@ class Tasks:
         answer.said.append(token)
         if answer.drafter:
             answer.drafter.add(token)
-        answer.tell(answer.stream.feed(vocabulary.piece(token)))
+        answer.tell(answer.stream.feed(vocabulary.piece(token, special=token in answer.marks)))
         if answer.stream.stopped:
             answer.reason = "stop"
         elif len(answer.said) >= answer.most:

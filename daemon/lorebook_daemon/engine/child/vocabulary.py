@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cached_property
 
 import llama_cpp
 
 from lorebook_api.errors import EngineFailed
+from lorebook_daemon.engine.protocol import CALL_MARKS
 
 
 class Vocabulary:
@@ -44,6 +46,12 @@ class Vocabulary:
         """What a plain text begins with: the begin-of-text token of a model that was trained with one."""
         adds = llama_cpp.llama_vocab_get_add_bos(self.handle)
         return (int(llama_cpp.llama_vocab_bos(self.handle)),) if adds else ()
+
+    @cached_property
+    def call_marks(self) -> frozenset[int]:
+        """The control tokens by which this model marks calls of tools, none for most."""
+        tokens = [self.tokenize(mark, special=True) for mark in CALL_MARKS]
+        return frozenset(one[0] for one in tokens if len(one) == 1)
 
     def _control_text(self, token: int) -> str:
         return self.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""

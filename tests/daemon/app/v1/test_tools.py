@@ -1,16 +1,11 @@
 """Tools: what the model is told, what is forced, and its calls, found in what it says."""
 
 import json
-from collections import Counter
 
 import openai
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from fakes import FakeEngine, pieces
-from lorebook_daemon.app.v1.tools import ToolReader
-from lorebook_daemon.engine.protocol import ToolCall
+from fakes import FakeEngine
 
 
 def tool(name, **properties):
@@ -135,33 +130,25 @@ def test_an_answer_that_is_nothing_but_a_call_needs_no_tags(play, bench, stream)
     assert choices[-1].finish_reason == "tool_calls"
 
 
-@pytest.mark.parametrize("answer", [BARE, f" \n{BARE}\n", f"```json\n{BARE}\n```", f"```\n{BARE}\n```\n"])
-def test_a_bare_call_may_be_fenced(answer):
-    said, calls = read(pieces(answer))
-    assert (said, [name for name, _ in calls]) == ("", ["add"])
-
-
-TEXT = [
-    '<tool_call>{"name": "rm", "arguments": {}}</tool_call>',
-    "<tool_call>{</tool_call>",
-    f"Like this: {BARE}",
-    f"{BARE} does it.",
-    '{"a": 1}',
-    "```python\n1 + 2\n```",
-    f"[{BARE}]",
-    "{",
-    "```json",
-]
-
-
-@pytest.mark.parametrize("answer", TEXT)
-def test_what_is_no_call_of_an_offered_function_stays_text(answer):
-    assert read(pieces(answer)) == (answer, [])
-
-
 def test_several_bare_calls_are_several_unless_one_is_wanted(play, bench):
     assert len(answered(play, bench, f"{BARE}\n{BARE}").message.tool_calls) == 2
     assert len(answered(play, bench, f"{BARE}\n{BARE}", parallel_tool_calls=False).message.tool_calls) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '<|python_tag|>{"name": "add", "parameters": {"a": 1, "b": 2}}',
+        '[TOOL_CALLS][{"name": "add", "arguments": {"a": 1, "b": 2}}]',
+        "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n2\n</parameter>\n</function>\n"
+        "</tool_call>",
+    ],
+)
+def test_other_models_calls_are_calls_too(play, bench, answer):
+    choice = answered(play, bench, answer)
+    (call,) = choice.message.tool_calls
+    assert (call.function.name, json.loads(call.function.arguments)) == ("add", {"a": 1, "b": 2})
+    assert (choice.finish_reason, choice.message.content) == ("tool_calls", None)
 
 
 def test_a_call_that_was_cut_short_stays_text(play, bench):
@@ -189,49 +176,3 @@ def test_tools_that_cannot_be_are_refused(play, bench):
 
     play(scene)
     assert bench.engine.calls == []
-
-
-TEXTS = st.lists(
-    st.sampled_from(
-        [
-            "Hello",
-            " ",
-            "\n",
-            "<",
-            "<tool",
-            "<tool_call",
-            ">",
-            CALL,
-            OTHER,
-            "<tool_call>{",
-            "</tool_call>",
-            "{",
-            "```json\n",
-            BARE,
-        ]
-    )
-)
-
-
-@given(TEXTS, st.data())
-def test_however_the_text_is_cut_the_same_is_read(parts, data):
-    text = "".join(parts)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
-    pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    assert read(pieces) == read([text])
-
-
-@given(TEXTS)
-def test_nothing_but_blanks_is_lost(parts):
-    said, calls = read(["".join(parts)])
-    tags = "<tool_call></tool_call>```json```"
-    told = [said, *({"add": BARE, "list": '{"name": "list", "arguments": {}}'}[name] for name, _ in calls)]
-    missing = Counter("".join(parts)) - Counter("".join(told))
-    assert not missing - Counter((tags * len(parts)) + " \n" * 99)
-
-
-def read(pieces):
-    reader = ToolReader(frozenset({"add", "list"}))
-    heard = [one for piece in pieces for one in reader.feed(piece)] + list(reader.finish())
-    said = "".join(one for one in heard if isinstance(one, str))
-    return said, [(one.name, one.arguments) for one in heard if isinstance(one, ToolCall)]
