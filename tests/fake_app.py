@@ -35,7 +35,7 @@ from lorebook_daemon.app.server import Server
 from lorebook_daemon.app.teachroom import Room, Teaching
 from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.app.watching import Watching
-from lorebook_daemon.engine.protocol import Message, Prompt, Token
+from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Token, Turn
 from lorebook_daemon.index.feedback import FeedbackStore
 from lorebook_daemon.index.filters import Reach
 from lorebook_daemon.index.passage import Passage
@@ -205,13 +205,14 @@ def _files(root: Path) -> dict[str, str]:
     return {file.name: file.read_text() for file in sorted(root.glob("*.txt"))}
 
 
-async def plain_answer(request, retriever, engine, emit, settings) -> Answer:
+async def plain_answer(request, retriever, engine, emit, settings, priority=Priority.ask) -> Answer:
     """Retrieve, then let the engine answer: what the answer room does, without its checks."""
     found = await retriever.retrieve(request.question, request.k)
     await emit("sources", [hit.source() for hit in found.hits])
     prompt = Prompt((Message("user", request.question),), tuple(hit.passage.text for hit in found.hits))
     text = ""
-    async with contextlib.aclosing(engine.generate(prompt, request.sampling, request.max_tokens)) as pieces:
+    turn = Turn(priority, request.user)
+    async with contextlib.aclosing(engine.generate(prompt, request.sampling, request.max_tokens, (), turn)) as pieces:
         async for piece in pieces:
             if isinstance(piece, Token):
                 text += piece.text

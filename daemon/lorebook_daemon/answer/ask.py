@@ -44,11 +44,21 @@ class _Clock:
         return Timings(round(self.retrieve_ms, 1), round(self.ttft_ms, 1), round(self.now(), 1))
 
 
-async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: Emit, settings: Settings) -> Answer:
-    """Answer a question from the person's files, each sentence checked. Raises TooLong and the engine's errors."""
-    clock = _Clock(time.perf_counter())
+async def ask(
+    request: AskRequest,
+    retriever: Retriever,
+    engine: Engine,
+    emit: Emit,
+    settings: Settings,
+    priority: Priority = Priority.ask,
+) -> Answer:
+    """Answer a question from the person's files, each sentence checked. Raises TooLong and the engine's errors.
+
+    Everything that the engine does for it has the same `priority`.
+    """
+    clock, turn = _Clock(time.perf_counter()), Turn(priority, request.user)
     if not request.grounding:
-        return await _ungrounded(request, engine, emit, clock)
+        return await _ungrounded(request, engine, emit, clock, turn)
     retrieved = await retriever.retrieve(request.question, SPARE * request.k)
     hits = select(retrieved.hits, request.k, settings.steps)
     clock.retrieve_ms = clock.now()
@@ -62,7 +72,7 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
         settings.steps,
     )
     await emit("sources", [hit.source() for hit in hits])
-    done = await read(request.question, assembled.sheets, engine, emit, _turn(request))
+    done = await read(request.question, assembled.sheets, engine, emit, turn)
     used = chosen(done) if done and done[0].score >= STATED else ()
     context = assembled.context(used, [one.sheet for one in done])
     blank = _answer(request, engine, retrieved, done)
@@ -71,9 +81,9 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
     used = await completed(request.question, used, assembled.budget, engine, retrieved.beside, settings.steps)
     clear = done[0].score >= CLEAR
     prompt = answer_prompt(request.question, tuple(sheet.text for sheet in used))
-    raw, end = await _generate(prompt, request, engine, emit if clear else _nobody, clock)
+    raw, end = await _generate(prompt, request, engine, emit if clear else _nobody, clock, turn)
     await emit("progress", Progress("checking the answer"))
-    verified = await verify(request.question, without_marks(raw).strip(), used, engine, _turn(request))
+    verified = await verify(request.question, without_marks(raw).strip(), used, engine, turn)
     told = replace(blank, context=context, usage=end.usage, timings=clock.timings())
     if verified.grounded <= (REFUTED if clear else IN_DOUBT):
         return told
@@ -90,20 +100,16 @@ async def ask(request: AskRequest, retriever: Retriever, engine: Engine, emit: E
     )
 
 
-def _turn(request: AskRequest) -> Turn:
-    return Turn(Priority.ask, request.user)
-
-
 async def _nobody(event: str, body: Any) -> None:
     """Show nothing: the answer is in doubt."""
 
 
 async def _generate(
-    prompt: Prompt, request: AskRequest, engine: Engine, emit: Emit, clock: _Clock
+    prompt: Prompt, request: AskRequest, engine: Engine, emit: Emit, clock: _Clock, turn: Turn
 ) -> tuple[str, Finished]:
     """Stream the answer's text; return it whole, and how it ended."""
     text, end = "", Finished("stop", Usage(), 0.0, 0.0)
-    generation = engine.generate(prompt, request.sampling, request.max_tokens, request.adapters, _turn(request))
+    generation = engine.generate(prompt, request.sampling, request.max_tokens, request.adapters, turn)
     async with contextlib.aclosing(generation) as pieces:
         async for piece in pieces:
             if isinstance(piece, Token):
@@ -122,9 +128,9 @@ def _cut_short(end: Finished, request: AskRequest) -> tuple[str, ...]:
     return (f"The answer was cut at {request.max_tokens} tokens; a larger --max-tokens lets it go on.",)
 
 
-async def _ungrounded(request: AskRequest, engine: Engine, emit: Emit, clock: _Clock) -> Answer:
+async def _ungrounded(request: AskRequest, engine: Engine, emit: Emit, clock: _Clock, turn: Turn) -> Answer:
     """Answer from the model alone: nothing is cited, and nothing is checked."""
-    text, end = await _generate(ungrounded_prompt(request.question), request, engine, emit, clock)
+    text, end = await _generate(ungrounded_prompt(request.question), request, engine, emit, clock, turn)
     blank = _answer(request, engine, Retrieved((), "lexical"), ())
     return replace(
         blank,

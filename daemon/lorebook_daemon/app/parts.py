@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from lorebook_api.asking import Answer, AskRequest
 from lorebook_api.state import ModelInfo
@@ -24,12 +25,26 @@ from lorebook_daemon.app.running import Running
 from lorebook_daemon.app.teachroom import Teaching
 from lorebook_daemon.app.warming import Warmer
 from lorebook_daemon.app.watching import Watching
-from lorebook_daemon.engine.protocol import Engine
+from lorebook_daemon.engine.protocol import Engine, Priority
 from lorebook_daemon.models.shelf import LocalModel
 from lorebook_daemon.settings import Settings
 
-Answering = Callable[[AskRequest, Retriever, Engine, Emit, Settings], Awaitable[Answer]]
-"""Takes a question all the way to its answer; what happens on the way goes to the callback."""
+
+class Answering(Protocol):
+    """Takes a question all the way to its answer; what happens on the way goes to `emit`."""
+
+    def __call__(
+        self,
+        request: AskRequest,
+        retriever: Retriever,
+        engine: Engine,
+        emit: Emit,
+        settings: Settings,
+        priority: Priority = Priority.ask,
+        /,
+    ) -> Awaitable[Answer]:
+        """Return the answer; what the engine does for it has `priority`."""
+        ...
 
 
 @dataclass(frozen=True)

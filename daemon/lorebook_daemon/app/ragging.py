@@ -155,15 +155,16 @@ def _config(parts: Parts, request: RagRequest, steps: str, opened: Opened) -> di
 
 
 async def _asked(parts: Parts, request: RagRequest, steps: str, opened: Opened, taken: Taken, question: str) -> Asked:
-    """Answer as an ask does, with the engine that is held."""
+    """Answer as an ask does, with the engine that is held, but give way to whoever asks meanwhile."""
     asking = _ask_request(request, question)
     lookup = Lookup(request.rerank, request.rewrite, (), parts.settings.cross_encoder)
-    turn = Turn(Priority.ask, _USER)
+    turn = Turn(Priority.eval, _USER)
     searching = parts.warmer.foreseeing(opened)
     told, retriever = await lookup.prepared(question, searching, taken.subject.engine, _nobody, turn)
     listening = _Remembering(retriever)
     settings = replace(parts.settings, context_steps=steps)
-    answer = await parts.answer(replace(asking, question=told), listening, taken.subject.engine, _nobody, settings)
+    asking = replace(asking, question=told)
+    answer = await parts.answer(asking, listening, taken.subject.engine, _nobody, settings, turn.priority)
     return Asked(listening.hits, answer)
 
 

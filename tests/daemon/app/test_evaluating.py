@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from fake_app import AUTHORIZED, HOST, Bench, parse_events
+from lorebook_daemon.answer.ask import ask
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.engine.protocol import Priority
 
@@ -45,6 +46,21 @@ def test_multiple_choice_is_measured_and_what_was_left_out_is_listed(
     assert (report["acc"], report["n"], report["shots"]) == (1.0, 2, 0)
     assert report["skipped"] == [{"row": 3, "why": "its answer is none of the choices"}]
     assert {call.turn.priority for call in bench.engine.calls if call.what == "continuations"} == {Priority.eval}
+
+
+@pytest.mark.parametrize("wishes", [{}, {"rerank": "judge", "rewrite": "hyde"}])
+def test_an_evaluation_of_the_whole_gives_way_to_whoever_asks(tmp_path: Path, wishes: dict[str, str]) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.txt").write_text("the rate was 42 percent\n")
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(json.dumps({"question": "what was the rate?", "answer": "42"}) + "\n")
+    bench = Bench(answer=ask)
+    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
+        report = done(client, "/api/eval/rag", {"path": str(questions), "roots": [str(root)], **wishes})
+    assert report["n"] == 1
+    assert {"judge", "generate"} <= {call.what for call in bench.engine.calls}
+    assert {call.turn.priority for call in bench.engine.calls} == {Priority.eval}
 
 
 def test_responses_are_judged(client: TestClient, tmp_path: Path) -> None:

@@ -130,32 +130,9 @@ def test_text_is_shown_as_soon_as_it_is_certain():
     assert list(ToolReader({}).feed("<tool_call>")) == ["<tool_call>"]
 
 
-PARTS = [
-    "Hello",
-    " ",
-    "\n",
-    "<",
-    "<tool",
-    "<tool_call",
-    ">",
-    "<tool_call>{",
-    "</tool_call>",
-    "{",
-    "```json\n",
-    "; ",
-    "[]",
-]
-PARTS += [
-    "<function=",
-    "<function=list>",
-    "</function>",
-    "<|python_tag|>",
-    "[TOOL_CALLS]",
-    "[ARGS]",
-    "add",
-    BARE,
-    LLAMA,
-]
+PARTS = ["Hello", " ", "\n", "<", ">", "{", "}", "[]", "; ", "```json\n", "<tool", "<tool_call", "<tool_call>{"]
+PARTS += ["</tool_call>", "<function=", "<function=list>", "</function>", "<|python_tag|>", "[TOOL_CALLS]", "[ARGS]"]
+PARTS += ["add", BARE, LLAMA]
 TEXTS = st.lists(st.sampled_from([*PARTS, *(answer for answer, _ in FORMED.values())]), max_size=8).map("".join)
 
 
