@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from fake_app import eventually, parse_events
 from lorebook_api.errors import Cancelled, Conflict, EngineDied, NotFound
 from lorebook_api.indexing import Progress
+from lorebook_daemon.app import events as module
 from lorebook_daemon.app.events import EventStream, encode
 from lorebook_daemon.app.running import Running
 
@@ -166,6 +167,103 @@ def test_cancelled_before_its_first_step_it_ends_all_the_same():
             running.end_all(Cancelled("at once"))
         with pytest.raises(Cancelled, match="at once"):
             await asyncio.wait_for(answering, 1)
+
+    asyncio.run(scene())
+
+
+class Reluctant(Wire):
+    """A client that takes messages only when it is let, as many as it is let."""
+
+    def __init__(self, takes=0):
+        super().__init__()
+        self.may_take = asyncio.Semaphore(takes)
+
+    async def send(self, message):
+        await self.may_take.acquire()
+        await super().send(message)
+
+
+def chatter(stopped, size=1000):
+    """Return work that emits for ever."""
+
+    async def work(emit):
+        try:
+            while True:
+                emit("token", {"text": "x" * size})
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+
+    return work
+
+
+def test_what_too_much_waits_for_to_be_read_is_ended_and_says_why(monkeypatch):
+    monkeypatch.setattr(module, "WAITING_BYTES", 3 << 20)
+
+    async def scene():
+        wire, running, stopped = Reluctant(), Running(), asyncio.Event()
+        answering = asyncio.create_task(wire.answer(chatter(stopped, 50_000), running))
+        await asyncio.wait_for(stopped.wait(), 5)
+        for _ in range(1000):
+            wire.may_take.release()  # now it reads
+        await asyncio.wait_for(answering, 5)
+        *tokens, (name, body) = parse_events(wire.text)
+        assert 60 <= len(tokens) <= 65, "3 MiB and one event"
+        assert (name, body["error"]["type"]) == ("error", "cancelled")
+        assert "3 MB" in body["error"]["message"] and body["error"]["hint"]
+        assert len(running) == 0
+
+    asyncio.run(scene())
+
+
+def test_a_client_that_takes_nothing_ends_its_work(monkeypatch, caplog):
+    monkeypatch.setattr(module, "TAKING_SECONDS", 0.05)
+
+    async def scene():
+        wire, running, stopped = Reluctant(3), Running(), asyncio.Event()
+        await asyncio.wait_for(wire.answer(chatter(stopped), running), 5)
+        assert stopped.is_set()
+        assert len(running) == 0
+        assert len(wire.sent) == 3
+
+    asyncio.run(scene())
+    assert "took nothing" in caplog.text
+
+
+def test_an_answer_that_is_whole_waits_no_longer_for_its_client(monkeypatch):
+    monkeypatch.setattr(module, "TAKING_SECONDS", 0.05)
+
+    async def work(emit):
+        emit("answer", {"answer": "a"})
+
+    async def scene():
+        wire, running = Reluctant(1), Running()
+        await asyncio.wait_for(wire.answer(work, running), 5)
+        assert len(running) == 0
+
+    asyncio.run(scene())
+
+
+def test_a_slow_client_that_reads_loses_nothing(monkeypatch):
+    monkeypatch.setattr(module, "TAKING_SECONDS", 0.2)
+    monkeypatch.setattr(module, "_PIECE_BYTES", 1000)
+    monkeypatch.setattr(module, "WAITING_BYTES", 4000)
+    sent = [{"text": f"{n}" * 2500} for n in range(5)] + [{"text": "x" * 40_000}]
+
+    async def work(emit):
+        for data in sent:
+            emit("token", data)
+            await asyncio.sleep(0.05)
+
+    async def scene():
+        wire = Reluctant()
+        answering = asyncio.create_task(wire.answer(work))
+        while not answering.done():
+            wire.may_take.release()
+            await asyncio.sleep(0.01)
+        await answering
+        assert [data for _, data in parse_events(wire.text)] == sent
 
     asyncio.run(scene())
 

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import dataclasses
+import json
+import socket
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ from fake_app import AUTHORIZED, Bench, eventually, parse_events
 from fakes import FakeEngine
 from lorebook_api.asking import AskRequest
 from lorebook_api.errors import DaemonUnavailable
+from lorebook_daemon.app import events as module
 
 
 def ask_body(notes, request_id="q", model="auto"):
@@ -165,6 +168,29 @@ def test_a_hang_up_ends_the_indexing_it_asked_for(bench, notes):
                 async for _ in response.aiter_lines():
                     break
             await eventually(lambda: bench.indexes.ended_early == 1)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("bound", [{"WAITING_BYTES": 1 << 20}, {"TAKING_SECONDS": 0.2}])
+def test_a_client_that_neither_reads_nor_hangs_up_ends_its_work(monkeypatch, notes, bound):
+    for name, value in {"TAKING_SECONDS": 0.4, **bound}.items():
+        monkeypatch.setattr(module, name, value)
+    bench = Bench()
+    bench.engine = FakeEngine(pause_s=0.001, answer=f"{'x' * 100_000} " * 400)
+
+    async def scene():
+        async with bench.served() as url:
+            host, port = url.removeprefix("http://").split(":")
+            with socket.create_connection((host, int(port))) as client:
+                body = json.dumps(ask_body(notes)).encode()
+                lines = [f"POST /api/ask HTTP/1.1\r\nHost: {host}:{port}", f"Content-Length: {len(body)}"]
+                lines += ["Content-Type: application/json", *(f"{k}: {v}" for k, v in AUTHORIZED.items()), "\r\n"]
+                client.sendall("\r\n".join(lines).encode() + body)
+                await eventually(lambda: bench.engine.running == 1)
+                await eventually(lambda: bench.engine.cancelled == 1, 5)
+                await eventually(lambda: not bench.parts.running and bench.parts.activity.idle_s > 0, 5)
+                assert client.recv(1) == b"H"  # it was never hung up on this side
 
     asyncio.run(scene())
 
