@@ -89,6 +89,8 @@ class FakeLlama:
         """Called in the middle of each batch."""
         self.fails = False
         """Whether the batch under way fails."""
+        self.refuses = False
+        """Whether it takes no state that was saved."""
         self._stop = False
         self._rows: dict[int, bytes] = {}
         self._cells: list[_Cell] = []
@@ -207,7 +209,7 @@ class FakeLlama:
         """Put them into an empty sequence."""
         cells = pickle.loads(state)
         assert not self._seen(sequence)
-        if not self._fits(len(cells)):
+        if self.refuses or not self._fits(len(cells)):
             raise NoSlot
         self._cells += [_Cell(position, what, {sequence}) for position, what in cells]
 
@@ -261,4 +263,6 @@ class FakeRecurrent(FakeLlama):
     def restore(self, sequence: int, state: bytes) -> None:
         """Put a state into an empty sequence."""
         assert not self._seen(sequence)
+        if self.refuses:
+            raise NoSlot
         self._states[sequence] = pickle.loads(state)

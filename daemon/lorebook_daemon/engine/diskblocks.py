@@ -138,6 +138,14 @@ class DiskBlocks:
                 self._writing = None  # the writer sees it before the file gets its name
             return drop_files(self._root, passages) | {self.path(key) for key in going}
 
+    def discard(self, key: BlockKey) -> None:
+        """Delete a block, written or about to be."""
+        with self._changed:
+            self._waiting.pop(key, None)
+            if self._writing == key:
+                self._writing = None  # as above
+            _deleted(self.path(key))
+
     def flush(self, timeout_s: float = 60.0) -> bool:
         """Wait until nothing waits to be written; return whether that came in time."""
         with self._changed:

@@ -12,6 +12,7 @@ import psutil
 
 from lorebook_api.home import Home
 from lorebook_daemon.engine.diskblocks import kept_bytes
+from lorebook_daemon.engine.kvtype import KV_BYTES, KV_TYPE
 from lorebook_daemon.models.gguf_header import Field, read_contents
 from lorebook_daemon.models.identity import identity
 from lorebook_daemon.models.machine import engine_version
@@ -19,8 +20,6 @@ from lorebook_daemon.settings import Settings
 
 _MEMORY_SHARE, _MEMORY_MOST_MB = 8, 2048
 _DISK_SHARE, _DISK_MOST_MB = 20, 8192
-_BYTES = 2
-"""Of a number in KV, which is kept in half precision."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,11 @@ def kv_root(home: Home) -> Path:
 def kv_folder(model: Path, home: Home, n_ctx: int) -> Path:
     """Return the folder for the blocks of a GGUF file in a context of `n_ctx` tokens.
 
-    llama.cpp's state is only good for the version that wrote it, and some models (LongRoPE, arXiv:2402.13753) place
-    tokens in another way in a longer context. Blocking, the first time for some seconds (see `identity`). Raises
-    Unusable where the file cannot be read.
+    llama.cpp's state is only good for the version that wrote it and for one type of KV, and some models (LongRoPE,
+    arXiv:2402.13753) place tokens in another way in a longer context. Blocking, the first time for some seconds (see
+    `identity`). Raises Unusable where the file cannot be read.
     """
-    return kv_root(home) / f"{identity(model, home)[:32]}-{engine_version()}-{n_ctx}"
+    return kv_root(home) / f"{identity(model, home)[:32]}-{engine_version()}-{n_ctx}-{KV_TYPE}"
 
 
 def kv_bounds(settings: Settings, home: Home) -> KvBounds:
@@ -87,7 +86,7 @@ def kv_bytes_per_token(model: Path) -> int:
     total = sum(of_layers) if len(of_layers) > 1 else layers * of_layers[0]
     each = width // max(heads) if max(heads) else 0
     lengths = [(told(f"attention.{side}_length") or [each])[0] for side in ("key", "value")]
-    return total * sum(lengths) * _BYTES
+    return total * sum(lengths) * KV_BYTES
 
 
 def _numbers(fields: Mapping[str, Field], key: str) -> list[int]:

@@ -61,7 +61,7 @@ def test_what_is_kept_does_not_make_the_bound_smaller(machine, home: Home) -> No
     assert kv_use(Settings(), home) == KvUse(41.0, KvBounds(1024, 2))
 
 
-def test_each_model_each_length_and_each_version_of_the_engine_has_its_folder(
+def test_each_model_each_length_each_version_of_the_engine_and_each_type_of_kv_has_its_folder(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = [tmp_path / "a.gguf", tmp_path / "b.gguf"]
@@ -70,7 +70,9 @@ def test_each_model_each_length_and_each_version_of_the_engine_has_its_folder(
     folders = [kv_folder(model, home, n_ctx) for model in models for n_ctx in (4096, 8192)]
     monkeypatch.setattr(kvplace, "engine_version", lambda: "9.9")
     folders += [kv_folder(model, home, 8192) for model in models]
-    assert len(set(folders)) == 6
+    monkeypatch.setattr(kvplace, "KV_TYPE", "q8_0")
+    folders += [kv_folder(model, home, 8192) for model in models]
+    assert len(set(folders)) == 8
     assert {folder.parent for folder in folders} == {home.cache / "kv"}
 
 

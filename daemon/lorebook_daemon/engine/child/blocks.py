@@ -59,6 +59,12 @@ class Blocks:
         if self._disk:
             self._disk.put(key, state)
 
+    def discard(self, key: BlockKey) -> None:
+        """Delete a block, in memory and on disk."""
+        self.size -= len(self._blocks.pop(key, b""))
+        if self._disk:
+            self._disk.discard(key)
+
     def drop(self, passages: Collection[bytes]) -> int:
         """Delete all blocks of these passages (see `passage_digest`), on disk those of other models too.
 

@@ -121,6 +121,10 @@ class Lanes:
             self.drop(idle)
         return idle is not None
 
+    def has_room(self, tokens: int) -> bool:
+        """Return whether so many tokens surely find room: what several lanes share counts for each of them."""
+        return sum(lane.end for lane in self._lanes.values()) + tokens <= self._llama.n_ctx
+
     def clear(self) -> None:
         """Drop every idle lane."""
         while self.evict():

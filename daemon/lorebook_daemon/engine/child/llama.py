@@ -21,6 +21,7 @@ from lorebook_daemon.engine.child.patience import Patience
 from lorebook_daemon.engine.child.softprompt import vectors
 from lorebook_daemon.engine.child.vocabulary import Vocabulary
 from lorebook_daemon.engine.child.work import NoSlot, Piece
+from lorebook_daemon.engine.kvtype import KV_TYPE
 
 BATCH = 256
 """Tokens decoded in one call: as fast as more of them, and a request that comes meanwhile waits less."""
@@ -39,6 +40,8 @@ _PATIENCE = 10.0
 
 _SHIFT_NODES = 8
 """Nodes of a layer at the most in the graph that turns the keys of what was moved; llama.cpp has one to five."""
+
+_TYPES = {"f16": llama_cpp.GGML_TYPE_F16}
 
 _log: deque[str] = deque(maxlen=20)
 
@@ -118,6 +121,7 @@ class Llama:
         params.n_batch = params.n_ubatch = BATCH
         params.n_seq_max = self.sequences
         params.n_outputs_max = params.n_outputs_max_per_seq = MOST_LOGITS
+        params.type_k = params.type_v = _TYPES[KV_TYPE]
         params.kv_unified = True
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True

@@ -193,17 +193,15 @@ class Reader:
         key = self._key(head, segment)
         while key in self._making:
             yield Wait.block
-        state = self._blocks.get(key)
         with self._scratch() as scratch:
-            if state is None:
+            at_hand = self._restored(scratch, key, len(segment.tokens))
+            if not at_hand:
                 yield from self._make(lane, scratch, segment, head)
-            else:
-                self._restore(scratch, state)
             if lane.end > head[-1].end:
                 self._llama.shift(scratch.sequence, lane.end - head[-1].end)
             self._llama.copy(scratch.sequence, lane.sequence)
         lane.entries.extend(self._layout.entries_of(segment, segment.tokens))
-        return len(segment.tokens) if state is not None else 0
+        return len(segment.tokens) if at_hand else 0
 
     def _make(self, lane: Lane, scratch: Lane, segment: Segment, head: Sequence[Segment]) -> Work[None]:
         """Read a passage right after the head of `lane`, keep its KV, and leave it in the scratch lane."""
@@ -217,13 +215,26 @@ class Reader:
         finally:
             self._making.discard(key)
 
-    def _restore(self, lane: Lane, state: bytes) -> None:
-        while True:
+    def _restored(self, lane: Lane, key: BlockKey, size: int) -> bool:
+        """Put what is kept of `size` tokens into an empty lane; False where nothing is, or nothing that is accepted.
+
+        llama.cpp says no both where there is no room and to a state that it cannot use. Such a one is not kept: it
+        would be refused each time. Raises NoSlot where room is made only by others' end.
+        """
+        state = self._blocks.get(key)
+        while state is not None:
             try:
-                return self._llama.restore(lane.sequence, state)
+                self._llama.restore(lane.sequence, state)
+                return True
             except NoSlot:
-                if not self._lanes.evict():
+                if self._lanes.evict():
+                    continue
+                if not self._lanes.has_room(size):
                     raise
+                self._blocks.discard(key)
+                self._llama.remove(lane.sequence)
+                return False
+        return False
 
     # -- recurrent states
 
@@ -247,12 +258,12 @@ class Reader:
         for n in (2, 1):
             if n >= len(segments) or segments[n - 1].end <= lane.end:
                 continue
-            state = self._blocks.get(self._state_key(segments, n))
-            if state is not None:
+            key, end = self._state_key(segments, n), segments[n - 1].end
+            if self._blocks.has(key):
                 self._lanes.cut(lane, 0)
-                self._restore(lane, state)
-                lane.entries.extend(entries[: segments[n - 1].end])
-                return
+                if self._restored(lane, key, end):
+                    lane.entries.extend(entries[:end])
+                    return
 
 
 def _head(segments: Sequence[Segment], prompt: PromptTokens) -> list[Segment]:

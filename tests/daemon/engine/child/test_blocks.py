@@ -138,3 +138,17 @@ def test_a_block_never_comes_back_under_another_model_adapter_head_or_layout(
         else:
             switching.read(*step)
     switching.close()
+
+
+def test_one_that_is_discarded_is_gone_from_memory_and_disk(disk: DiskBlocks) -> None:
+    blocks = Blocks(100, disk)
+    for n in (1, 2):
+        blocks.put(key(n), b"x" * 10)
+    assert disk.flush()
+    blocks.put(key(3), b"x" * 10)
+    for n in (1, 3, 4):
+        blocks.discard(key(n))
+    assert [n for n in (1, 2, 3, 4) if blocks.has(key(n))] == [2]
+    assert (blocks.size, blocks.get(key(1))) == (10, None)
+    assert disk.flush()
+    assert not disk.path(key(3)).exists(), "it was not written after all"

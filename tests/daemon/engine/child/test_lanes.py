@@ -237,3 +237,11 @@ def test_equal_beginnings(left: list[int], right: list[int]) -> None:
     n = module._equal(array("q", left), array("q", right))
     assert left[:n] == right[:n]
     assert n == min(len(left), len(right)) or left[n] != right[n]
+
+
+def test_there_is_room_for_what_fits_beside_all_that_was_read() -> None:
+    llama = FakeLlama(10)
+    lanes = Lanes(llama)  # type: ignore[arg-type]
+    assert lanes.has_room(10) and not lanes.has_room(11)
+    filled(llama, lanes, [1, 2, 3])
+    assert lanes.has_room(7) and not lanes.has_room(8)

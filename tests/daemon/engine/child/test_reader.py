@@ -277,7 +277,7 @@ class Chance:
         """Let one thing happen."""
         known = self.random.choice(stage.sent)
         match self.random.choices(
-            ["send", "step", "cancel", "urge", "cancel now", "fail", "forget"], [9, 9, 1, 1, 1, 1, 1]
+            ["send", "step", "cancel", "urge", "cancel now", "fail", "forget", "refuse"], [9, 9, 1, 1, 1, 1, 1, 1]
         ):
             case ["send"]:
                 stage.send(self.request())
@@ -295,6 +295,8 @@ class Chance:
                 stage.step(fails=True)
             case ["forget"]:
                 stage.reader.forget([passage_digest(str(self.random.choice(self._passages)))])
+            case ["refuse"]:
+                stage.llama.refuses = not stage.llama.refuses
 
 
 def live(stage: Stage, chance: Chance) -> None:
@@ -331,3 +333,26 @@ def test_each_gives_what_it_gives_alone(mode: str, seed: int) -> None:
 def test_so_it_is_with_states(mode: str, seed: int) -> None:
     chance = Chance(seed)
     live(Stage(FakeRecurrent(N_CTX, sequences=chance.random.randint(2, 8)), mode), chance)
+
+
+LONG = tuple(range(3, 23)) * 2
+"""A head from which on a state is kept."""
+
+
+@pytest.mark.parametrize("llama", [FakeLlama(N_CTX), FakeRecurrent(N_CTX)], ids=["attention", "recurrent"])
+def test_what_is_kept_but_refused_is_dropped_and_read_anew(llama: FakeLlama) -> None:
+    stage = Stage(llama, "blocks")
+    prompt = prompt_of(LONG, [(11, 12, 13), (9, 8, 7)], (20, 21))
+    cached: list[int] = []
+    for refuses in (False, False, True, True, False):
+        while stage.reader.evict():  # so that nothing is at hand but what is kept
+            pass
+        llama.refuses = refuses
+        sent = stage.send(Request("generate", prompt, (), 5, Turn()))
+        stage.run()
+        assert isinstance(sent.ends[0], Finished), sent.ends
+        cached.append(sent.ends[0].usage.cached_tokens)
+    stage.check()
+    none, kept, *refused, again = cached
+    assert none == 0 < kept == again
+    assert refused == [0, 0]
