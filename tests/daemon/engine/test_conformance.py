@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 import fake_app
@@ -355,3 +358,57 @@ def test_adapters_are_loaded_and_listed(over: Callable[..., None], bench: Bench,
             await engine.load(nowhere.name)
 
     over(work)
+
+
+def test_adapters_are_unloaded_or_the_engine_says_that_it_keeps_them(
+    over: Callable[..., None], bench: Bench, tmp_path: Path
+) -> None:
+    one, other = bench.adapters
+
+    async def work(engine: LoadedEngine) -> None:
+        plain, adapted = (await say(engine, prompt()))[0], (await say(engine, prompt(), adapters=(one,)))[0]
+        await engine.load(other.name)
+        if isinstance(engine, RemoteEngine):  # llama-server has those that it was started with
+            with pytest.raises(Unusable, match="keeps"):
+                await engine.unload(one.name)
+            assert set(await engine.loaded()) == {"a", "b"}
+        else:
+            await engine.unload(one.name)
+            assert await engine.loaded() == ("b",)
+        with pytest.raises(NotFound, match="nowhere"):
+            await engine.unload(str(tmp_path / "nowhere.gguf"))
+        assert (await say(engine, prompt()))[0] == plain
+        assert (await say(engine, prompt(), adapters=(one,)))[0] == adapted, "it is loaded again when it is wanted"
+
+    over(work)
+
+
+# -- what clients send
+
+
+def test_openais_api_says_the_same_over_both(bench: Bench, home: Home) -> None:
+    greedy = {"model": "auto", "temperature": 0, "max_tokens": 12}
+    messages = [{"role": "system", "content": "Answer."}, {"role": "user", "content": "Say hello."}]
+
+    async def said(engine: LoadedEngine) -> list[Any]:
+        app = fake_app.Bench()
+        app.engine = engine
+        async with (
+            app.served() as url,
+            httpx.AsyncClient(base_url=f"{url}/v1", headers=fake_app.AUTHORIZED, trust_env=False, timeout=60) as http,
+        ):
+            chat = await http.post("/chat/completions", json={**greedy, "messages": messages})
+            plain = await http.post("/completions", json={**greedy, "prompt": PARIS.text})
+            stream = await http.post("/completions", json={**greedy, "prompt": PARIS.text, "stream": True})
+        bodies = [chat.json(), plain.json()]
+        chunks = [json.loads(line[6:]) for line in stream.text.splitlines() if line.startswith("data: {")]
+        assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == plain.json()["choices"][0]["text"]
+        assert [body["usage"]["completion_tokens"] for body in bodies] == [12, 12]
+        return [body["choices"][0] for body in bodies]
+
+    async def work(process: LoadedEngine, server: LoadedEngine) -> None:
+        chat, plain = await said(process)
+        assert [chat, plain] == await said(server)
+        assert chat["message"]["content"] and plain["text"]
+
+    with_both(bench, home, work)
