@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lorebook_api.errors import BadRequest, LorebookError
-from lorebook_daemon.engine.child.adapters import AdapterSet
+from lorebook_daemon.engine.child.adapters import AdapterSet, note_versions
 from lorebook_daemon.engine.child.blocks import Blocks
 from lorebook_daemon.engine.child.chat import ChatTemplate, PromptTokens
 from lorebook_daemon.engine.child.llama import Llama
@@ -121,6 +121,7 @@ class Child:
         """Take commands until the parent closes the pipe; what is urgent or cancelled ends the batch under way."""
         for line in lines:
             message = json.loads(line)
+            note_versions(_adapter_files(message))  # here, where no batch waits for it
             self._arrived.put(message)
             if message["op"] == "cancel":
                 command = self._commands.get(message["id"])
@@ -335,6 +336,12 @@ class Child:
         for path in self._unwanted - used:
             self._llama.adapters.drop(path)
         self._unwanted &= used
+
+
+def _adapter_files(message: JSON) -> list[str]:
+    """Return the adapters' files that a command names."""
+    loaded = [message["path"]] if message["op"] == "load" else []
+    return loaded + [path for path, _ in message.get("adapters", ())]
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -62,8 +63,7 @@ class Adapters:
     def find(self, path: str, scale: float) -> Adapter:
         """Return the adapter in a file, loading it where it is not in memory; raises Unusable for one that is none."""
         try:
-            state = Path(path).stat()
-            version = _digest(path, state.st_mtime_ns, state.st_size)
+            version = _version(path)
         except OSError as error:  # it was there when the daemon looked
             told = f"{Path(path).name} cannot be read ({error.strerror or error})."
             raise Unusable(told, "See what there is: lorebook adapters list") from error
@@ -114,6 +114,18 @@ class Adapters:
             self._resident[key] = handle
         self._resident.move_to_end(key)
         return self._resident[key]
+
+
+def note_versions(paths: Iterable[str]) -> None:
+    """Read files whose digests are not known, so that `find` need not; from any thread. Those not there are left."""
+    for path in paths:
+        with suppress(OSError):
+            _version(path)
+
+
+def _version(path: str) -> str:
+    state = Path(path).stat()
+    return _digest(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=64)

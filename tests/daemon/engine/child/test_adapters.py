@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +17,8 @@ import pytest
 from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.errors import BadRequest, NotFound, Unusable
 from lorebook_api.home import Home
-from lorebook_daemon.engine.child.adapters import RESIDENT, Adapter, Adapters, AdapterSet
+from lorebook_daemon.engine.child import adapters as module
+from lorebook_daemon.engine.child.adapters import RESIDENT, Adapter, Adapters, AdapterSet, note_versions
 from lorebook_daemon.engine.child.chat import ChatTemplate
 from lorebook_daemon.engine.child.llama import Llama
 from lorebook_daemon.engine.child.sampler import scored
@@ -351,3 +355,27 @@ def test_kv_depends_on_content_and_scale_alone() -> None:
     assert one.key == Adapter("elsewhere.gguf", "digest", 1.0).key
     assert one.key != Adapter("a.gguf", "digest", 0.5).key
     assert one.key != Adapter("a.gguf", "another", 1.0).key
+
+
+def test_a_file_is_read_where_it_is_first_noted_and_again_when_it_has_changed(
+    llama: Llama, tiny_lora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, readers = tmp_path / "own.gguf", list[threading.Thread]()
+    shutil.copy(tiny_lora, path)
+
+    class Watched:
+        @staticmethod
+        def file_digest(*read: Any) -> Any:
+            readers.append(threading.current_thread())
+            return hashlib.file_digest(*read)
+
+    monkeypatch.setattr(module, "hashlib", Watched)
+    noting = threading.Thread(target=note_versions, args=([str(tmp_path / "nowhere.gguf"), str(path)],))
+    noting.start()
+    noting.join()
+    first = llama.adapters.find(str(path), 1.0)
+    assert readers == [noting]
+    with path.open("ab") as file:
+        file.write(bytes(32))
+    assert llama.adapters.find(str(path), 1.0).version != first.version
+    assert readers == [noting, threading.current_thread()]
