@@ -123,7 +123,7 @@ class Lanes:
 
     def has_room(self, tokens: int) -> bool:
         """Return whether so many tokens surely find room: what several lanes share counts for each of them."""
-        return sum(lane.end for lane in self._lanes.values()) + tokens <= self._llama.n_ctx
+        return bool(sum(lane.end for lane in self._lanes.values()) + tokens <= self._llama.n_ctx)
 
     def clear(self) -> None:
         """Drop every idle lane."""
