@@ -78,6 +78,14 @@ class _Outbox:
         self._waiting -= _size(event)
         return event
 
+    def give_up(self) -> None:
+        """Drop what nobody will read; how it ended stays."""
+        for _ in range(self._events.qsize()):
+            event = self._events.get_nowait()
+            if not isinstance(event, bytes):
+                self._events.put_nowait(event)
+        self._waiting = 0
+
 
 def _size(event: _Event) -> int:
     return len(event) if isinstance(event, bytes) else 0
@@ -170,7 +178,7 @@ class EventStream(Response):
         work = asyncio.create_task(run())
         # A callback, not the end of the coroutine: a task cancelled before its first step never enters that.
         work.add_done_callback(lambda task: self._conclude(task, events))
-        hang_up = asyncio.create_task(_cancel_at_hang_up(receive, work))
+        hang_up = asyncio.create_task(_cancel_at_hang_up(receive, work, events))
         try:
             with self._running.entered(self._request_id, work):
                 await self._deliver(events, self._insisting(send))
@@ -233,7 +241,8 @@ def _unread(how: str) -> Cancelled:
     return Cancelled(f"The answer was not read: {how}.", "Read the events as they come, or hang up.")
 
 
-async def _cancel_at_hang_up(receive: Receive, work: asyncio.Task[None]) -> None:
+async def _cancel_at_hang_up(receive: Receive, work: asyncio.Task[None], events: _Outbox) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    events.give_up()
     work.cancel()
