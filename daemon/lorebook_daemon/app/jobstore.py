@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lorebook_api.errors import NotFound, StorageFailed
-from lorebook_api.teaching import JobInfo, JobState
+from lorebook_api.teaching import JobInfo
 from lorebook_daemon.app.lifecycle import now
 
 _SCHEMA = """
@@ -82,11 +82,10 @@ class JobStore:
         self._write("UPDATE jobs SET state = 'waiting', ended = '', reason = '' WHERE id = ?", (job_id,))
         return self.get(job_id)
 
-    def end(self, job_id: str, state: JobState, reason: str = "", result: dict[str, Any] | None = None) -> JobInfo:
-        """Mark a job as ended now; return it."""
-        values = (state, now(), reason, json.dumps(result or {}), job_id)
+    def end(self, job: JobInfo) -> None:
+        """Keep how a job ended: its state, when, why, and what it came to."""
+        values = (job.state, job.ended, job.reason, json.dumps(job.result), job.id)
         self._write("UPDATE jobs SET state = ?, ended = ?, reason = ?, result = ? WHERE id = ?", values)
-        return self.get(job_id)
 
     def interrupt(self) -> None:
         """Mark as interrupted what a daemon that is gone left behind."""

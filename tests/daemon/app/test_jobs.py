@@ -37,12 +37,33 @@ class Works:
             self.together -= 1
 
 
+class FullDisk(JobStore):
+    """A store that has room for everything but what it is told to refuse, so many times."""
+
+    def __init__(self, folder, **refused):
+        super().__init__(folder)
+        self.refused = refused
+
+    def _refuse(self, what):
+        if self.refused.get(what, 0):
+            self.refused[what] -= 1
+            raise StorageFailed("jobs.sqlite cannot be used (disk full).", "Free some space.")
+
+    def begin(self, job_id):
+        self._refuse("begin")
+        return super().begin(job_id)
+
+    def end(self, job):
+        self._refuse("end")
+        super().end(job)
+
+
 @asynccontextmanager
-async def room(folder, works=None):
+async def room(folder, works=None, store=None):
     """The room, at work; yields it, and what it does."""
     works = works or Works()
     activity = Activity()
-    jobs = Jobs(JobStore(folder), {"teach": works}, activity)
+    jobs = Jobs(store or JobStore(folder), {"teach": works}, activity, again_s=0.01)
     running = asyncio.create_task(jobs.run())
     try:
         yield jobs, works
@@ -197,6 +218,55 @@ def test_two_jobs_do_not_make_the_same_adapter(tmp_path):
             await eventually(lambda: works.together == 1)
             with pytest.raises(Conflict, match="makes lab already"):
                 jobs.resume(one.id)
+
+    run(work())
+
+
+@pytest.mark.parametrize("times", [1, 5])
+def test_an_end_that_cannot_be_written_is_told_and_written_later(tmp_path, times):
+    async def work():
+        store = FullDisk(tmp_path, end=times)
+        async with room(tmp_path, store=store) as (jobs, works):
+            one, two = submit(jobs, "one"), submit(jobs, "two")
+            works.may_end.set()
+            told = [event async for event in jobs.follow(one.id)]
+            assert told and jobs.get(one.id).state == "done" and jobs.get(one.id).result == {"name": "one"}
+            await eventually(lambda: states(jobs) == {"one": "done", "two": "done"})
+            await eventually(lambda: [job.state for job in store.all()] == ["done", "done"])
+            assert store.get(one.id).result == {"name": "one"} and store.get(one.id) == jobs.get(one.id)
+            assert jobs.get(two.id).ended and works.began == ["one", "two"]
+
+    run(work())
+
+
+def test_while_an_end_is_not_written_the_store_says_running_and_the_room_the_truth(tmp_path):
+    async def work():
+        store = FullDisk(tmp_path, end=10**6)
+        async with room(tmp_path, store=store) as (jobs, works):
+            works.error = BadRequest("It became nan.", "Learn more slowly.")
+            works.may_end.set()
+            one = submit(jobs, "one")
+            await eventually(lambda: jobs.get(one.id).state == "failed")
+            assert store.get(one.id).state == "running" and states(jobs) == {"one": "failed"} and not jobs.unfinished()
+            with pytest.raises(Conflict, match="has ended already"):
+                await jobs.cancel(one.id)
+            works.error = None
+            jobs.resume(one.id)
+            await eventually(lambda: jobs.get(one.id).state == "done")
+            store.refused["end"] = 0
+            await eventually(lambda: store.get(one.id).state == "done")
+
+    run(work())
+
+
+def test_a_beginning_that_cannot_be_written_is_tried_again(tmp_path):
+    async def work():
+        async with room(tmp_path, store=FullDisk(tmp_path, begin=2)) as (jobs, works):
+            works.may_end.set()
+            submit(jobs, "one")
+            submit(jobs, "two")
+            await eventually(lambda: states(jobs) == {"one": "done", "two": "done"})
+            assert works.began == ["one", "two"]
 
     run(work())
 
