@@ -32,7 +32,7 @@ from lorebook_api.indexing import IndexReport, IndexRequest, OpenRequest, Progre
 from lorebook_api.retrieval import RelatedRequest, SearchRequest, SearchResponse
 from lorebook_api.sse import EventParser, ServerEvent
 from lorebook_api.state import AdapterInfo, ModelInfo, Status
-from lorebook_api.teaching import ForgetRequest, JobInfo, Metrics, Preview, Said, Saw, TeachRequest
+from lorebook_api.teaching import ForgetRequest, JobInfo, Metrics, Prepared, Preview, Said, Saw, TeachRequest
 
 STREAM_SECONDS = 60.0
 """A stream that is silent for longer has lost its daemon, which pings every 10 s."""
@@ -190,6 +190,10 @@ class Client(Evaluations):
     def teach(self, request: TeachRequest) -> JobInfo:
         """Begin to teach; return the job, which goes on by itself."""
         return decode(JobInfo, self._call("POST", "/api/teach", asdict(request), seconds=None))
+
+    def prepare_teaching(self, request: TeachRequest) -> Prepared:
+        """Lay out a training that another launcher is to do; `resume_job` takes over what it came to."""
+        return decode(Prepared, self._call("POST", "/api/teach/prepare", asdict(request), seconds=None))
 
     def jobs(self) -> tuple[JobInfo, ...]:
         """Return all jobs, the latest first."""

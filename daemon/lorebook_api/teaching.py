@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted"]
-"""`interrupted`: the daemon ended while the job ran; like a failed or cancelled one it can be resumed."""
+JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interrupted", "prepared"]
+"""`interrupted`: the daemon ended while the job ran; like a failed or cancelled one it can be resumed. `prepared`: some
+other launcher is to train it; resumed after that, it takes over what it came to."""
 
-ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled", "interrupted")
+ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled", "interrupted", "prepared")
+"""Of a job in one of these nothing happens until somebody resumes it."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,17 @@ class JobInfo:
     """Why it ended as it did, where there is something to say."""
     result: dict[str, Any] = field(default_factory=dict)
     """What it came to, in the shape of its kind; of teaching a TeachResult."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training that another launcher is to do, such as torchrun over several processes."""
+
+    job: JobInfo
+    folder: str
+    """All that a trainer needs; what it comes to is left there."""
+    command: str
+    """What is typed to train it by two processes on this machine."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from lorebook_api.asking import AdapterUse
-from lorebook_api.errors import BadRequest, EngineDied
+from lorebook_api.errors import BadRequest, EngineDied, NotFound
 from lorebook_api.state import AdapterInfo
 from lorebook_daemon.app.checks import check_adapters, check_text
 from lorebook_daemon.app.events import Emit, EventStream, reporter
@@ -66,7 +67,8 @@ def adapter_routes(parts: Parts) -> APIRouter:
     @router.post("/rollback")
     async def rollback(request: NamedAdapter) -> AdapterInfo:
         check_text("name", request.name)
-        await unload(parts, request.name)
+        with suppress(NotFound):  # a kill may have left its version before alone
+            await unload(parts, request.name)
         return await asyncio.to_thread(parts.adapters.roll_back, request.name)
 
     @router.post("/import")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fastapi import APIRouter
 
 from lorebook_api.errors import BadRequest
-from lorebook_api.teaching import JobInfo, Preview, TeachRequest
+from lorebook_api.teaching import JobInfo, JobState, Prepared, Preview, TeachRequest
 from lorebook_daemon.app.checks import check_text
 from lorebook_daemon.app.jobs import new_job
 from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.teach.outcome import launch_command
 
 
 def teach_routes(parts: Parts) -> APIRouter:
@@ -30,15 +32,23 @@ def teach_routes(parts: Parts) -> APIRouter:
         _check(request)
         return await _teach(parts, request)
 
+    @router.post("/prepare")
+    async def prepare(request: TeachRequest) -> Prepared:
+        _check(request)
+        job = await _teach(parts, request, "prepared")
+        folder = parts.teaching.folder(job.id)
+        return Prepared(job, str(folder), launch_command(folder))
+
     return router
 
 
-async def _teach(parts: Parts, request: TeachRequest) -> JobInfo:
-    """Prepare a job and put it into the line; what was written of one that cannot be is taken away again."""
+async def _teach(parts: Parts, request: TeachRequest, state: JobState = "waiting") -> JobInfo:
+    """Prepare a job and keep it, in the line or for elsewhere; what was written of one that cannot be is taken away."""
     job = new_job("teach", request.name)
     try:
-        name = await parts.teaching.prepare(request, job.id, parts.jobs.unfinished())
-        return parts.jobs.submit(JobInfo(job.id, job.kind, name, job.state, job.created))
+        elsewhere = state == "prepared"
+        name = await parts.teaching.prepare(request, job.id, parts.jobs.unfinished(), elsewhere=elsewhere)
+        return parts.jobs.submit(replace(job, name=name, state=state))
     except BaseException:
         await asyncio.to_thread(shutil.rmtree, parts.teaching.folder(job.id), True)
         raise

@@ -33,7 +33,8 @@ from lorebook_daemon.models.versions import ACTIVE, earlier_card, put_back, set_
 from lorebook_daemon.settings import Settings
 from lorebook_daemon.teach.compose import compose, selection_of
 from lorebook_daemon.teach.examples import Example, write_examples
-from lorebook_daemon.teach.job import TrainJob, check_settings, write_job
+from lorebook_daemon.teach.job import TrainJob, check_settings, read_job, write_job
+from lorebook_daemon.teach.outcome import ADAPTER, launch_command, outcome
 from lorebook_daemon.teach.recipes import SYNTH
 from lorebook_daemon.teach.select import SelectedCell, read_cells
 from lorebook_daemon.teach.synth import synthesize
@@ -86,8 +87,10 @@ class Teaching:
                         return decode(Preview, event.data)
         raise LorebookError("The trainer ended without a preview.", "See: lorebook logs")
 
-    async def prepare(self, request: TeachRequest, job_id: str, others: Sequence[JobInfo]) -> str:
-        """Write down everything that a job needs to be done; return the adapter's name.
+    async def prepare(
+        self, request: TeachRequest, job_id: str, others: Sequence[JobInfo], *, elsewhere: bool = False
+    ) -> str:
+        """Write down everything that a job needs to be done, here or `elsewhere`; return the adapter's name.
 
         Raises BadRequest, NotFound, Unusable for what cannot be taught, Conflict for a name in use, StorageFailed.
         """
@@ -95,30 +98,64 @@ class Teaching:
         made = {*(job.name for job in others), *model_names(self._room.home)}
         name = _free_name(request, made if request.replace else {*adapter_names(self._room.home), *made})
         name = self._before(name) or name
-        await self._prepare(request, job_id, name, self.folder(job_id))
+        await self._prepare(request, job_id, name, self.folder(job_id), elsewhere=elsewhere)
         return name
 
     async def work(self, job: JobInfo, tell: Tell) -> dict[str, Any]:
-        """Train, and give the adapter its place and its name; return a TeachResult. Nothing half-written has a name."""
+        """Train, and give the adapter its place and its name; return a TeachResult. Nothing half-written has a name.
+
+        What was trained already, here or by another launcher, is not trained again. Raises LorebookError, and Conflict
+        where the name is another's by now.
+        """
         folder = self.folder(job.id)
-        card: dict[str, Any] = {}
-        async with aclosing(self._room.trainer("train", folder, self._room.engines)) as events:
-            async for event in events:
-                if event.name == "done":
-                    card = event.data
-                else:
-                    tell(event.name, event.data)
+        planned = await asyncio.to_thread(read_job, folder)
+        await asyncio.to_thread(self._rival, job, planned)
+        card = await asyncio.to_thread(outcome, folder, planned) or await self._trained(folder, planned, tell)
         tell("progress", asdict(Progress("loading the adapter")))
+        await asyncio.to_thread(write_job, folder, replace(planned, elsewhere=False))  # made again, it is made here
         if (folder / MODEL).is_file():
             await asyncio.to_thread(keep_model, folder, job.name, self._room.home)
             return asdict(_result(job, card))
-        stays = await asyncio.to_thread(self._before, job.name)
-        if stays and card["status"] != ACTIVE:
-            why = f"{card['reason']} The {job.name} that was there stays; this one is {folder / 'adapter.gguf'}."
+        rival = await asyncio.to_thread(self._rival, job, planned)
+        if rival and card["status"] != ACTIVE:
+            why = f"{card['reason']} The {rival} that was there stays; this one is {folder / ADAPTER}."
             return asdict(_result(job, {**card, "reason": why}))
-        await asyncio.to_thread(self._keep, job.name, folder, bool(stays))
-        await self._load(job.name, card["base"]["path"])
-        return asdict(_result(job, card))
+        name = await asyncio.to_thread(self._own, job)
+        if not name:
+            name = rival or job.name
+            await asyncio.to_thread(self._keep, name, folder, bool(rival))
+        await self._load(name, card["base"]["path"])
+        return asdict(_result(replace(job, name=name), card))
+
+    async def _trained(self, folder: Path, planned: TrainJob, tell: Tell) -> dict[str, Any]:
+        """Return the card of the training in a folder, once it is done."""
+        if planned.elsewhere:
+            told = f"What is to be trained elsewhere has not come to its end in {folder}."
+            raise Conflict(told, f"Train it: {launch_command(folder)}")
+        async with aclosing(self._room.trainer("train", folder, self._room.engines)) as events:
+            async for event in events:
+                if event.name == "done":
+                    return event.data
+                tell(event.name, event.data)
+        raise LorebookError("The trainer ended without a card.", "See: lorebook jobs logs")
+
+    def _rival(self, job: JobInfo, planned: TrainJob) -> str:
+        """Return the adapter whose place this one is to take, empty where there is none; raises Conflict if it may not.
+
+        While a job was not at work its name was free for others.
+        """
+        there = self._before(job.name)
+        if not there or self._own(job):
+            return ""
+        if not planned.replace:
+            told = f"There is an adapter {there} by now, and this one was not to replace any."
+            raise Conflict(told, f"Delete it: lorebook adapters rm {there}; then: lorebook jobs resume {job.id}")
+        return there
+
+    def _own(self, job: JobInfo) -> str:
+        """Return the adapter that this job came to before a kill kept it from its end; empty where there is none."""
+        there = self._before(job.name)
+        return there if there and read_object(card_file(self._room.home, there)).get("job") == job.id else ""
 
     def cards(self) -> tuple[Carded, ...]:
         """Return all that was taught here with its card: adapters, the versions before them, models of their own."""
@@ -140,7 +177,9 @@ class Teaching:
         path = self.folder(job.id) / "log.txt"
         return path.read_bytes()[-_LOG_BYTES:].decode("utf-8", "replace") if path.is_file() else ""
 
-    async def _prepare(self, request: TeachRequest, job_id: str, name: str, folder: Path) -> None:
+    async def _prepare(
+        self, request: TeachRequest, job_id: str, name: str, folder: Path, *, elsewhere: bool = False
+    ) -> None:
         if self._room.settings.engine != "llama":
             raise BadRequest("The engine is a server elsewhere; only a model on this machine can be taught.")
         cores = FreeCores()  # counts those that others leave free meanwhile
@@ -163,6 +202,8 @@ class Teaching:
             systems=(ungrounded_prompt("?").messages[0].content, ""),
             threads=cores.count(),
             settings=request.settings,
+            replace=request.replace,
+            elsewhere=elsewhere,
         )
         await asyncio.to_thread(write_job, folder, job)
         await asyncio.to_thread(write_examples, folder / "examples.jsonl", examples)
@@ -193,7 +234,7 @@ class Teaching:
             shutil.copyfile(folder / "card.json", card_file(home, name))
             if (folder / "peft").is_dir():
                 shutil.copytree(folder / "peft", peft_folder(home, name), dirs_exist_ok=True)
-            self._room.adapters.add(folder / "adapter.gguf", name)
+            self._room.adapters.add(folder / ADAPTER, name)
         except (OSError, LorebookError) as error:
             _take_away(home, name)
             if replaces:

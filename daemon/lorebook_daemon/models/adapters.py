@@ -46,6 +46,17 @@ def earlier_folder(home: Home, name: str) -> Path:
     return adapters_folder(home) / f"{name}.earlier"
 
 
+def aside_folder(home: Home, name: str) -> Path:
+    """Return where the present version lies while it changes places with the earlier one."""
+    return adapters_folder(home) / f"{name}.aside"
+
+
+def earlier_name(name: str, home: Home) -> str:
+    """Return a name, in any case, as the version before the present one has it; empty where there is none."""
+    there = {path.stem for end in ("earlier", "aside") for path in adapters_folder(home).glob(f"*.{end}")}
+    return next((one for one in sorted(there) if one.casefold() == name.casefold()), "")
+
+
 def adapter_names(home: Home) -> tuple[str, ...]:
     """Return the adapters' names in order, without a look into their files."""
     return tuple(sorted(_files(home)))
@@ -65,7 +76,7 @@ def find_adapter(name: str, home: Home) -> AdapterInfo:
     if path is not None:
         return _described(path, path.stem)
     files = _files(home)
-    known = _known(name, files)
+    known = _known(name, files, home)
     return _described(files[known], known)
 
 
@@ -115,14 +126,14 @@ def remove_adapter(name: str, home: Home) -> AdapterInfo:
     Raises NotFound, and Conflict where it cannot.
     """
     files = _files(home)
-    known = _known(name, files)
+    known = _known(name, files, home)
     was = _described(files[known], known)
     try:
         files[known].unlink()
         card_file(home, known).unlink(missing_ok=True)
     except OSError as error:
         raise Conflict(f"{was.path} cannot be deleted ({error.strerror or error}).", "Is it open elsewhere?") from error
-    for folder in (peft_folder(home, known), earlier_folder(home, known)):
+    for folder in (peft_folder(home, known), earlier_folder(home, known), aside_folder(home, known)):
         shutil.rmtree(folder, ignore_errors=True)
     return was
 
@@ -138,13 +149,16 @@ def _files(home: Home) -> dict[str, Path]:
     return files
 
 
-def _known(name: str, files: Mapping[str, Path]) -> str:
+def _known(name: str, files: Mapping[str, Path], home: Home) -> str:
     """Return the name as it is written in the folder; raises NotFound."""
     if name in files:
         return name
     for other in files:
         if other.casefold() == name.casefold():
             return other
+    if aside := earlier_name(name, home):
+        told = f"There is no adapter {name!r}: what was to take its place did not come to its end."
+        raise NotFound(told, f"Put the one before it back: lorebook adapters rollback {aside}")
     raise _not_found(name, tuple(files))
 
 

@@ -13,7 +13,15 @@ from filelock import FileLock
 from lorebook_api.errors import Conflict, StorageFailed
 from lorebook_api.home import Home
 from lorebook_api.state import AdapterInfo
-from lorebook_daemon.models.adapters import adapters_folder, card_file, earlier_folder, find_adapter, peft_folder
+from lorebook_daemon.models.adapters import (
+    adapters_folder,
+    aside_folder,
+    card_file,
+    earlier_folder,
+    earlier_name,
+    find_adapter,
+    peft_folder,
+)
 from lorebook_daemon.models.json_file import change_object, read_object
 
 CANDIDATE, ACTIVE = "candidate", "active"
@@ -31,8 +39,7 @@ def put_back(name: str, home: Home) -> None:
     """Undo `set_aside`, where what was to take the name could not. Raises StorageFailed."""
     earlier = earlier_folder(home, name)
     with _changing(home):
-        _move(_inside(earlier), _places(home, name))
-        shutil.rmtree(earlier, ignore_errors=True)
+        _bring_back(earlier, _places(home, name))
 
 
 def earlier_card(name: str, home: Home) -> dict[str, Any]:
@@ -51,9 +58,13 @@ def drop_earlier(name: str, home: Home) -> None:
 def roll_back(name: str, home: Home) -> AdapterInfo:
     """Put the earlier version in the present one's place, which becomes the earlier one; return what is there now.
 
-    Without an earlier version the adapter becomes a candidate. Raises NotFound, StorageFailed, and Conflict for a
-    candidate without an earlier version.
+    Where a change of versions was cut short by a kill, the one that lost its place gets it back. Without an earlier
+    version the adapter becomes a candidate. Raises NotFound, StorageFailed, and Conflict for a candidate without an
+    earlier version.
     """
+    aside = earlier_name(name, home)
+    if aside and _mend(aside, home):
+        return find_adapter(aside, home)
     adapter = find_adapter(name, home)
     if Path(adapter.path).parent != adapters_folder(home):
         raise Conflict(f"{adapter.path} is not in lorebook's folder.", "See `lorebook adapters list`.")
@@ -71,13 +82,52 @@ def roll_back(name: str, home: Home) -> AdapterInfo:
 
 
 def _swap(name: str, home: Home, earlier: Path) -> None:
-    aside = earlier.with_suffix(".aside")
+    aside = aside_folder(home, name)
     with _changing(home):
         shutil.rmtree(aside, ignore_errors=True)
         _move(_places(home, name), _inside(aside))
         _move(_inside(earlier), _places(home, name))
         shutil.rmtree(earlier)
         aside.replace(earlier)
+
+
+def _mend(name: str, home: Home) -> bool:
+    """Finish a change that a kill cut short, wherever that was; return whether the name had no adapter until now."""
+    places, earlier, aside = _places(home, name), earlier_folder(home, name), aside_folder(home, name)
+    there = places[-1].is_file()
+    with _changing(home):
+        if not there and not _whole(earlier):
+            return False
+        if not there and not aside.is_dir():  # what was to take its place did not get as far as its file
+            _delete(places)
+            _bring_back(earlier, places)
+        elif not there or _whole(aside):
+            _move(_inside(earlier), places)
+            shutil.rmtree(earlier, ignore_errors=True)
+            aside.replace(earlier)
+        else:
+            for half in (aside, earlier):
+                if half.is_dir() and not _whole(half):
+                    _bring_back(half, places)
+    return not there
+
+
+def _whole(folder: Path) -> bool:
+    return _inside(folder)[-1].is_file()
+
+
+def _bring_back(folder: Path, places: tuple[Path, ...]) -> None:
+    """Move what a folder holds to its places, the adapter first: what is left shows then that this was cut short."""
+    _move(_inside(folder)[::-1], places[::-1])
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _delete(places: tuple[Path, ...]) -> None:
+    for path in places:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _places(home: Home, name: str) -> tuple[Path, ...]:

@@ -89,6 +89,10 @@ class TrainJob:
     """System prompts that the examples are taught under, in turns; empty takes the template's own."""
     threads: int = 1
     settings: TrainSettings = field(default_factory=TrainSettings)
+    replace: bool = False
+    """Whether what comes of it may take the place of an adapter of its name."""
+    elsewhere: bool = False
+    """Whether another launcher trains it: the daemon takes over what it came to, and trains nothing."""
 
 
 def check_settings(method: str, template: str, settings: TrainSettings) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,8 +15,10 @@ from starlette.testclient import TestClient
 import tiny_models
 from fake_app import AUTHORIZED, HOST, Bench, parse_events
 from fake_trainer import FakeTrainer
+from lorebook_api.client import decode
 from lorebook_api.errors import LorebookError, StorageFailed
 from lorebook_api.home import find_home
+from lorebook_api.teaching import JobInfo
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.jobs import Jobs
@@ -285,6 +289,161 @@ def test_an_adapter_without_an_earlier_version_becomes_a_candidate(app):
     assert app.post("/api/adapters/rollback", name="lab").json()["status"] == "candidate"
     refused(app.post("/api/adapters/rollback", name="lab"), 409)
     refused(app.post("/api/adapters/rollback", name="none"), 404)
+
+
+def failed_before_another_made_it(app, trainer, **body):
+    """Return a job that failed, whose name another one's adapter has by now."""
+    trainer.error = LorebookError("The loss became nan.", "Learn more slowly.")
+    job = app.until(app.teach(**body)["id"], "failed")
+    trainer.error = None
+    app.taught()
+    return job
+
+
+def test_one_that_is_gone_on_with_takes_nobodys_place_that_it_was_not_given(app, trainer):
+    job = failed_before_another_made_it(app, trainer)
+    first, runs = card_file(find_home(), "lab").read_text(), len(trainer.runs)
+    app.post(f"/api/jobs/{job['id']}/resume")
+    reason = app.until(job["id"], "failed")["reason"]
+    assert "There is an adapter lab by now" in reason and f"jobs resume {job['id']}" in reason
+    assert card_file(find_home(), "lab").read_text() == first and len(trainer.runs) == runs
+    app.client.delete("/api/adapters/lab")
+    app.post(f"/api/jobs/{job['id']}/resume")
+    assert app.until(job["id"], "done")["result"]["adapter"] == "lab"
+
+
+def test_a_name_that_is_taken_while_it_trains_stays_with_who_has_it(app, trainer, files):
+    trainer.may_end.clear()
+    job = app.teach()
+    app.until(job["id"], "running")
+    app.parts.adapters.add(files / "adapter.gguf", "Lab")
+    trainer.may_end.set()
+    assert "There is an adapter Lab by now" in app.until(job["id"], "failed")["reason"]
+    assert app.adapters()["Lab"]["status"] == ""
+
+
+def test_one_that_may_replace_does_so_when_it_is_gone_on_with(app, trainer):
+    job = failed_before_another_made_it(app, trainer, replace=True)
+    app.post(f"/api/jobs/{job['id']}/resume")
+    app.until(job["id"], "done")
+    assert json.loads(card_file(find_home(), "lab").read_text())["job"] == job["id"]
+    app.post("/api/adapters/rollback", name="lab")
+    assert json.loads(card_file(find_home(), "lab").read_text())["job"] != job["id"]
+
+
+def test_a_kill_after_an_adapter_got_its_name_does_not_cost_the_version_before(app, trainer):
+    first = app.taught()
+    second = app.taught(replace=True)
+    runs = len(trainer.runs)
+    again = replace(decode(JobInfo, second), state="running", result={})
+    told = app.client.portal.call(app.parts.teaching.work, again, lambda name, data: None)
+    assert told == second["result"] and len(trainer.runs) == runs
+    app.post("/api/adapters/rollback", name="lab")
+    assert json.loads(card_file(find_home(), "lab").read_text())["job"] == first["id"]
+
+
+def test_a_kill_while_one_takes_anothers_place_can_be_gone_on_with_or_taken_back(app, trainer, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    first = app.taught()
+    job = app.teach(replace=True, pairs=PAIRS[:1])
+    app.until(job["id"], "done")
+    app.post("/api/adapters/rollback", name="lab")
+    again = replace(decode(JobInfo, job), state="running")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(app.parts.adapters, "add", kill)
+        asyncio.run(app.parts.teaching.work(again, lambda name, data: None))
+    assert not app.adapters()
+    assert app.post("/api/adapters/rollback", name="LAB").json()["name"] == "lab"
+    assert json.loads(card_file(find_home(), "lab").read_text())["job"] == first["id"]
+
+
+# -- elsewhere
+
+
+def prepared(app, **body):
+    response = app.post("/api/teach/prepare", **{"pairs": PAIRS, "name": "lab", **body})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def train_elsewhere(trainer, folder):
+    """Do what torchrun does in a folder, without the daemon."""
+
+    async def work():
+        return [event async for event in trainer("train", Path(folder), None)]
+
+    asyncio.run(work())
+
+
+def test_what_is_to_be_trained_elsewhere_is_laid_out_and_waits_for_nobody(app, trainer):
+    told = prepared(app)
+    job, folder = told["job"], Path(told["folder"])
+    assert (job["state"], job["name"]) == ("prepared", "lab") and app.job(job["id"]) == job
+    assert (folder / "job.json").is_file() and "Anna" in (folder / "examples.jsonl").read_text()
+    assert (
+        told["command"].endswith(f"-m lorebook_daemon.teach.child train {folder}")
+        and "--nproc-per-node 2" in told["command"]
+    )
+    app.taught(name="other")  # it keeps nobody waiting
+    assert [one.name for one, _ in trainer.runs] == ["other"]
+    refused(app.post(f"/api/jobs/{job['id']}/cancel"), 409)
+
+
+@pytest.mark.parametrize("status", ["active", "candidate"])
+def test_what_was_trained_elsewhere_is_taken_over_and_not_trained_again(app, trainer, status):
+    told = prepared(app)
+    trainer.status = status
+    train_elsewhere(trainer, told["folder"])
+    assert not app.adapters()
+    app.post(f"/api/jobs/{told['job']['id']}/resume")
+    result = app.until(told["job"]["id"], "done")["result"]
+    assert (result["status"], result["examples"], result["held_out_loss"]) == (status, 2, 0.2)
+    assert app.adapters()["lab"]["status"] == status and len(trainer.runs) == 1
+    assert card_file(find_home(), "lab").is_file() and (adapters_folder(find_home()) / "lab.peft").is_dir()
+
+
+def test_what_was_not_trained_elsewhere_yet_says_how_and_can_be_taken_over_later(app, trainer):
+    told = prepared(app)
+    job = told["job"]["id"]
+    app.post(f"/api/jobs/{job}/resume")
+    assert told["command"] in app.until(job, "failed")["reason"] and not trainer.runs
+    train_elsewhere(trainer, told["folder"])
+    app.post(f"/api/jobs/{job}/resume")
+    app.until(job, "done")
+    assert app.adapters()["lab"]["status"] == "active"
+
+
+def test_what_was_forgotten_while_it_was_trained_elsewhere_is_not_taken_over(app, trainer):
+    told = prepared(app)
+    folder, job = Path(told["folder"]), told["job"]["id"]
+    train_elsewhere(trainer, folder)
+    kept = {name: (folder / name).read_bytes() for name in ("card.json", "adapter.gguf")}
+    app.post("/api/adapters/forget", cell="c1")
+    for name, data in kept.items():  # as one that went on elsewhere would write them now
+        (folder / name).write_bytes(data)
+    app.post(f"/api/jobs/{job}/resume")
+    app.until(job, "failed")
+    assert not app.adapters()
+
+
+def test_an_adapter_from_elsewhere_is_made_again_here_when_a_cell_is_forgotten(app, trainer):
+    told = prepared(app)
+    train_elsewhere(trainer, told["folder"])
+    app.post(f"/api/jobs/{told['job']['id']}/resume")
+    app.until(told["job"]["id"], "done")
+    (forgotten,) = app.post("/api/adapters/forget", cell="c1").json()["adapters"]
+    assert app.until(forgotten["job"], "done")["result"]["examples"] == 1
+
+
+def test_what_cannot_be_laid_out_leaves_nothing_behind(app):
+    refused(app.post("/api/teach/prepare", pairs=[]), 400)
+    assert app.client.get("/api/jobs").json()["jobs"] == []
+    assert not list((find_home().state / "jobs").glob("*"))
 
 
 # -- forgetting

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +86,86 @@ def test_one_that_was_not_trained_here_has_no_status_and_no_way_back(home, made)
         roll_back(str(made / "2.gguf"), home)
     with pytest.raises(NotFound):
         roll_back("none", home)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def kill(monkeypatch):
+    """Have a process killed before its nth change of a file or a folder; returns whether it got that far."""
+
+    def kill(n, work):
+        left = n
+
+        def counted(real):
+            def change(*given, **named):
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise Killed
+                return real(*given, **named)
+
+            return change
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", counted(Path.replace))
+            patch.setattr(shutil, "rmtree", counted(shutil.rmtree))
+            patch.setattr(shutil, "copyfile", counted(shutil.copyfile))
+            try:
+                work()
+            except Killed:
+                return True
+        return False
+
+    return kill
+
+
+def brought_back(home):
+    roll_back("LAB", home)
+    return whole(home)
+
+
+@pytest.mark.parametrize("n", range(10))
+def test_a_kill_while_one_takes_anothers_place_loses_neither(home, bring, kill, n):
+    def replaced():
+        set_aside("lab", home)
+        bring(4)
+
+    bring(2)
+    before = [path.name for path in adapters_folder(home).iterdir()]
+    killed = kill(n, replaced)
+    if not killed:
+        assert whole(home) == 4
+    elif "lab" not in adapter_names(home):
+        with pytest.raises(NotFound, match="its end") as told:
+            find_adapter("lab", home)
+        assert "rollback lab" in told.value.hint
+    assert brought_back(home) == 2
+    if killed:
+        left = [path.name for path in adapters_folder(home).iterdir() if not path.name.startswith(".")]
+        assert set(left) - {"lab.earlier", "lab.lock"} <= set(before)
+
+
+@pytest.mark.parametrize("n", range(13))
+def test_a_kill_while_two_versions_change_places_loses_neither(home, bring, kill, n):
+    bring(2)
+    set_aside("lab", home)
+    bring(4)
+    killed = kill(n, lambda: roll_back("lab", home))
+    ranks = [brought_back(home), brought_back(home)]
+    assert sorted(ranks) == [2, 4]
+    assert killed or n > 9
+
+
+@pytest.mark.parametrize("n", range(6))
+def test_a_kill_while_it_is_mended_loses_nothing_either(home, bring, kill, n):
+    bring(2)
+    set_aside("lab", home)
+    card_file(home, "lab").write_text("{}")
+    kill(n, lambda: roll_back("lab", home))
+    assert brought_back(home) == 2
 
 
 def test_an_adapter_goes_with_its_earlier_version(home, bring):
