@@ -101,7 +101,7 @@ DAMAGED = AdapterInfo("old", "/models/adapters/old.gguf", 15, damaged="old.gguf 
 EXAMPLE = PreviewExample(
     "clean.ipynb, cell c5", (Segment("Explain this.", 4, False), Segment("It drops rows.", 5, True)), 9
 )
-PREVIEW = Preview((EXAMPLE, replace(EXAMPLE, left_out="duplicate")), "echo-1b", "preview", 2, 4, 9000, 40.0, 1536.0)
+PREVIEW = Preview((EXAMPLE, replace(EXAMPLE, left_out="duplicate")), "echo-1b", "it", 2, 4, 9000, 40, 1536, 1, 0, 1)
 JOB = JobInfo("j1", "teach", "clean", "running", "2030-01-01T00:00:00+00:00")
 TAUGHT = replace(JOB, state="done", result=asdict(TeachResult("j1", "clean", "active", 1, 35.0, 0.4, 0.6)))
 

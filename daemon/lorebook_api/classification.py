@@ -10,7 +10,8 @@ class ClassifyRequest:
     """Body of `POST /api/classify`: texts, and the classifier by the name that it was taught under."""
 
     texts: tuple[str, ...]
-    classifier: str
+    classifier: str = ""
+    """Empty: the only one that there is."""
     user: str = ""
     """Who asks, where several share a daemon: each gets the same share of the engine."""
 

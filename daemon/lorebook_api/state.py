@@ -19,6 +19,10 @@ class ModelInfo:
     installed: bool
     loaded: bool = False
     default: bool = False
+    status: str = ""
+    """`active` or `candidate` for a model that was taught here, else empty."""
+    reason: str = ""
+    """Why it is no more than a candidate."""
 
 
 @dataclass(frozen=True)

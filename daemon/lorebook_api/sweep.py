@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from lorebook_api.errors import BadRequest
-from lorebook_api.teaching import TeachRequest, TeachResult, TrainSettings
+from lorebook_api.teaching import METHODS, TARGETS, TeachRequest, TeachResult, TrainSettings
 
 POINTS_MOST = 64
 
@@ -37,7 +37,8 @@ def is_axis(text: str) -> bool:
 def grid(axes: Sequence[str]) -> tuple[Point, ...]:
     """Return the points that axes such as `rank=1,2` and `targets=q|v|qv` span, the last axis changing fastest.
 
-    Raises BadRequest for what is no axis, an axis without values or named twice, and more than 64 points.
+    Raises BadRequest for what is no axis, an axis without values or named twice, a value that its setting cannot have,
+    and more than 64 points.
     """
     values: dict[str, list[str]] = {}
     for axis in axes:
@@ -48,6 +49,8 @@ def grid(axes: Sequence[str]) -> tuple[Point, ...]:
             raise BadRequest(f"{axis!r} is no axis of a sweep.", _HINT)
         if name in values:
             raise BadRequest(f"The axis {name} stands twice.", _HINT)
+        for text in wanted:
+            _value(name, text)
         values[name] = wanted
     points = tuple(dict(zip(values, chosen, strict=True)) for chosen in product(*values.values()))
     if not axes or len(points) > POINTS_MOST:
@@ -57,7 +60,7 @@ def grid(axes: Sequence[str]) -> tuple[Point, ...]:
 
 def at_point(request: TeachRequest, point: Point) -> TeachRequest:
     """Return the request at a point of a grid, its name followed by the point's values; raises BadRequest."""
-    changes: dict[str, Any] = {name: _value(name, text) for name, text in point.items() if name != "method"}
+    changes = {name: _value(name, text) for name, text in point.items() if name != "method"}
     suffix = "-".join(f"{name[:1]}{text}" if name in _NUMBERS else text for name, text in point.items())
     return replace(
         request,
@@ -97,11 +100,25 @@ def _known(name: str) -> bool:
     return name.replace("-", "_") in {*_NUMBERS, "targets", "method"}
 
 
-def _value(name: str, text: str) -> int | float | tuple[str, ...]:
+def _value(name: str, text: str) -> Any:
+    """Return what a value of an axis means; raises BadRequest for what its setting cannot be."""
     if name == "targets":
-        parts = text.split("+")
-        return tuple(letter for part in parts for letter in (part if set(part) <= _LETTERS else (part,)))
+        return _targets(text)
+    if name == "method":
+        if text not in METHODS:
+            raise BadRequest(f"There is no method {text!r}.", f"There is: {', '.join(METHODS)}.")
+        return text
     try:
         return _NUMBERS[name](text)
     except ValueError as error:
         raise BadRequest(f"{name} takes a number, not {text!r}.", _HINT) from error
+
+
+def _targets(text: str) -> tuple[str, ...]:
+    """Return the targets that `qkvo`, `up` or `q+up` mean."""
+    parts = text.split("+")
+    targets = tuple(letter for part in parts for letter in (part if part and set(part) <= _LETTERS else (part,)))
+    unknown = [target for target in targets if target not in TARGETS]
+    if unknown:
+        raise BadRequest(f"{unknown[0]!r} is no target.", f"Take some of: {', '.join(TARGETS)}. Several: qkvo, q+up")
+    return targets

@@ -9,6 +9,13 @@ JobState = Literal["waiting", "running", "done", "failed", "cancelled", "interru
 """`interrupted`: the daemon ended while the job ran; like a failed or cancelled one it can be resumed. `prepared`: some
 other launcher is to train it; resumed after that, it takes over what it came to."""
 
+METHODS = ("alora", "lora", "prompt", "dpo", "classifier", "last-layers", "bitfit", "full")
+"""What `method` can be."""
+TARGETS = ("q", "k", "v", "o", "gate", "up", "down")
+"""What `targets` can be: weights of attention, then of the feed-forward part."""
+ESTIMATED = "estimated: "
+"""Begins the Progress that says, before a training starts, what it will take."""
+
 ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled", "interrupted", "prepared")
 """Of a job in one of these nothing happens until somebody resumes it."""
 
@@ -107,7 +114,7 @@ class PreviewExample:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a request would teach: every example, and the time and memory that it would take."""
+    """What a request would teach: the first 200 examples, the number of all, and the time and memory it would take."""
 
     examples: tuple[PreviewExample, ...]
     base: str
@@ -118,6 +125,11 @@ class Preview:
     """Numbers that are learnt."""
     seconds: float
     memory_mb: float
+    taught: int = 0
+    """Of all examples, shown or not: those that are learnt from; each counts in one of these three."""
+    held_out: int = 0
+    """Kept back to measure with."""
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -168,8 +180,8 @@ class Prepared:
     job: JobInfo
     folder: str
     """All that a trainer needs; what it comes to is left there."""
-    command: str
-    """What is typed to train it by two processes on this machine."""
+    commands: tuple[str, ...]
+    """What is typed to train it by two processes on this machine; one of these."""
 
 
 @dataclass(frozen=True)

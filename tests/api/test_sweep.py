@@ -49,9 +49,23 @@ def test_targets_and_methods_are_axes_too():
     assert at_point(TeachRequest(), {"learning_rate": "1e-3"}).settings.learning_rate == 0.001
 
 
-@pytest.mark.parametrize("axes", [[], ["rank="], ["rank"], ["colour=red"], ["rank=1", "rank=2"]])
-def test_what_is_no_grid_is_refused(axes):
-    with pytest.raises(BadRequest):
+@pytest.mark.parametrize(
+    ("axes", "told"),
+    [
+        ([], "0 points"),
+        (["rank="], "no axis"),
+        (["rank"], "no axis"),
+        (["colour=red"], "no axis"),
+        (["rank=1", "rank=2"], "stands twice"),
+        (["rank=1,high"], "rank takes a number, not 'high'"),
+        (["rank=1,2", "targets=q|x"], "'x' is no target"),
+        (["targets=q|q+"], "'' is no target"),
+        (["targets=qvz"], "'qvz' is no target"),
+        (["method=lora|magic"], "no method 'magic'"),
+    ],
+)
+def test_what_is_no_grid_is_refused(axes, told):
+    with pytest.raises(BadRequest, match=told):
         grid(axes)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 
 import psutil
 import pytest
@@ -55,3 +57,19 @@ def test_a_daemon_killed_in_the_middle_comes_back_and_the_job_is_gone_on_with(le
     asked = ("ask", "What is the name of file 3?", "--no-grounding", "--model", "tiny", "--max-tokens", "8", "--json")
     plain, taught = (learner.type(*asked, *words).document()["answer"] for words in ((), ("--adapter", "lab")))
     assert plain != taught
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("launcher", ["torch.distributed.run", "accelerate.commands.launch"])
+def test_several_processes_train_what_was_laid_out_and_the_daemon_takes_it_over(learner, launcher):
+    prepared = learner.type(*TEACH[:-1], "--prepare", "--json", "--epochs", "4").document()
+    job = prepared["job"]["id"]
+    learner.type("jobs", "resume", job)
+    until(lambda: learner.type("jobs", "show", job, "--json").document()["state"] == "failed", within_s=30)
+    (command,) = [one for one in prepared["commands"] if launcher in one]
+    told = subprocess.run(shlex.split(command), env=learner.env, capture_output=True, text=True)
+    assert told.returncode == 0, told.stdout + told.stderr
+    learner.type("jobs", "resume", job)
+    until(lambda: learner.type("jobs", "show", job, "--json").document()["state"] == "done", within_s=60)
+    (adapter,) = learner.type("adapters", "list", "--json").document()["adapters"]
+    assert adapter["name"] == "lab" and adapter["status"] in ("active", "candidate")

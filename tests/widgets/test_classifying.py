@@ -17,3 +17,8 @@ def test_labels_come_in_the_order_of_the_texts(fake: FakeDaemon) -> None:
 
 def test_one_text_may_stand_alone(fake: FakeDaemon) -> None:
     assert list(lorebook.classify("brief", "sizes")) == ["short"]
+
+
+def test_a_classifier_need_not_be_named(fake: FakeDaemon) -> None:
+    assert list(lorebook.classify("brief")) == ["short"]
+    assert fake.of("/api/classify")[-1].body["classifier"] == ""

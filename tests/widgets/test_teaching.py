@@ -14,7 +14,7 @@ from lorebook.job import Job
 from lorebook.teachmagic import cell_request, line_request
 from lorebook_api.errors import BadRequest, LorebookError, NotFound
 from lorebook_api.indexing import Progress
-from lorebook_api.teaching import Pair
+from lorebook_api.teaching import ESTIMATED, Metrics, Pair
 
 PAIR = "Who wrote it?\n\nAnna did."
 
@@ -84,18 +84,32 @@ def test_a_job_shows_what_it_does_before_its_first_step(fake: FakeDaemon) -> Non
     assert "starting torch" in repr(job)
 
 
+def test_a_job_shows_what_it_will_take_until_its_first_step_and_how_much_is_right(fake: FakeDaemon) -> None:
+    job = lorebook.teach(pairs=[("q", "a")], wait=False)
+    for told in (f"{ESTIMATED}40 steps", "starting torch"):
+        job.seen.take(Progress(told))
+        assert repr(job).count("40 steps") == 1 and told in repr(job)
+    job.seen.take(Metrics(1, 40, 0.7, 0.7, accuracy=0.5))
+    job.seen.take(Metrics(2, 40, 0.6, 0.6, accuracy=0.75))
+    assert "accuracy  ▆█ 0.750" in repr(job) and "estimated" not in repr(job)
+
+
 # -- the magics
 
 
 def test_a_cell_that_teaches_says_where_its_pairs_stand() -> None:
     request = cell_request(
-        "--name lab --replace --method lora --rank 4", f"{PAIR}\n---\nWhen?\n\nIn May.", "c3", "/w/lab.ipynb"
+        "--name lab --replace --method lora --rank 4 --targets q,up",
+        f"{PAIR}\n---\nWhen?\n\nIn May.",
+        "c3",
+        "/w/lab.ipynb",
     )
     assert request.pairs == (
         Pair("Who wrote it?", "Anna did.", "c3", "/w/lab.ipynb"),
         Pair("When?", "In May.", "c3", "/w/lab.ipynb"),
     )
     assert (request.name, request.method, request.settings.rank, request.replace) == ("lab", "lora", 4, True)
+    assert request.settings.targets == ("q", "up")
 
 
 def test_a_line_takes_cells_of_this_notebook_or_of_another(notebook: Path, tmp_path: Path) -> None:

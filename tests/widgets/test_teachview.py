@@ -117,10 +117,12 @@ def test_a_page_may_not_ask_for_anything_else(fake: FakeDaemon, notebook: Path) 
 def test_many_examples_are_counted_and_long_ones_cut_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     long = replace(PREVIEW.examples[0].segments[0], text="x" * 5000)
     example = replace(PREVIEW.examples[0], segments=(long,))
-    many = replace(PREVIEW, examples=(example,) * (ROWS_MOST + 7))
+    many = replace(PREVIEW, examples=(example,) * ROWS_MOST, taught=ROWS_MOST + 7, held_out=23, left_out=5)
     monkeypatch.setattr("lorebook.teachview.show_examples", lambda request: many)
     shown = TeachWidget(TeachRequest()).look().wait()
     assert len(values(shown)["examples"]) == ROWS_MOST and values(shown)["more"] == 7
+    assert values(shown)["plan"].startswith("207 examples for echo-1b · 23 kept back to measure with · 5 left out · ")
+    assert "… and 35 more, which are not shown" in repr(shown)
     assert values(shown)["examples"][0]["prompt"].endswith("and 3,000 more characters")
 
 

@@ -54,8 +54,8 @@ def _row(text: str, one: Classified) -> tuple[str, str, float]:
     return " ".join(cut.split()), one.label, max(one.probabilities)
 
 
-def classify(texts: str | Sequence[str], classifier: str) -> Classes:
-    """Return the class of each text by a classifier that was taught here under this name.
+def classify(texts: str | Sequence[str], classifier: str = "") -> Classes:
+    """Return the class of each text by a classifier that was taught here under this name, or by the only one there is.
 
     Teach one with `lorebook.teach(data=FILE, method="classifier", name=NAME)`, where each row of FILE has a `text` and
     a `label`. Raises LorebookError.

@@ -13,7 +13,7 @@ from lorebook.reaching import current_shell
 from lorebook_api.client import Client, JobEvent
 from lorebook_api.indexing import Progress
 from lorebook_api.markdown import plain
-from lorebook_api.teaching import ENDED, JobInfo, Metrics, Said, TeachResult, result_of
+from lorebook_api.teaching import ENDED, ESTIMATED, JobInfo, Metrics, Said, TeachResult, result_of
 
 if TYPE_CHECKING:
     from lorebook.teachview import TeachWidget
@@ -28,6 +28,8 @@ class Seen:
     """What a job has told so far."""
 
     note: str = ""
+    estimate: str = ""
+    """What the training will take, as it was said before it began."""
     metrics: list[Metrics] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
 
@@ -36,6 +38,7 @@ class Seen:
         match event:
             case Progress():
                 self.note = event.what
+                self.estimate = event.what if event.what.startswith(ESTIMATED) else self.estimate
             case Metrics():
                 self.note = ""
                 self.metrics.append(event)
@@ -150,14 +153,17 @@ class Job:
     def _lines(self) -> list[str]:
         metrics = self.seen.metrics
         if not metrics:
-            return []
+            said_already = self.seen.estimate == self.seen.note
+            return [] if said_already else [self.seen.estimate]
         last = metrics[-1]
+        right = [one.accuracy for one in metrics if one.accuracy is not None]
         held_out = [one.held_out_loss for one in metrics if one.held_out_loss is not None]
         return [
             f"{_bar(last.step, last.steps)} {last.step} of {last.steps} steps, {last.tokens_per_s:.0f} tokens/s, "
             f"{last.seconds_left:.0f} s left",
             f"loss      {_curve([one.loss for one in metrics])} {last.loss:.3f}",
             f"held out  {_curve(held_out)} {held_out[-1]:.3f}" if held_out else "",
+            f"accuracy  {_curve(right)} {right[-1]:.3f}" if right else "",
             *(f"{said.question[:60]} → {said.text[:80]}" for said in self.seen.said[-_SAID_SHOWN:]),
         ]
 

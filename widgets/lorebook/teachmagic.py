@@ -30,7 +30,8 @@ HELP = """\
 %teach --data answers.jsonl             rows of a data file
 %teach --approved                       answers that you gave a thumb up, or put right
 options of both:  --name NAME  --replace  --method alora|lora  --base NAME  --rank N  --alpha X  --layers N
-                  --epochs N  --learning-rate X  --batch N  --seed N;  of %teach:  --recipe NAME  --template NAME
+                  --targets q,v  --epochs N  --learning-rate X  --batch N  --seed N
+of %teach alone:  --recipe NAME  --template NAME
 With --preview nothing is taught yet: the examples are shown, to choose from and to teach.
 The job is kept in `_teach`: _teach.cancel(), _teach.resume()."""
 
@@ -39,9 +40,10 @@ _TEXTS = ("name", "method", "base")
 _CHOOSING = ("cells", "recipe", "template")
 _LISTS = {"tag": "tags", "id": "ids", "data": "data"}
 _FLAGS = {"all": "whole", "approved": "approved", "replace": "replace"}
-_NUMBERS: dict[str, Callable[[str], float]] = {
+_SETTINGS: dict[str, Callable[[str], Any]] = {
     "rank": int,
     "alpha": float,
+    "targets": lambda text: tuple(part.strip() for part in text.split(",")),
     "layers": int,
     "epochs": int,
     "learning_rate": float,
@@ -83,7 +85,7 @@ def _open_examples(request: TeachRequest) -> TeachWidget:
 
 def cell_request(line: str, text: str, cell: str = "", notebook: str = "") -> TeachRequest:
     """Return the request that a `%%teach` cell means; raises BadRequest."""
-    typed = _typed(line, (*_TEXTS, *_NUMBERS, "replace"))
+    typed = _typed(line, (*_TEXTS, *_SETTINGS, "replace"))
     if typed.rest:
         raise BadRequest(f"{typed.rest[0]} is not an option of %%teach.", HINT)
     return typed.request(TeachRequest(pairs=pairs_of(text, cell, notebook)))
@@ -94,7 +96,7 @@ def line_request(line: str, notebook: str = "") -> TeachRequest:
 
     Raises BadRequest, and NotFound for a file that is not there.
     """
-    typed = _typed(line, (*_TEXTS, *_NUMBERS, *_CHOOSING, *_LISTS, *_FLAGS))
+    typed = _typed(line, (*_TEXTS, *_SETTINGS, *_CHOOSING, *_LISTS, *_FLAGS))
     data = file_paths(typed.lists.pop("data", ()))
     notebooks = file_paths(typed.rest)
     if not notebooks and not data and not typed.flags.get("approved"):
@@ -113,7 +115,7 @@ class _Typed:
 
     rest: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)
     flags: dict[str, bool] = field(default_factory=dict)
 
@@ -146,8 +148,8 @@ def _take(typed: _Typed, name: str, word: str, value: str | None) -> None:
         raise BadRequest(f"{word} wants a value.", HINT)
     if name in _LISTS:
         typed.lists.setdefault(name, []).append(value)
-    elif name in _NUMBERS:
-        typed.settings[name] = _number(word, value, _NUMBERS[name])
+    elif name in _SETTINGS:
+        typed.settings[name] = _setting(word, value, _SETTINGS[name])
     else:
         typed.texts[name] = value
 
@@ -159,7 +161,7 @@ def _words(line: str) -> list[str]:
         raise BadRequest(f"the line cannot be read: {error}.", HINT) from error
 
 
-def _number(word: str, value: str, kind: Callable[[str], float]) -> float:
+def _setting(word: str, value: str, kind: Callable[[str], Any]) -> Any:
     try:
         return kind(value)
     except ValueError as error:

@@ -118,6 +118,8 @@ class TeachWidget(LorebookWidget):
         if self._preview is None:
             return failed or "The examples are being looked at; .wait() waits for them."
         lines = [_line(n, example) for n, example in enumerate(self._preview.examples, start=1)]
+        more = _total(self._preview) - len(lines)
+        lines += [f"… and {more:,} more, which are not shown"] if more > 0 else []
         return "\n".join([_plan(self._preview), *lines, failed or "Teach them by .teach().wait()"])
 
     def static_markdown(self) -> str:
@@ -141,7 +143,8 @@ class TeachWidget(LorebookWidget):
             self._post(phase="refused")
             raise
         shown = [_shown_example(example) for example in self._preview.examples[:ROWS_MOST]]
-        more = sum(1 for one in self._preview.examples[ROWS_MOST:] if not one.left_out and not one.held_out)
+        listed = sum(not one["left_out"] and not one["held_out"] for one in shown)
+        more = self._preview.taught - listed
         self._post(phase="choosing", examples=shown, more=more, plan=_plan(self._preview))
 
     def _teach(self, request: TeachRequest) -> None:
@@ -232,14 +235,16 @@ def _line(n: int, example: PreviewExample) -> str:
 
 
 def _plan(preview: Preview) -> str:
-    held_out = sum(one.held_out for one in preview.examples)
-    left_out = sum(bool(one.left_out) for one in preview.examples)
-    taught = len(preview.examples) - held_out - left_out
+    taught, held_out, left_out = preview.taught, preview.held_out, preview.left_out
     parts = [f"{taught} {'example' if taught == 1 else 'examples'} for {preview.base}"]
     parts += [f"{held_out} kept back to measure with"] if held_out else []
     parts += [f"{left_out} left out"] if left_out else []
     parts.append(f"{preview.epochs} epochs, {preview.steps} steps")
     return " · ".join([*parts, f"about {_duration(preview.seconds)} and {preview.memory_mb / 1000:.1f} GB"])
+
+
+def _total(preview: Preview) -> int:
+    return preview.taught + preview.held_out + preview.left_out
 
 
 def _duration(seconds: float) -> str:

@@ -15,7 +15,7 @@ from lorebook_api.teaching import JobInfo, JobState, Prepared, Preview, TeachReq
 from lorebook_daemon.app.checks import check_text
 from lorebook_daemon.app.jobs import new_job
 from lorebook_daemon.app.parts import Parts
-from lorebook_daemon.teach.outcome import launch_command
+from lorebook_daemon.teach.outcome import launch_commands
 
 
 def teach_routes(parts: Parts) -> APIRouter:
@@ -37,7 +37,7 @@ def teach_routes(parts: Parts) -> APIRouter:
         _check(request)
         job = await _teach(parts, request, "prepared")
         folder = parts.teaching.folder(job.id)
-        return Prepared(job, str(folder), launch_command(folder))
+        return Prepared(job, str(folder), launch_commands(folder))
 
     return router
 

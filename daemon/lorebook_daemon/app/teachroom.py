@@ -34,7 +34,7 @@ from lorebook_daemon.settings import Settings
 from lorebook_daemon.teach.compose import compose, selection_of
 from lorebook_daemon.teach.examples import Example, write_examples
 from lorebook_daemon.teach.job import TrainJob, check_settings, read_job, write_job
-from lorebook_daemon.teach.outcome import ADAPTER, launch_command, outcome
+from lorebook_daemon.teach.outcome import ADAPTER, launch_commands, outcome
 from lorebook_daemon.teach.recipes import SYNTH
 from lorebook_daemon.teach.select import SelectedCell, read_cells
 from lorebook_daemon.teach.synth import synthesize
@@ -131,7 +131,7 @@ class Teaching:
         """Return the card of the training in a folder, once it is done."""
         if planned.elsewhere:
             told = f"What is to be trained elsewhere has not come to its end in {folder}."
-            raise Conflict(told, f"Train it: {launch_command(folder)}")
+            raise Conflict(told, f"Train it: {launch_commands(folder)[0]}")
         async with aclosing(self._room.trainer("train", folder, self._room.engines)) as events:
             async for event in events:
                 if event.name == "done":

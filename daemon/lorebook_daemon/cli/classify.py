@@ -20,12 +20,12 @@ from lorebook_daemon.cli.screen import Screen, printable
     short_help="Tell texts apart with a classifier.",
     epilog=examples(
         "lorebook teach --data mails.jsonl --method classifier --name spam",
-        'lorebook classify "You have won a prize" --with spam',
+        'lorebook classify "You have won a prize"',
         "lorebook classify --with spam --file mails.txt --json",
     ),
 )
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
-@click.option("--with", "classifier", required=True, metavar="NAME", help="The name that it was taught under.")
+@click.option("--with", "classifier", default="", metavar="NAME", help="Its name. Default: the only one that there is.")
 @click.option("--file", metavar="FILE", help="Texts, one a line; - reads them from standard input.")
 @json_option
 @daemon_option
@@ -33,7 +33,7 @@ def classify(texts: tuple[str, ...], classifier: str, file: str | None, as_json:
     """Say of each TEXT which class it is of, and how likely that is."""
     wanted = (*texts, *(_lines(file) if file else ()))
     if not wanted:
-        raise BadRequest("There is no text.", 'Type one: lorebook classify "…" --with NAME')
+        raise BadRequest("There is no text.", 'Type one: lorebook classify "…"')
     screen = Screen()
     report = reach(screen, start).classify(ClassifyRequest(wanted, classifier))
     if as_json:

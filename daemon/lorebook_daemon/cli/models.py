@@ -42,6 +42,9 @@ def list_models(as_json: bool, start: bool) -> None:
         return
     rows = [(_state(model), model.name, _size(model), model.origin, model.path) for model in known]
     screen.table(("state", "name", "size", "from", "path"), rows)
+    for model in known:
+        if _verdict(model):
+            screen.write(printable(f"{model.name} is a candidate: {model.reason}"))
 
 
 def _size(model: ModelInfo) -> str:
@@ -50,7 +53,11 @@ def _size(model: ModelInfo) -> str:
 
 def _state(model: ModelInfo) -> str:
     state = "loaded" if model.loaded else "here" if model.installed else "-"
-    return f"{state}, default" if model.default else state
+    return ", ".join(filter(None, (state, "default" if model.default else "", _verdict(model))))
+
+
+def _verdict(model: ModelInfo) -> str:
+    return "candidate" if model.status == "candidate" else ""
 
 
 @models.command(

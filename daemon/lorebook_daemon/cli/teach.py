@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from lorebook_api.client import Client
-from lorebook_api.errors import LorebookError, NotFound
+from lorebook_api.errors import BadRequest, LorebookError, NotFound
 from lorebook_api.sweep import is_axis
-from lorebook_api.teaching import Preview, PreviewExample, TeachRequest, TrainSettings
+from lorebook_api.teaching import Prepared, Preview, PreviewExample, TeachRequest, TrainSettings
 from lorebook_api.typed import find_model
 from lorebook_daemon.cli.options import daemon_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
@@ -69,6 +69,7 @@ _SHOWN_CHARACTERS = 400
 )
 @click.option("--plot", default="", metavar="FILE", help="Where a sweep's plot goes (.vl.json: JupyterLab shows it).")
 @click.option("--preview", is_flag=True, help="Show the examples and what training would take; train nothing.")
+@click.option("--prepare", is_flag=True, help="Lay it out for several processes, and train nothing: docs/methods.md.")
 @json_option
 @daemon_option
 def teach(
@@ -90,6 +91,7 @@ def teach(
     sweep: tuple[str, ...],
     plot: str,
     preview: bool,
+    prepare: bool,
     as_json: bool,
     start: bool,
     **numbers: float,
@@ -99,6 +101,8 @@ def teach(
     Nothing leaves this machine. Training gives way to questions; Ctrl-C stops watching it, and it goes on
     (lorebook jobs). Ask with the result: lorebook ask "…" --adapter NAME
     """
+    if sum((preview, prepare, bool(sweep))) > 1:
+        raise BadRequest("--preview, --prepare and --sweep are three things.", "Take one of them.")
     axes = (*sweep, *(word for word in notebooks if sweep and is_axis(word)))
     request = TeachRequest(
         notebooks=tuple(_file(path) for path in notebooks if path not in axes),
@@ -121,6 +125,8 @@ def teach(
     client = reach(screen, start)
     if preview:
         _show_preview(screen, client.preview_teaching(request), as_json)
+    elif prepare:
+        _show_prepared(screen, client.prepare_teaching(request), as_json)
     elif sweep:
         sweep_over(screen, client, request, axes, plot, as_json)
     else:
@@ -151,12 +157,28 @@ def _teach(screen: Screen, client: Client, request: TeachRequest, as_json: bool)
         raise LorebookError(f"The job {result.job} {result.status}. {result.reason}".strip())
 
 
+def _show_prepared(screen: Screen, prepared: Prepared, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(prepared), indent=2))
+        return
+    screen.write(printable(f"{prepared.job.name} is laid out in {prepared.folder}"))
+    for what, command in zip(("train it:", "or:"), prepared.commands, strict=False):
+        screen.write(printable(f"{what:<14}{command}"))
+    screen.write(printable(f"then keep it: lorebook jobs resume {prepared.job.id}"))
+
+
 def _show_preview(screen: Screen, preview: Preview, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(preview), indent=2))
         return
     for n, example in enumerate(preview.examples, start=1):
         _show_example(screen, n, example)
+    total = preview.taught + preview.held_out + preview.left_out
+    if total > len(preview.examples):
+        screen.write(f"… and {total - len(preview.examples):,} more examples, which are not shown", style="dim")
+    screen.write(
+        f"{preview.taught:,} are learnt, {preview.held_out:,} kept back to measure with, {preview.left_out:,} left out"
+    )
     screen.write(
         f"{preview.base}: {preview.steps} steps in {preview.epochs} passes, {preview.trained:,} numbers are learnt, "
         f"about {preview.seconds / 60:.1f} minutes and {preview.memory_mb / 1024:.1f} GB",

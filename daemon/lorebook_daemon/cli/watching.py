@@ -6,7 +6,7 @@ from contextlib import closing
 
 from lorebook_api.client import Client
 from lorebook_api.indexing import Progress
-from lorebook_api.teaching import JobInfo, Metrics, Said, TeachResult, result_of
+from lorebook_api.teaching import ESTIMATED, JobInfo, Metrics, Said, TeachResult, result_of
 from lorebook_daemon.cli.screen import Bars, Screen, printable
 
 _USES = {
@@ -23,6 +23,9 @@ def watch(screen: Screen, client: Client, job: JobInfo) -> TeachResult:
     with Bars(screen) as bars, closing(client.job_events(job.id)) as events:
         for event in events:
             match event:
+                case Progress() if event.what.startswith(ESTIMATED):
+                    bars.hide()
+                    screen.say(event.what)
                 case Progress():
                     bars.show(event)
                 case Metrics():
@@ -41,8 +44,9 @@ def watch(screen: Screen, client: Client, job: JobInfo) -> TeachResult:
 
 def _told(metrics: Metrics) -> str:
     held_out = "" if metrics.held_out_loss is None else f", held out {metrics.held_out_loss:.3f}"
+    right = "" if metrics.accuracy is None else f", accuracy {metrics.accuracy:.3f}"
     pace = f"{metrics.tokens_per_s:.0f} tokens/s, {metrics.seconds_left:.0f} s left"
-    return f"step {metrics.step} of {metrics.steps}: loss {metrics.loss:.3f}{held_out}, {pace}"
+    return f"step {metrics.step} of {metrics.steps}: loss {metrics.loss:.3f}{held_out}{right}, {pace}"
 
 
 def show_result(screen: Screen, result: TeachResult) -> None:

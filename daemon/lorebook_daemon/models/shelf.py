@@ -16,6 +16,7 @@ from lorebook_daemon.models.catalogue import CATALOGUE, KnownModel, answering, f
 from lorebook_daemon.models.choose import choose_here
 from lorebook_daemon.models.found import found_elsewhere, model_name
 from lorebook_daemon.models.gguf_header import read_header
+from lorebook_daemon.models.json_file import read_object
 from lorebook_daemon.models.taught import model_card
 
 AUTO = "auto"
@@ -112,14 +113,17 @@ def list_models(home: Home) -> list[ModelInfo]:
     """Return what is here and what the catalogue could bring (`installed` False); `default` marks what `auto` means."""
     default = choose_here(home)
     here = local_models(home)
-    infos = [
-        ModelInfo(model.name, str(model.path), _size(model.path), model.origin, True, default=model.name == default)
-        for model in here
-    ]
+    infos = [replace(_described(model), default=model.name == default) for model in here]
     missing = [known for known in CATALOGUE.values() if known.name not in {model.name for model in here}]
     return infos + [
         ModelInfo(known.name, "", known.size, "catalogue", False, default=known.name == default) for known in missing
     ]
+
+
+def _described(model: LocalModel) -> ModelInfo:
+    card = read_object(model_card(model.path)) if model.origin == "lorebook" else {}
+    told = ModelInfo(model.name, str(model.path), _size(model.path), model.origin, installed=True)
+    return replace(told, status=str(card.get("status", "")), reason=str(card.get("reason", "")))
 
 
 def add(path: Path, home: Home) -> LocalModel:

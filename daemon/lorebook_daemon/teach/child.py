@@ -26,7 +26,7 @@ import psutil
 from lorebook_api.errors import LorebookError, Unusable
 from lorebook_api.home import find_home
 from lorebook_api.indexing import Progress
-from lorebook_api.teaching import Metrics, Said
+from lorebook_api.teaching import ESTIMATED, Metrics, Said
 from lorebook_daemon.models.identity import identity
 from lorebook_daemon.teach.estimate import check_memory
 from lorebook_daemon.teach.examples import read_examples
@@ -110,6 +110,7 @@ def _train(folder: Path, lines: _Lines, breathe: Callable[[], object]) -> dict[s
     job = read_job(folder)
     _check_base(job)
     plan = _plan(folder, job)
+    lines.progress(Progress(f"{ESTIMATED}{plan.estimate.told}"))
     check_memory(plan.estimate)
     lines.progress(Progress("starting torch"))
     from lorebook_daemon.teach.teacher import Tell, teach  # torch: some seconds, and only training needs it

@@ -44,6 +44,13 @@ class Estimate:
     packed: bool
     """Whether weights are kept as the file packs them, and unpacked at each use; else as they are multiplied."""
 
+    @property
+    def told(self) -> str:
+        """What it will take, in words."""
+        time_wanted = f"{self.seconds:.0f} seconds" if self.seconds < 90 else f"{self.seconds / 60:.0f} minutes"
+        takes = f"about {time_wanted} and {self.memory_mb / 1024:.1f} GB"
+        return f"{self.steps} steps in {self.epochs} passes, {self.trained:,} numbers are learnt, {takes}"
+
 
 def estimate(shape: Shape, examples: Sequence[Sequence[Sample]], settings: TrainSettings, traits: Traits) -> Estimate:
     """Return what training on `examples` (each as its wordings) would take on this machine now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,19 @@ def outcome(folder: Path, job: TrainJob) -> dict[str, Any]:
     return card if all(cell in kept for cell in card.get("cells", ())) else {}
 
 
-def launch_command(folder: Path, processes: int = 2) -> str:
-    """Return what is typed to train the job in a folder by several processes on this machine."""
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
-    words = (sys.executable, *launcher, "-m", "lorebook_daemon.teach.child", "train", str(folder))
+def launch_commands(folder: Path, processes: int = 2) -> tuple[str, str]:
+    """Return what is typed to train the job in a folder by several processes on this machine: by torchrun, Accelerate.
+
+    Accelerate starts several processes for what it takes for GPUs only; they train on the processor like any others.
+    """
+    count = str(processes)
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc-per-node", count)
+    plain = ("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no")
+    accelerate = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", count, *plain)
+    trainer = ("-m", "lorebook_daemon.teach.child", "train", str(folder))
+    first, second = (_typed((sys.executable, "-m", *launcher, *trainer)) for launcher in (torchrun, accelerate))
+    return first, second
+
+
+def _typed(words: Sequence[str]) -> str:
     return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)

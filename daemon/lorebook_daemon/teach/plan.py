@@ -17,7 +17,7 @@ from lorebook_daemon.teach.samples import Sample, Teaching, Tokens
 from lorebook_daemon.teach.weights import Shape, read_shape
 
 PREVIEWED = 200
-"""Examples that a preview shows at the most."""
+"""Examples that a preview shows at the most; all are counted."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,11 @@ def _fitted(example: Example, variants: Sequence[Sample], most: int) -> Example:
 
 
 def preview(job: TrainJob, plan: Plan) -> Preview:
-    """Return the table of a plan: each example's text, tokens, and which of them are learnt."""
+    """Return the table of a plan: of the first examples text, tokens and which of them are learnt; all are counted."""
     shown = [_shown(plan.teaching, example) for example in plan.examples[:PREVIEWED]]
     wanted = plan.estimate
+    left_out = sum(bool(example.left_out) for example in plan.examples)
+    held_out = sum(example.held_out and not example.left_out for example in plan.examples)
     return Preview(
         examples=tuple(shown),
         base=job.base,
@@ -101,6 +103,9 @@ def preview(job: TrainJob, plan: Plan) -> Preview:
         trained=wanted.trained,
         seconds=wanted.seconds,
         memory_mb=wanted.memory_mb,
+        taught=len(plan.examples) - held_out - left_out,
+        held_out=held_out,
+        left_out=left_out,
     )
 
 

@@ -1,10 +1,10 @@
 /** Teaching from the panel: what chosen cells would teach, how the training goes, and what became of it. */
 
 import { asFailure, errorNotice, Failure, make, remark, wordButton } from '../../parts/src';
-import { count, duration, exampleList, NOTHING_SEEN, plan, progressView, taught, type Seen } from './lessonview';
+import { count, duration, exampleList, NOTHING_SEEN, plan, progressView, type Seen } from './lessonview';
 import type { JobEvent, JobInfo, Preview, TeachDoor, TeachRequest } from './teaching';
 
-const ENDED: readonly string[] = ['done', 'failed', 'cancelled', 'interrupted'];
+const ENDED: readonly string[] = ['done', 'failed', 'cancelled', 'interrupted', 'prepared'];
 
 /** What a lesson needs from where it stands. */
 export interface LessonParts {
@@ -67,7 +67,7 @@ export class Lesson {
   }
 
   private offer(title: string, request: TeachRequest, preview: Preview): void {
-    const number = taught(preview);
+    const number = preview.taught;
     const name = make('input', { class: 'lb-box', placeholder: 'as the notebook is called' });
     const begin = wordButton(`Teach ${count(number, 'example')}`, () => {
       const typed = name.value.trim();

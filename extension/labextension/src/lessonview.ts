@@ -18,15 +18,15 @@ const MOST_SHOWN = 100;
 /** Examples that are drawn at the most: the rest is counted. */
 
 /** Returns the examples that are taught; those that are left out say why, those kept back are counted. */
-export function exampleList({ examples }: Preview): HTMLElement {
-  const shown = examples.filter(example => !example.held_out);
-  const kept = examples.length - shown.length;
-  const items = shown.slice(0, MOST_SHOWN).map(exampleItem);
-  const list = make('ol', { class: 'lb-lesson-examples', 'aria-label': 'Examples' }, ...items);
-  const more = shown.length - items.length;
+export function exampleList({ examples, taught, held_out, left_out }: Preview): HTMLElement {
+  const shown = examples.filter(example => !example.held_out || example.left_out).slice(0, MOST_SHOWN);
+  const list = make('ol', { class: 'lb-lesson-examples', 'aria-label': 'Examples' }, ...shown.map(exampleItem));
+  const more = taught - shown.filter(example => !example.left_out).length;
+  const less = left_out - shown.filter(example => example.left_out).length;
   const notes = [
     ...(more > 0 ? [`${more} more are not shown and are taught as well.`] : []),
-    ...(kept > 0 ? [`${count(kept, 'question')} kept back to measure with.`] : [])
+    ...(less > 0 ? [`${less} more are left out and not shown.`] : []),
+    ...(held_out > 0 ? [`${count(held_out, 'question')} kept back to measure with.`] : [])
   ];
   return make('div', {}, list, ...notes.map(text => make('p', { class: 'lb-muted', text })));
 }
@@ -42,11 +42,6 @@ function exampleItem(example: PreviewExample): HTMLElement {
   const head = make('summary', {}, name, make('span', { class: 'lb-muted', text: told }));
   const fold = make('details', { class: 'lb-fold' }, head, make('p', { class: 'lb-muted', text: origin }), text);
   return make('li', left_out ? { class: 'lb-left-out' } : {}, fold);
-}
-
-/** How many examples are learnt from. */
-export function taught({ examples }: Preview): number {
-  return examples.filter(example => !example.left_out && !example.held_out).length;
 }
 
 /** Returns what training would take, in words. */

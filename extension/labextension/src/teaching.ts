@@ -32,6 +32,10 @@ export interface Preview {
   steps: number;
   seconds: number;
   memory_mb: number;
+  /** Of all examples, of which the first 200 are shown: learnt from, kept back, left out. */
+  taught: number;
+  held_out: number;
+  left_out: number;
 }
 
 export interface Metrics {
@@ -62,7 +66,7 @@ export interface JobInfo {
   id: string;
   kind: string;
   name: string;
-  state: 'waiting' | 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted';
+  state: 'waiting' | 'running' | 'done' | 'failed' | 'cancelled' | 'interrupted' | 'prepared';
   reason: string;
   result: Partial<TeachResult>;
 }

@@ -22,7 +22,10 @@ const PREVIEW: Preview = {
   epochs: 2,
   steps: 4,
   seconds: 40,
-  memory_mb: 1536
+  memory_mb: 1536,
+  taught: 1,
+  held_out: 1,
+  left_out: 1
 };
 
 class FakeDoor implements TeachDoor {
@@ -103,6 +106,17 @@ beforeEach(() => {
 });
 
 describe('a lesson', () => {
+  it('counts the examples that it does not show, whether they came along or not', async () => {
+    const examples = Array.from({ length: 200 }, (_, n) => example(`Answer ${n}.`));
+    door.preview = { ...PREVIEW, examples, taught: 431, held_out: 48, left_out: 7 };
+    await propose();
+    expect(lesson.element.querySelectorAll('.lb-lesson-examples li')).toHaveLength(100);
+    expect(text()).toContain('331 more are not shown and are taught as well.');
+    expect(text()).toContain('7 more are left out and not shown.');
+    expect(text()).toContain('48 questions kept back');
+    expect(document.activeElement?.textContent).toBe('Teach 431 examples');
+  });
+
   it('shows what would be learnt before anything is taught', async () => {
     expect(lesson.element.hidden).toBe(true);
     await propose();
@@ -160,7 +174,7 @@ describe('a lesson', () => {
   });
 
   it('offers nothing to begin where no cell teaches anything', async () => {
-    door.preview = { ...PREVIEW, examples: [] };
+    door.preview = { ...PREVIEW, examples: [], taught: 0 };
     await propose();
     const begin = [...lesson.element.querySelectorAll('button')].find(one => one.textContent === 'Teach 0 examples');
     expect(begin?.disabled).toBe(true);

@@ -49,6 +49,19 @@ def test_each_text_is_given_its_class(client, bench, classifier) -> None:
     assert call.adapters == (AdapterUse("told"),)
 
 
+def test_the_only_classifier_need_not_be_named_and_several_are(client, home, tmp_path) -> None:
+    assert client.post("/api/classify", json={"texts": ["bad"]}).status_code == 404
+    base = tiny_models.tiny_llama(tmp_path / "base.gguf")
+    for name, task in (("plain", ""), ("told", TASK)):
+        import_adapter(tiny_models.tiny_adapter(tmp_path / f"{name}.gguf", base, task=task), home)
+    write_head(peft_folder(home, "told") / HEAD, CLASSES)
+    report = client.post("/api/classify", json={"texts": ["bad"]}).json()
+    assert report["classifier"] == "told" and report["results"][0]["label"] == "bad"
+    import_adapter(tmp_path / "told.gguf", home, "other")
+    refused = client.post("/api/classify", json={"texts": ["bad"]})
+    assert refused.status_code == 400 and "2 classifiers: other, told" in refused.json()["error"]["message"]
+
+
 def test_what_is_no_classifier_is_refused(client, home, tmp_path) -> None:
     base = tiny_models.tiny_llama(tmp_path / "base.gguf")
     tiny_models.tiny_adapter(tmp_path / "plain.gguf", base)

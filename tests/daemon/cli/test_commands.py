@@ -164,6 +164,12 @@ def test_models(run: Run, fake: FakeDaemon, folder: Path) -> None:
     assert "here, default  echo-1b  1 MB" in run("models", "list").stdout
     data = json.loads(run("models", "list", "--json").stdout)
     assert TypeAdapter(list[ModelInfo]).validate_python(data["models"]) == [fake_daemon.MODEL]
+    why = "The held-out loss did not fall."
+    taught = replace(fake_daemon.MODEL, name="lab", default=False, status="candidate", reason=why)
+    fake.scripts.replies["/api/models"] = {"models": [asdict(fake_daemon.MODEL), asdict(taught)]}
+    lines = run("models", "list").stdout.splitlines()
+    assert lines[2].startswith("here, candidate  lab") and lines[3:] == [f"lab is a candidate: {why}"]
+    assert json.loads(run("models", "list", "--json").stdout)["models"][1]["reason"] == why
     result = run("models", "pull", "echo-1b")
     assert result.stdout == "echo-1b is here: /models/echo-1b.gguf (1 MB)\n" and "echo-1b.gguf 50%" in result.stderr
     assert TypeAdapter(ModelInfo).validate_json(run("models", "pull", "echo-1b", "--json").stdout) == fake_daemon.MODEL

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from commandline import Run
-from fake_daemon import JOB, TAUGHT, FakeDaemon, teaching
+from fake_daemon import JOB, PREVIEW, TAUGHT, FakeDaemon, teaching
 from lorebook_api.errors import BadRequest, Conflict
+from lorebook_api.indexing import Progress
+from lorebook_api.teaching import ESTIMATED, Metrics, Prepared
 
 
 @pytest.fixture
@@ -48,6 +50,17 @@ def test_what_was_left_out_is_told_at_the_end(run: Run, fake: FakeDaemon, notebo
     assert "left out       3 (2 secret, 1 too long)" in run("teach", "lab.ipynb", "--all").stdout.splitlines()
 
 
+def test_what_it_will_take_and_how_much_is_right_are_told(run: Run, fake: FakeDaemon, notebook: Path) -> None:
+    told = (
+        ("progress", asdict(Progress(f"{ESTIMATED}4 steps"))),
+        ("metrics", asdict(Metrics(1, 4, 3.2, 1.9, accuracy=0.75))),
+    )
+    fake.scripts.job = [*told, ("done", asdict(TAUGHT))]
+    lines = run("teach", "lab.ipynb", "--all").stderr.splitlines()
+    assert "estimated: 4 steps" in lines
+    assert "step 1 of 4: loss 3.200, held out 1.900, accuracy 0.750, 0 tokens/s, 0 s left" in lines
+
+
 def test_json_is_one_document_with_what_the_contract_names(run: Run, fake: FakeDaemon, notebook: Path) -> None:
     told = json.loads(run("teach", "lab.ipynb", "--all", "--replace", "--json").stdout)
     assert set(told) >= {"job", "adapter", "status", "examples", "seconds", "loss", "held_out_loss", "reason"}
@@ -60,6 +73,24 @@ def test_a_preview_shows_what_is_learnt_and_what_is_left_out(run: Run, fake: Fak
     assert "left out, duplicate" in result.stdout and "4 steps in 2 passes" in result.stdout
     assert json.loads(run("teach", "lab.ipynb", "--preview", "--json").stdout)["steps"] == 4
     assert not fake.of("/api/teach")
+
+
+def test_a_preview_of_many_says_how_many_it_does_not_show(run: Run, fake: FakeDaemon, notebook: Path) -> None:
+    fake.scripts.replies["/api/teach/preview"] = asdict(replace(PREVIEW, taught=1201, held_out=134, left_out=7))
+    lines = run("teach", "lab.ipynb", "--preview").stdout.splitlines()
+    assert "… and 1,340 more examples, which are not shown" in lines
+    assert "1,201 are learnt, 134 kept back to measure with, 7 left out" in lines
+
+
+def test_what_is_to_be_trained_elsewhere_says_what_to_type(run: Run, fake: FakeDaemon, notebook: Path) -> None:
+    prepared = Prepared(replace(JOB, state="prepared"), "/state/jobs/j1", ("torchrun … j1", "accelerate … j1"))
+    fake.scripts.replies["/api/teach/prepare"] = asdict(prepared)
+    told = run("teach", "lab.ipynb", "--all", "--prepare").stdout.splitlines()
+    assert "/state/jobs/j1" in told[0] and told[1:3] == ["train it:     torchrun … j1", "or:           accelerate … j1"]
+    assert told[3] == "then keep it: lorebook jobs resume j1"
+    assert asked(fake, "/api/teach/prepare")["whole"] is True and not fake.of("/api/teach")
+    assert json.loads(run("teach", "lab.ipynb", "--prepare", "--json").stdout)["job"]["state"] == "prepared"
+    assert "Take one of them." in run("teach", "lab.ipynb", "--prepare", "--preview").stderr
 
 
 def test_one_that_failed_is_one_line_and_exit_1(run: Run, fake: FakeDaemon, notebook: Path) -> None:

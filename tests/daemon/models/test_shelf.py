@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from lorebook_api.errors import BadRequest, Conflict, NotFound, Unusable
 from lorebook_api.home import Home
 from lorebook_daemon.models.catalogue import CATALOGUE, answering
 from lorebook_daemon.models.shelf import LocalModel, add, check_name, list_models, local_models, remove, resolve
+from lorebook_daemon.models.taught import model_card
 
 DATA = fake_models.gguf()
 LARGE, SMALL = (model.name for model in answering())
@@ -174,6 +176,17 @@ def test_removing_deletes_only_what_is_lorebooks_own(home: Home, tmp_path: Path)
         remove("../state", home)
     with pytest.raises(NotFound):
         remove("auto", home)
+
+
+def test_one_that_was_taught_here_says_what_became_of_it_until_it_is_removed(home: Home) -> None:
+    path, why = _put(home.models / "lab.gguf"), "The held-out loss did not fall."
+    model_card(path).write_text(json.dumps({"status": "candidate", "reason": why}))
+    (known,) = [model for model in list_models(home) if model.path == str(path)]
+    assert (known.status, known.reason) == ("candidate", why)
+    remove(known.name, home)
+    _put(path)
+    (other,) = [model for model in list_models(home) if model.path == str(path)]
+    assert other.status == other.reason == ""
 
 
 def test_removing_an_embedder_and_the_start_of_a_download(home: Home) -> None:

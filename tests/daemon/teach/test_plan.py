@@ -8,14 +8,16 @@ import pytest
 
 import tiny_models
 from lorebook_api.errors import BadRequest, LorebookError, Unusable
+from lorebook_api.teaching import METHODS as CONTRACT_METHODS
+from lorebook_api.teaching import TARGETS as CONTRACT_TARGETS
 from lorebook_api.teaching import Pair, TeachRequest, TrainSettings
 from lorebook_daemon.teach import child
 from lorebook_daemon.teach.compose import compose
 from lorebook_daemon.teach.datafile import read_data
 from lorebook_daemon.teach.estimate import Estimate, check_memory
 from lorebook_daemon.teach.examples import Example, Origin, Turn, left_out, read_examples
-from lorebook_daemon.teach.job import check_settings, read_job
-from lorebook_daemon.teach.plan import lay_out, preview
+from lorebook_daemon.teach.job import METHODS, TARGETS, check_settings, read_job
+from lorebook_daemon.teach.plan import PREVIEWED, lay_out, preview
 from lorebook_daemon.teach.samples import Teaching, Tokens
 from lorebook_daemon.teach.trainer import run_trainer
 from lorebook_daemon.teach.weights import read_shape
@@ -96,6 +98,17 @@ def test_a_preview_shows_what_is_learnt_held_out_and_left_out(folder):
     assert shown.trained == 2 * shape.layers * 2 * (shape.width + shape.heads * shape.head)
 
 
+def test_a_preview_of_many_shows_the_first_and_counts_them_all(folder):
+    plan = laid_out(folder)
+    left_out = replace(plan.examples[0], left_out="duplicate", held_out=True)
+    many = (*plan.examples * 100, left_out)
+    shown = preview(read_job(folder), replace(plan, examples=many))
+    held_out = 100 * sum(example.held_out for example in plan.examples)
+    assert len(shown.examples) == PREVIEWED < len(many)
+    assert (shown.held_out, shown.left_out) == (held_out, 1)
+    assert shown.taught == len(many) - held_out - 1 > PREVIEWED
+
+
 def test_examples_that_are_too_long_are_left_out_and_all_of_them_refused(tmp_path, tiny_base, make_job):
     make_job(tmp_path / "job", tiny_base, max_tokens=16)
     with pytest.raises(BadRequest, match="longer than 16 tokens"):
@@ -109,6 +122,10 @@ def test_one_that_is_too_long_is_counted_once_with_what_was_left_out_before(tmp_
     plan = lay_out(job, compose(TeachRequest(pairs=pairs)))
     assert left_out(plan.examples) == {"duplicate": 1, "too long": 1}
     assert {one.left_out.partition(":")[0] for one in preview(job, plan).examples} == {"", "duplicate", "too long"}
+
+
+def test_the_contract_names_the_methods_and_targets_that_there_are():
+    assert tuple(METHODS) == CONTRACT_METHODS and tuple(TARGETS) == CONTRACT_TARGETS
 
 
 @pytest.mark.parametrize(
@@ -133,6 +150,12 @@ def test_a_family_that_is_not_known_is_refused_before_training(tmp_path, archite
     model = tiny_models.tiny(tmp_path / "m.gguf", architecture)
     with pytest.raises(Unusable, match=architecture):
         read_shape(model)
+
+
+def test_what_it_will_take_is_told_in_words():
+    brief = Estimate(2, 40, 9000, 40.0, 1536.0, thrifty=False, packed=False)
+    assert brief.told == "40 steps in 2 passes, 9,000 numbers are learnt, about 40 seconds and 1.5 GB"
+    assert "about 9 minutes and" in replace(brief, seconds=540.0).told
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_a_way_out():
