@@ -167,9 +167,9 @@ async def _exact(parts: Parts, request: ExactRequest, emit: Emit) -> None:
 async def _diversity(parts: Parts, request: DiversityRequest, emit: Emit) -> None:
     path = Path(request.path)
     prompts, skipped = read_prompts(await asyncio.to_thread(read_rows, path), request.limit)
-    embedder = (await parts.roots.embedder(reporter(emit))).embedder
-    task = DiversityTask(prompts, request.samples, request.temperature, request.max_tokens, embedder)
-    config = _config(request, "samples", "temperature", "max_tokens", "limit")
+    named = await parts.roots.embedder(reporter(emit))
+    task = DiversityTask(prompts, request.samples, request.temperature, request.max_tokens, named.embedder)
+    config = {**_config(request, "samples", "temperature", "max_tokens", "limit"), "embedder": named.name}
     told = [one.question for one in prompts]
     await _measure(parts, request, Measurement("diversity", path, task, config, told, skipped, _ONE_BY_ONE), emit)
 

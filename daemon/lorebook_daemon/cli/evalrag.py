@@ -108,19 +108,22 @@ def rag(
 @click.option(
     "--by", metavar="FIGURE", help=f"What the best is best in; default: the first known of {', '.join(_SHOWN)}."
 )
+@click.option("--anew", is_flag=True, help="Measure again what was measured before in the very same way.")
 @measured
 def leaderboard(
     questions: Path,
     roots: tuple[str, ...],
     configurations: tuple[str, ...],
     by: str | None,
+    anew: bool,
     options: Options,
 ) -> None:
     """Measure the default configuration and each one named on the questions in the file QUESTIONS, the best first.
 
-    Each is kept as a run of its own: `lorebook eval compare` tells which differences are beyond chance.
+    Each is kept as a run of its own: `lorebook eval compare` tells which differences are beyond chance. One that was
+    finished before over the same files and questions, with the same versions, is not measured again.
     """
-    default = _default(questions, roots, options)
+    default = replace(_default(questions, roots, options), reuse=not anew)
     tried = {"default": default, **{typed: configured(default, typed) for typed in configurations}}
     screen = Screen()
     client = reach(screen, options.start)

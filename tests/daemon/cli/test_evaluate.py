@@ -68,6 +68,10 @@ def test_a_gate_fails_where_a_figure_drops_beyond_its_interval(typing: Typing, q
     assert gated.exit_code == 1 and "is worse than" in gated.stderr
     assert "acc" in json.loads(gated.stdout)["worse"]
     assert typing("compare", worse, before, "--gate").exit_code == 0
+    part = typing.json("mc", quiz, "--limit", "20")["run"]
+    lacking = typing("compare", worse, part, "--gate")
+    assert lacking.exit_code == 1 and f"{part} did not measure 4 items that {worse} did." in lacking.stderr
+    assert "different data" in " ".join(typing("compare", before, worse).stdout.split())
     page = tmp_path / "page.html"
     assert "wrote" in typing("report", before, worse, "--out", page).stdout
     assert "<svg" in page.read_text()
