@@ -3,9 +3,9 @@
     python -m benchmarks.choices [--lm-eval PYTHON] [--model NAME]
 
 PYTHON, or what LOREBOOK_LM_EVAL names, is the interpreter of an environment of its own with `lm-eval[api]`, torch,
-transformers and gguf. The items are the sixty questions of `benchmarks/facts`. lm-eval runs twice, over all and over the first four, and what it takes for
-the others is what counts: its start and the loading of the model are left out. Ours are measured the same way, by
-requests to a daemon with the model in memory, the better of three.
+transformers and gguf. The items are the sixty questions of `benchmarks/facts`. lm-eval runs twice, over all and over
+the first four, and what it takes for the others is what counts: its start and the loading of the model are left out.
+Ours are measured the same way, by requests to a daemon with the model in memory, the better of three.
 """
 
 from __future__ import annotations

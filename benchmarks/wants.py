@@ -50,7 +50,7 @@ _REPOSITORIES = "a folder with annotations.txt and the prepared repositories"
 WANTS: dict[str, tuple[Want, ...]] = {
     "parity": (variable("LOREBOOK_BENCH", _REPOSITORIES, "the questions about code"),),
     "training": (packages(("torch",), _GROUP),),
-    "scale": (packages(("semble", "bm25s", "rank_bm25"), _GROUP, "the comparison with them"),),
+    "scale": (packages(("semble", "bm25s"), _GROUP, "the comparison with them"),),
     "retrieval": (variable("LOREBOOK_BENCH", _REPOSITORIES, "the questions about code"),),
     "context": (variable("LOREBOOK_BENCH", _REPOSITORIES, "the questions about code"),),
     "judging": (variable("LOREBOOK_JUDGE_DATA", "a folder with judge-100.json and judge-100-scores.json"),),
