@@ -14,7 +14,9 @@ from typing import Any
 from lorebook_api.asking import AdapterUse
 from lorebook_api.evaluation import EvalReport, EvalRun, Figure, Skipped, Standings
 from lorebook_api.home import Home
+from lorebook_api.teaching import JobInfo
 from lorebook_api.version import VERSION
+from lorebook_daemon.app.doings import Doings
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.evaluate import overlap
 from lorebook_daemon.evaluate.arenastore import ArenaStore
@@ -59,8 +61,8 @@ class Taken:
 class EvalRoom:
     """The stores of one home, and how a measurement is taken into them."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, home: Home, doings: Doings) -> None:
+        self._home, self._doings = home, doings
         self.runs = RunStore(home.state)
         self.arena = ArenaStore(home.state)
 
@@ -74,6 +76,12 @@ class EvalRoom:
             outcomes = await asyncio.to_thread(self.runs.outcomes, again.id)
             return _told_again(again, taken), Measured(outcomes, ())
         run = await asyncio.to_thread(self.runs.begin, begun)
+        with self._doings.entered("eval", f"{what.kind} {what.file.name}", report, run) as heard:
+            return await self._measured(run, what, taken, heard, figures)
+
+    async def _measured(
+        self, run: str, what: Measurement, taken: Taken, report: Report, figures: Figures
+    ) -> tuple[EvalReport, Measured]:
         known = await asyncio.to_thread(self.runs.outcomes, run)
         found = await run_task(
             what.task,
@@ -108,6 +116,10 @@ class EvalRoom:
         told = standings(fought)
         return replace(told, notices=(*told.notices, *known))
 
+    def jobs(self) -> tuple[JobInfo, ...]:
+        """Return the measurements that are kept as jobs; one that is unfinished was interrupted. Blocking."""
+        return tuple(map(_as_job, self.runs.all()))
+
     def _begun(self, what: Measurement, taken: Taken) -> Begun:
         adapters = taken.subject.adapters
         config = {
@@ -134,6 +146,15 @@ def _told_again(run: EvalRun, taken: Taken) -> EvalReport:
     notices = (f"Measured before, until {when} UTC, and not again: --anew measures it anew.", *run.notices)
     model, adapters = taken.model.name, taken.subject.adapters
     return EvalReport(run.id, run.kind, run.name, run.figures, run.n, model, adapters, run.skipped, notices)
+
+
+def _as_job(run: EvalRun) -> JobInfo:
+    name, result = f"{run.kind} {run.name}", {**{name: one.value for name, one in run.figures.items()}, "n": run.n}
+    if run.state == "done":
+        return JobInfo(run.id, "eval", name, "done", run.created, run.created, run.ended, "", result)
+    return JobInfo(
+        run.id, "eval", name, "interrupted", run.created, run.created, "", "the same command goes on with it"
+    )
 
 
 def _sha256(path: Path) -> str:
