@@ -14,7 +14,7 @@ from lorebook_daemon.cli.measuring import spelled
 from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Screen, printable
-from lorebook_daemon.cli.watching import show_result, watch
+from lorebook_daemon.cli.watching import show_result, watched
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,12 +63,19 @@ def show(job_id: str, as_json: bool, start: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(job), indent=2))
         return
-    screen.write(printable(f"{job.kind} {job.name}: {job.state} {job.reason}".strip()))
+    screen.write(printable(_line(job)))
+    if job.state not in ENDED:
+        job = watched(screen, client, job)
+        screen.write(printable(_line(job)))
     if job.kind == "eval" and job.result:
         screen.write(printable(", ".join(f"{name} {spelled(value)}" for name, value in job.result.items())))
         screen.write(f"more: lorebook eval show {job.id}", style="dim")
-    if job.kind == "teach" and (job.state not in ENDED or job.result):
-        show_result(screen, result_of(job) if job.state in ENDED else watch(screen, client, job))
+    if job.kind == "teach" and job.result:
+        show_result(screen, result_of(job))
+
+
+def _line(job: JobInfo) -> str:
+    return f"{job.kind} {job.name}: {job.state} {job.reason}".strip()
 
 
 @jobs.command(short_help="End a job.", epilog=examples("lorebook jobs cancel 3f2a91c0d4e5"))
