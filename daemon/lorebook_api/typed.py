@@ -43,6 +43,16 @@ def find_model(typed: str) -> str:
     return str(path.absolute()) if is_path else typed
 
 
+def find_scores(typed: str) -> tuple[str, str]:
+    """Return the file (an absolute path) and the field that `FILE:FIELD`, `FILE` or `FIELD` means; no file is empty."""
+    whole = Path(typed).expanduser()
+    if typed and whole.is_file():
+        return str(whole.absolute()), ""
+    name, colon, field = typed.rpartition(":")
+    path = Path(name).expanduser()
+    return (str(path.absolute()), field) if colon and path.is_file() else ("", typed)
+
+
 def parse_adapter(typed: str) -> AdapterUse:
     """Return the adapter that `NAME`, `NAME:SCALE` or a path to a GGUF means; raises BadRequest for a bad scale."""
     name, colon, scale = typed.rpartition(":")

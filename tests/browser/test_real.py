@@ -7,14 +7,18 @@ import os
 import re
 import shutil
 import signal
+import time
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser.jupyter import run_command
+from browser.jupyter import run_command, wait_for_kernel, wait_until_ready
+from browser.told import CLOCK
 from end_to_end.convinced import write_convinced
+from lorebook_api.client import Client
 from lorebook_api.discovery import find_daemon, stop_daemon
 from lorebook_api.home import Home
+from lorebook_api.retrieval import SearchRequest
 
 pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.daemon, pytest.mark.timeout(500)]
 
@@ -47,7 +51,7 @@ def ask(page: Page, question: str) -> None:
     box.press("Enter")
 
 
-def test_ask_stop_cite_and_outlive_the_daemon(open_lab, real):
+def test_ask_stop_cite_and_outlive_the_daemon(lab, open_lab, real):
     page = open_lab()
     run_command(page, "lorebook:open")
     panel = page.locator("#lorebook-panel")
@@ -72,3 +76,22 @@ def test_ask_stop_cite_and_outlive_the_daemon(open_lab, real):
     ask(page, "And what does it return?")
     expect(panel.locator(".lb-answer")).to_have_count(2, timeout=SLOW)
     assert find_daemon(real).pid != killed.pid
+
+    find_what_is_not_saved(page, Client(find_daemon(real)), str(lab.work.resolve()))
+
+
+def find_what_is_not_saved(page: Page, client: Client, root: str) -> None:
+    """Type a word into a notebook, save nothing, and search it."""
+    run_command(page, "docmanager:open", path=CLOCK)
+    wait_until_ready(page, CLOCK)
+    wait_for_kernel(page)
+    typed = "window.jupyterapp.shell.currentWidget.content.activeCell.model.sharedModel.setSource('# Quicksilver')"
+    page.evaluate(f"() => {typed}")
+    deadline = time.monotonic() + SLOW / 1000
+    while time.monotonic() < deadline:
+        found = client.search(SearchRequest("quicksilver", (root,), 1)).results
+        if found and "Quicksilver" in found[0].text:
+            assert found[0].path == CLOCK
+            return
+        time.sleep(0.2)
+    raise AssertionError("what was typed is not found")

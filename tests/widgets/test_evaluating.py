@@ -15,7 +15,7 @@ from lorebook.evaluating import grouped
 from lorebook.measures import MEASURES, measurement
 from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, Conflict, NotFound
-from lorebook_api.evaluation import Compared, Comparison, EvalReport, EvalRun, Figure, RagRequest, Skipped
+from lorebook_api.evaluation import Compared, Comparison, EvalReport, EvalRun, Figure, JudgeRequest, RagRequest, Skipped
 from lorebook_api.indexing import Progress
 
 RUN = EvalRun(
@@ -132,6 +132,7 @@ def test_where_nothing_was_measured_it_says_how_to_begin(fake: FakeDaemon) -> No
         ("sing", {}, "nothing that can be measured"),
         ("mc", {}, "mc wants format"),
         ("judge", {}, "judge wants response"),
+        ("toxicity", {"response": "said", "reference": "output"}, "reference is nothing that toxicity takes"),
         ("rag", {"songs": 3}, "songs is nothing that rag takes"),
         ("exact", {"path": "/etc/passwd"}, "path is nothing that exact takes"),
         ("mc", {"format": "csv", "adapter": "a:much"}, "'a:much'"),
@@ -144,10 +145,15 @@ def test_what_cannot_be_meant_is_said_at_once(questions: Path, kind: str, choice
 
 def test_arguments_become_a_request_of_each_kind(questions: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    needed = {"mc": {"format": "mmlu"}, "judge": {"response": "said"}}
+    needed = {"mc": {"format": "mmlu"}, "judge": {"response": "said"}, "toxicity": {"response": "said"}}
     for kind, request in MEASURES.items():
         made = measurement(kind, questions, {**needed.get(kind, {}), "model": "echo-1b", "limit": 5})
         assert isinstance(made, request) and (made.path, made.limit) == (str(questions), 5)
+    made = measurement("toxicity", questions, {"response": "said"})
+    assert made == JudgeRequest(str(questions), "said", measure="toxicity")
+    made = measurement("judge", questions, {"response": "said", "human": "questions.jsonl:gpt"})
+    assert made == JudgeRequest(str(questions), "said", human="gpt", human_path=str(questions))
+    assert measurement("judge", questions, {"response": "said", "human": "gpt"}).human == "gpt"
     made = measurement("rag", questions, {"adapter": ["a", "b:2"]})
     assert isinstance(made, RagRequest) and made.roots == (str(tmp_path),)
     assert made.adapters == (AdapterUse("a"), AdapterUse("b", 2.0))

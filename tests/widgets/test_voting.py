@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,4 +97,9 @@ def test_what_cannot_be_meant_is_said_at_once(fake: FakeDaemon) -> None:
 
 def test_sides() -> None:
     assert side_of("echo-1b+a+b:2") == Side("echo-1b+a+b:2", "echo-1b", (AdapterUse("a"), AdapterUse("b", 2.0)))
+    here = str(Path.cwd())
+    looking = side_of("root=.,k=12,rerank=judge,rewrite=hyde,steps=copies+window")
+    assert (looking.roots, looking.k, looking.rerank) == ((here,), 12, "judge")
+    assert (looking.rewrite, looking.context_steps) == ("hyde", "copies,window")
+    assert side_of(Side("here", roots=(".",))).roots == (here,)
     assert side_of("") == Side("", "auto") and side_of("+a") == Side("+a", "auto", (AdapterUse("a"),))

@@ -31,8 +31,8 @@ _NONE = "Nothing was measured yet. Begin: lorebook.evaluate('questions.csv', for
 def evaluate(data: str | Path | None = None, kind: str = "mc", **choices: Any) -> EvaluateView:
     """Return a leaderboard of what was measured; with a file of rows measure a kind of it first, in a thread.
 
-    Kinds are those of `lorebook eval`: mc, judge, exact, rag, bias, diversity. `choices` are their options, such as
-    model, adapter, limit, and format (mc), root (rag), response (judge). Raises LorebookError.
+    Kinds are those of `lorebook eval`: mc, judge, toxicity, exact, rag, bias, diversity. `choices` are their options,
+    such as model, adapter, limit, and format (mc), root (rag), response (judge). Raises LorebookError.
     """
     request = measurement(kind, data, choices) if data is not None else None
     view = EvaluateView()

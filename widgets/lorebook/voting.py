@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast, get_args
 
 from lorebook.asking import adapter_uses
@@ -17,11 +17,16 @@ from lorebook.widget import LorebookWidget
 from lorebook_api.errors import BadRequest, Cancelled, Conflict, LorebookError
 from lorebook_api.evaluation import Battle, BattleRequest, Revealed, Side, Standings, VoteRequest, Winner
 from lorebook_api.markdown import plain, prose
-from lorebook_api.typed import find_model
+from lorebook_api.sides import parse_side
+from lorebook_api.typed import find_model, find_roots
 
 
 def arena(first: str | Side, second: str | Side, *, max_tokens: int = 320) -> Arena:
-    """Return an arena of two sides: each is a model's name, `MODEL+ADAPTER`, or a Side. Raises LorebookError."""
+    """Return an arena of two sides: each is a model's name, `MODEL+ADAPTER`, or a Side. Raises LorebookError.
+
+    A side may also be typed as `lorebook eval arena` takes it, `root=.,k=12,rerank=judge`: with folders it answers
+    from what they hold.
+    """
     sides = (side_of(first), side_of(second))
     if sides[0] == sides[1]:
         raise BadRequest("Both sides are the same.", "Name two: lorebook.arena('auto', 'auto+my-adapter')")
@@ -162,9 +167,11 @@ class Arena(LorebookWidget):
 
 
 def side_of(named: str | Side) -> Side:
-    """Return the side that `MODEL`, `MODEL+ADAPTER` or `MODEL+ADAPTER:SCALE` means; raises LorebookError."""
+    """Return the side that `MODEL`, `MODEL+ADAPTER:SCALE` or `NAME=VALUE,...` means; raises LorebookError."""
     if isinstance(named, Side):
-        return named
+        return replace(named, roots=find_roots(named.roots)) if named.roots else named
+    if "=" in named:
+        return parse_side(named)
     model, *adapters = named.split("+")
     return Side(named, find_model(model or "auto"), adapter_uses(adapters))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -17,6 +19,7 @@ from lorebook_api.evaluation import (
     Battle,
     BattleRequest,
     Preference,
+    RagRequest,
     Revealed,
     Side,
     Skipped,
@@ -25,8 +28,11 @@ from lorebook_api.evaluation import (
 )
 from lorebook_api.indexing import Progress
 from lorebook_daemon.app.checks import check_adapters, check_text
+from lorebook_daemon.app.engines import Report
+from lorebook_daemon.app.evalroom import Taken
 from lorebook_daemon.app.events import Emit, EventStream, reporter
 from lorebook_daemon.app.parts import Parts
+from lorebook_daemon.app.ragging import Answers, answering, check_rag
 from lorebook_daemon.app.taking import taking
 from lorebook_daemon.engine.protocol import Message, Prompt
 from lorebook_daemon.evaluate.arenastore import preferences
@@ -37,6 +43,8 @@ from lorebook_daemon.evaluate.voting import Vote, vote
 
 _TOKENS_MOST = 4096
 _NAME_LONGEST = 200
+_UNGROUNDED = (6, "none", "none", "default")
+"""How a side looks things up that says nothing about it."""
 
 
 def arena_routes(parts: Parts) -> APIRouter:
@@ -48,7 +56,7 @@ def arena_routes(parts: Parts) -> APIRouter:
     async def battle(request: BattleRequest) -> EventStream:
         """Send `progress`, then `done` with a Battle."""
         check_text("question", request.question)
-        _check(request.sides, request.max_tokens)
+        _check(parts, request.sides, request.max_tokens)
         return EventStream(lambda emit: _battle(parts, request, emit), uuid.uuid4().hex, parts.running)
 
     @router.post("/vote")
@@ -59,7 +67,7 @@ def arena_routes(parts: Parts) -> APIRouter:
     async def judged(request: ArenaJudgeRequest) -> EventStream:
         """Send `progress`, then `done` with an ArenaJudged."""
         check_text("path", request.path)
-        _check(request.sides, request.max_tokens)
+        _check(parts, request.sides, request.max_tokens)
         return EventStream(lambda emit: _judge(parts, request, emit), uuid.uuid4().hex, parts.running)
 
     @router.get("")
@@ -77,7 +85,7 @@ def arena_routes(parts: Parts) -> APIRouter:
     return router
 
 
-def _check(sides: tuple[Side, Side], max_tokens: int) -> None:
+def _check(parts: Parts, sides: tuple[Side, Side], max_tokens: int) -> None:
     if not 1 <= max_tokens <= _TOKENS_MOST:
         raise BadRequest(f"max_tokens is {max_tokens}; it takes 1 to {_TOKENS_MOST}.")
     for side in sides:
@@ -87,33 +95,81 @@ def _check(sides: tuple[Side, Side], max_tokens: int) -> None:
         check_adapters(side.adapters)
         if not 0.0 <= side.temperature <= 100.0:  # true for NaN too
             raise BadRequest(f"temperature is {side.temperature}; it takes 0 to 100.")
+        _check_grounding(parts, side, max_tokens)
     if sides[0].name == sides[1].name:
         raise BadRequest(f"Both sides are called {sides[0].name!r}.", "Let two different configurations compete.")
+
+
+def _check_grounding(parts: Parts, side: Side, max_tokens: int) -> None:
+    if side.roots:
+        check_rag(parts, _by_files(side, max_tokens))
+        if side.system.strip():
+            raise BadRequest(f"The side {side.name!r} has a system prompt and folders.", "Give it one of them.")
+    elif (side.k, side.rerank, side.rewrite, side.context_steps) != _UNGROUNDED:
+        raise BadRequest(f"The side {side.name!r} looks nothing up.", "Name the folders: root=DIR")
+
+
+def _by_files(side: Side, max_tokens: int) -> RagRequest:
+    """Return what a side with folders answers by."""
+    return RagRequest(
+        path="",
+        roots=side.roots,
+        k=side.k,
+        rerank=side.rerank,
+        rewrite=side.rewrite,
+        context_steps=side.context_steps,
+        max_tokens=max_tokens,
+        model=side.model,
+        adapters=side.adapters,
+    )
+
+
+@asynccontextmanager
+async def _grounded(
+    parts: Parts, sides: tuple[Side, Side], max_tokens: int, emit: Emit
+) -> AsyncGenerator[Mapping[str, Answers], None]:
+    """Open what the sides look things up in before either answers: who waits for an index would be known by it."""
+    async with AsyncExitStack() as stack:
+        answers = dict[str, Answers]()
+        for side in sides:
+            if side.roots:
+                opening = answering(parts, _by_files(side, max_tokens), _quiet(emit))
+                answers[side.name] = await stack.enter_async_context(opening)
+        yield answers
 
 
 async def _battle(parts: Parts, request: BattleRequest, emit: Emit) -> None:
     """Have both sides answer, shuffled: neither the place nor the order of coming tells who is who."""
     shuffled = random.sample(request.sides, 2)
     answers = []
-    for side in shuffled:
-        answers.append(await _answer(parts, side, request.question, request.max_tokens, emit))
-        emit("progress", Progress("answering", len(answers), 2))
+    async with _grounded(parts, request.sides, request.max_tokens, emit) as grounds:
+        for side in shuffled:
+            answers.append(await _answer(parts, side, grounds, request.question, request.max_tokens, emit))
+            emit("progress", Progress("answering", len(answers), 2))
     a, b = answers
     named = await asyncio.to_thread(parts.evaluations.arena.add, request.question, (shuffled[0], shuffled[1]), (a, b))
     emit("done", Battle(named, request.question, a, b))
 
 
-async def _answer(parts: Parts, side: Side, question: str, max_tokens: int, emit: Emit) -> str:
+async def _answer(
+    parts: Parts, side: Side, grounds: Mapping[str, Answers], question: str, max_tokens: int, emit: Emit
+) -> str:
+    """Return the text of a side's answer, without the citations by which one that looks things up would be known."""
     head = (Message("system", side.system),) if side.system.strip() else ()
     prompt = Prompt((*head, Message("user", question)))
     sampling = Sampling(temperature=side.temperature, seed=random.randrange(1, 2**31))
-
-    def report(progress: Progress) -> None:
-        emit("progress", Progress("making ready", progress.done, progress.total))  # a model's name would tell
-
+    report = _quiet(emit)
     model = await parts.models.find(parts.settings.model if side.model == "auto" else side.model, report)
     async with parts.engines.using(model, report) as engine:
-        return (await said(prompt, sampling, max_tokens, Subject(engine, side.adapters))).strip()
+        subject = Subject(engine, side.adapters)
+        if side.name in grounds:
+            return (await grounds[side.name](question, Taken(model, subject), sampling)).strip()
+        return (await said(prompt, sampling, max_tokens, subject)).strip()
+
+
+def _quiet(emit: Emit) -> Report:
+    """Return what tells of progress, and not of what: a model's name would tell, or that files are read."""
+    return lambda progress: emit("progress", Progress("making ready", progress.done, progress.total))
 
 
 async def _judge(parts: Parts, request: ArenaJudgeRequest, emit: Emit) -> None:
@@ -123,13 +179,15 @@ async def _judge(parts: Parts, request: ArenaJudgeRequest, emit: Emit) -> None:
     skipped = list(left_out)
     answers: dict[tuple[int, str], str] = {}
     total = 2 * len(asked)
-    for side in request.sides:
-        for one in asked:
-            emit("progress", Progress("answering", len(answers), total))
-            try:
-                answers[one.row, side.name] = await _answer(parts, side, one.question, request.max_tokens, emit)
-            except (BadRequest, TooLong) as why:
-                skipped.append(Skipped(one.row, str(why)))
+    async with _grounded(parts, request.sides, request.max_tokens, emit) as grounds:
+        for side in request.sides:
+            for one in asked:
+                emit("progress", Progress("answering", len(answers), total))
+                try:
+                    told = await _answer(parts, side, grounds, one.question, request.max_tokens, emit)
+                    answers[one.row, side.name] = told
+                except (BadRequest, TooLong) as why:
+                    skipped.append(Skipped(one.row, str(why)))
     votes = await _votes(parts, request, asked, answers, emit)
     count = 2 * len(votes)
     shown = sum(one.first_shown for one in votes) / count if count else 0.5

@@ -29,7 +29,9 @@ from lorebook_daemon.app.taking import taking
 from lorebook_daemon.evaluate.diversity import DiversityTask, read_prompts
 from lorebook_daemon.evaluate.exact import ExactTask, holding, read_asked
 from lorebook_daemon.evaluate.formats import read_items
-from lorebook_daemon.evaluate.judge import METRIC, JudgeTask, agreement, read_judged
+from lorebook_daemon.evaluate.human import read_scores
+from lorebook_daemon.evaluate.ids import twice
+from lorebook_daemon.evaluate.judge import METRIC, JudgeTask, agreement, length_bias, read_judged
 from lorebook_daemon.evaluate.multiple_choice import ChoiceTask
 from lorebook_daemon.evaluate.rows import read_rows
 from lorebook_daemon.evaluate.statistics import standard_error
@@ -57,6 +59,8 @@ def evaluation_routes(parts: Parts) -> APIRouter:
     @router.post("/judge")
     async def judging(request: JudgeRequest) -> EventStream:
         _check(request.path, request.limit)
+        if request.human_path:
+            _check(request.human_path, 0)
         return _stream(parts, lambda emit: _judge(parts, request, emit))
 
     @router.post("/exact")
@@ -112,6 +116,8 @@ async def _multiple_choice(parts: Parts, request: McRequest, emit: Emit) -> None
         acc_norm=by_characters,
         acc_bytes=by_bytes,
         stderr=standard_error(found.values("acc")),
+        stderr_norm=standard_error(found.values("acc_norm")),
+        stderr_bytes=standard_error(found.values("acc_bytes")),
         n=told.n,
         format=request.format,
         shots=items.shots,
@@ -126,11 +132,14 @@ async def _multiple_choice(parts: Parts, request: McRequest, emit: Emit) -> None
 
 async def _judge(parts: Parts, request: JudgeRequest, emit: Emit) -> None:
     path = Path(request.path)
-    judged, skipped = read_judged(await asyncio.to_thread(read_rows, path), request)
+    rows = await asyncio.to_thread(read_rows, path)
+    others = await asyncio.to_thread(_others, request, len(rows))
+    judged, skipped = read_judged(rows, request, others)
     config = _config(request, "response", "reference", "rubric", "limit", "measure")
     asked = [one.question for one in judged]
     kind = "judge" if request.measure == "quality" else request.measure
-    what = Measurement(kind, path, JudgeTask(judged), config, asked, tuple(skipped))
+    repeated = twice(rows[: request.limit or None])
+    what = Measurement(kind, path, JudgeTask(judged), config, asked, tuple(skipped), notices=repeated)
     async with taking(parts, request.model, request.adapters, reporter(emit)) as taken:
         told, found = await parts.evaluations.measure(what, taken, reporter(emit))
     scores = found.values(METRIC[request.measure])
@@ -139,16 +148,23 @@ async def _judge(parts: Parts, request: JudgeRequest, emit: Emit) -> None:
         mean=sum(scores) / len(scores),
         stderr=standard_error(scores),
         n=len(scores),
-        missing=len(judged) - len(scores) - len(found.skipped),
+        missing=len(told.skipped),
         scores=tuple(scores),
+        rows=tuple(one.row for one in scored),
         model=told.model,
         adapters=told.adapters,
         skipped=told.skipped,
         run=told.run,
         notices=told.notices,
         agreement=agreement(scored, scores),
+        length=length_bias(scored, scores),
     )
     emit("done", report)
+
+
+def _others(request: JudgeRequest, count: int) -> list[Any]:
+    """Return another's scores where a file of its own has them."""
+    return read_scores(Path(request.human_path), request.human, count) if request.human_path else []
 
 
 async def _exact(parts: Parts, request: ExactRequest, emit: Emit) -> None:
@@ -160,25 +176,31 @@ async def _exact(parts: Parts, request: ExactRequest, emit: Emit) -> None:
     told = [one.question for one in asked]
     held = await asyncio.to_thread(holding, request.format)
     at_once = _ONE_BY_ONE if held else _FEW
-    what = Measurement("exact", path, task, config, told, skipped, at_once, held)
+    notices = (*held, *twice(rows[: request.limit or None]))
+    what = Measurement("exact", path, task, config, told, skipped, at_once, notices)
     await _measure(parts, request, what, emit)
 
 
 async def _diversity(parts: Parts, request: DiversityRequest, emit: Emit) -> None:
     path = Path(request.path)
-    prompts, skipped = read_prompts(await asyncio.to_thread(read_rows, path), request.limit)
+    rows = await asyncio.to_thread(read_rows, path)
+    prompts, skipped = read_prompts(rows, request.limit)
     named = await parts.roots.embedder(reporter(emit))
     task = DiversityTask(prompts, request.samples, request.temperature, request.max_tokens, named.embedder)
     config = {**_config(request, "samples", "temperature", "max_tokens", "limit"), "embedder": named.name}
     told = [one.question for one in prompts]
-    await _measure(parts, request, Measurement("diversity", path, task, config, told, skipped, _ONE_BY_ONE), emit)
+    repeated = twice(rows[: request.limit or None])
+    what = Measurement("diversity", path, task, config, told, skipped, _ONE_BY_ONE, repeated)
+    await _measure(parts, request, what, emit)
 
 
 async def _bias(parts: Parts, request: BiasRequest, emit: Emit) -> None:
     path = Path(request.path)
-    pairs, skipped = read_pairs(await asyncio.to_thread(read_rows, path), request.limit)
+    rows = await asyncio.to_thread(read_rows, path)
+    pairs, skipped = read_pairs(rows, request.limit)
     told = [pair.more for pair in pairs]
-    what = Measurement("bias", path, BiasTask(pairs), _config(request, "limit"), told, skipped)
+    repeated = twice(rows[: request.limit or None])
+    what = Measurement("bias", path, BiasTask(pairs), _config(request, "limit"), told, skipped, notices=repeated)
     async with taking(parts, request.model, request.adapters, reporter(emit)) as taken:
         report, _ = await parts.evaluations.measure(what, taken, reporter(emit), lambda found: by_type(pairs, found))
     emit("done", report)

@@ -8,7 +8,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,12 +16,13 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from lorebook_api.asking import AskRequest
+from lorebook_api.asking import Answer, AskRequest, Sampling
 from lorebook_api.errors import BadRequest, LorebookError
 from lorebook_api.evaluation import Proposal, QuestionsRequest, RagRequest
 from lorebook_api.splitting import parse_splitting
 from lorebook_daemon.answer.lookup import Lookup
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
+from lorebook_daemon.answer.sentences import without_marks
 from lorebook_daemon.app.asking import timed
 from lorebook_daemon.app.checks import check_ask, check_text, folders
 from lorebook_daemon.app.engines import Report
@@ -208,3 +209,30 @@ def _passages(opened: Opened, most_mb: int, seed: int) -> list[RootHit]:
         random.Random(seed).shuffle(paths)
         hits += [RootHit(str(root), one, 0.0) for path in paths[:_FILES] for one in opened.beside(str(root), path)]
     return hits
+
+
+Answers = Callable[[str, Taken, Sampling], Awaitable[str]]
+"""Answers a question with the model that is held, drawn as is said; returns the text, without marks of citations."""
+
+
+def check_rag(parts: Parts, request: RagRequest) -> None:
+    """Raise BadRequest or NotFound where a configuration cannot answer anything."""
+    check_ask(_ask_request(request, "?"))
+    _steps(parts, request)
+    folders(request.roots)
+
+
+@asynccontextmanager
+async def answering(parts: Parts, request: RagRequest, report: Report) -> AsyncGenerator[Answers, None]:
+    """Open the indexes of a configuration, and yield what answers by it, as `rag` has it answer."""
+    async with _whole(parts, request, report) as opened:
+
+        async def answer(question: str, taken: Taken, sampling: Sampling) -> str:
+            async def drawn(asking: AskRequest, *rest: Any) -> Answer:
+                return await parts.answer(replace(asking, sampling=sampling), *rest)
+
+            drawing = replace(parts, answer=drawn)
+            found = await _asked(drawing, request, _steps(parts, request), opened, taken, question)
+            return without_marks(found.answer.answer)
+
+        yield answer

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,12 +17,12 @@ from lorebook_api.evaluation import (
     ArenaJudgeRequest,
     Battle,
     BattleRequest,
-    Side,
     Standings,
     VoteRequest,
     Winner,
 )
-from lorebook_api.typed import find_model, parse_adapter
+from lorebook_api.sides import AXES, parse_side
+from lorebook_api.typed import find_model
 from lorebook_daemon.cli.measuring import followed, show_remarks, spelled
 from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
@@ -32,40 +31,12 @@ from lorebook_daemon.cli.screen import Screen, printable
 F = TypeVar("F", bound=Callable[..., Any])
 
 _VOTES: dict[str, Winner] = {"a": "a", "b": "b", "t": "tie", "x": "both bad"}
-_AXES: dict[str, Callable[[Side, str], Side]] = {
-    "model": lambda side, value: replace(side, model=find_model(value)),
-    "adapter": lambda side, value: replace(side, adapters=tuple(map(parse_adapter, value.split("+")))),
-    "system": lambda side, value: replace(side, system=value),
-    "temperature": lambda side, value: replace(side, temperature=_number(value)),
-}
-
-_PARTS = re.compile(rf",(?=\s*(?:{'|'.join(_AXES)})=)")
-
-
-def side_of(typed: str) -> Side:
-    """Return the side that `NAME=VALUE,...` or a model's name means, called as it was typed; raises BadRequest."""
-    if "=" not in typed:
-        return Side(typed, find_model(typed))
-    side = Side(typed)
-    for part in _PARTS.split(typed):  # a system prompt may hold a comma
-        name, equals, value = part.strip().partition("=")
-        if not equals or not value or name not in _AXES:
-            raise BadRequest(f"{part!r} sets nothing.", f"Type NAME=VALUE, with a name of: {', '.join(_AXES)}.")
-        side = _AXES[name](side, value)
-    return side
-
-
-def _number(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise BadRequest(f"temperature is {value!r}; it takes a number.") from None
 
 
 def _sides(command: F) -> F:
     for option in (
         click.option("--a", "first", default="auto", metavar="SIDE", help="A model, or NAME=VALUE,... Default: auto."),
-        click.option("--b", "second", required=True, metavar="SIDE", help=f"The other. Names: {', '.join(_AXES)}."),
+        click.option("--b", "second", required=True, metavar="SIDE", help=f"The other. Names: {', '.join(AXES)}."),
         click.option(
             "--max-tokens", type=click.IntRange(1, 4096), default=320, show_default=True, help="Of an answer."
         ),
@@ -78,6 +49,7 @@ def _sides(command: F) -> F:
     short_help="Blind votes between two configurations.",
     epilog=examples(
         "lorebook eval arena play prompts.jsonl --b adapter=lab-notes",
+        "lorebook eval arena play prompts.jsonl --a root=. --b root=.,k=12,rerank=judge",
         "lorebook eval arena judge prompts.jsonl --a qwen2.5-coder-0.5b-instruct-q4_k_m --b auto",
         "lorebook eval arena standings",
     ),
@@ -101,7 +73,7 @@ def play(data: Path | None, first: str, second: str, max_tokens: int, start: boo
     """
     screen = Screen()
     client = reach(screen, start)
-    sides = (side_of(first), side_of(second))
+    sides = (parse_side(first), parse_side(second))
     for question in _prompts(data):
         found = followed(screen, client.fight(BattleRequest(question, sides, max_tokens)), Battle)
         for letter, answer in (("A", found.a), ("B", found.b)):
@@ -166,7 +138,7 @@ def judge_arena(
     """Have both sides answer the prompts in the file DATA, and a model vote in both orders; who turns has no vote."""
     screen = Screen()
     client = reach(screen, start)
-    sides = (side_of(first), side_of(second))
+    sides = (parse_side(first), parse_side(second))
     request = ArenaJudgeRequest(str(data.absolute()), sides, find_model(model), max_tokens, limit)
     found = followed(screen, client.judge_arena(request), ArenaJudged)
     told = client.standings()

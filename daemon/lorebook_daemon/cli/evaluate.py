@@ -20,6 +20,7 @@ from lorebook_api.evaluation import (
     McReport,
     McRequest,
 )
+from lorebook_api.typed import find_scores
 from lorebook_daemon.cli.arena import arena
 from lorebook_daemon.cli.evalrag import leaderboard, questions, rag
 from lorebook_daemon.cli.evalruns import RUN_COMMANDS
@@ -82,8 +83,8 @@ def mc(
         return
     rows = [
         ("acc", report.acc, f"± {report.stderr:.3f}"),
-        ("acc_norm", report.acc_norm, ""),
-        ("acc_bytes", report.acc_bytes, ""),
+        ("acc_norm", report.acc_norm, f"± {report.stderr_norm:.3f}"),
+        ("acc_bytes", report.acc_bytes, f"± {report.stderr_bytes:.3f}"),
     ]
     screen.table(("", "", ""), [(name, f"{value:.3f}", error) for name, value, error in rows])
     told = f"{report.n} questions, {report.shots} examples before each, {report.model}, kept as {report.run}"
@@ -102,7 +103,12 @@ def mc(
     "--reference", default="", metavar="FIELD", help="The field that holds the right answer, where there is one."
 )
 @click.option("--rubric", default="", metavar="TEXT", help="What is to count, in a sentence.")
-@click.option("--human", default="", metavar="FIELD", help="The field with another's score, to compare with.")
+@click.option(
+    "--human",
+    default="",
+    metavar="FIELD|FILE[:FIELD]",
+    help="The field with another's score to compare with, in DATA or in a file with a score a row.",
+)
 def judge(
     data: Path,
     options: Options,
@@ -116,8 +122,11 @@ def judge(
     Nothing that the model writes is parsed: the score is computed from how likely it finds what it might say.
     """
     path, limit = str(data.absolute()), options.limit
-    request = JudgeRequest(path, response, reference, rubric, limit, options.model, options.adapters, human=human)
-    _judged(request, options)
+    scores, field = find_scores(human)
+    request = JudgeRequest(
+        path, response, reference, rubric, limit, options.model, options.adapters, human=field, human_path=scores
+    )
+    _judged(request, options, human)
 
 
 @evaluate.command(
@@ -134,7 +143,7 @@ def toxicity(data: Path, options: Options, response: str) -> None:
     _judged(request, options)
 
 
-def _judged(request: JudgeRequest, options: Options) -> None:
+def _judged(request: JudgeRequest, options: Options, human: str = "") -> None:
     screen = Screen()
     report = followed(screen, reach(screen, options.start).judge(request), JudgeReport)
     if options.as_json:
@@ -143,7 +152,9 @@ def _judged(request: JudgeRequest, options: Options) -> None:
     screen.write(f"mean {report.mean:.1f} ± {report.stderr:.1f}")
     if report.agreement is not None:
         told = (f"{name} {value:.2f}" for name, value in asdict(report.agreement).items() if value is not None)
-        screen.write(f"with {request.human!r}: {', '.join(told)}")
+        screen.write(f"with {human!r}: {', '.join(told)}")
+    if report.length is not None:
+        screen.write(f"score and length of the response: {report.length:.2f} (Spearman)")
     missing = f"{report.n} responses, {report.missing} without a score"
     screen.write(f"{missing}, {report.model}, kept as {report.run}", style="dim")
     show_remarks(screen, report.skipped, report.notices)

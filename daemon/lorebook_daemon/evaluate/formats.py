@@ -14,6 +14,7 @@ from typing import Any
 
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Skipped
+from lorebook_daemon.evaluate.ids import ID_FIELDS, own_id
 from lorebook_daemon.evaluate.items import Choice, Item, Items
 from lorebook_daemon.evaluate.rows import Row, Unusable, read_rows
 
@@ -45,58 +46,73 @@ class Question:
 
 @dataclass(frozen=True)
 class Format:
-    """How the rows of a published set are read; `columns` are those of a CSV file without a header."""
+    """How the rows of a published set are read; `columns` are those of a CSV file without a header.
+
+    The examples before a question come from its own `group`, where the rows have such.
+    """
 
     question: Callable[[Row, Path], Question]
     columns: tuple[str, ...] = ()
     by_mass: bool = False
+    group: Callable[[Row], str] = lambda row: ""
 
 
 def read_items(path: Path, name: str, shots: int = 0, limit: int | None = None) -> Items:
     """Return the questions of a file in the format `name`, with `shots` answered ones before each.
 
     The examples are the first rows of MMLU's own `dev` file beside it, else the first rows of the file itself, which
-    are then not asked. Rows that cannot be used, or have the id of an earlier one, are left out and listed. Raises
-    BadRequest for a format that there is not and a file without a usable row, NotFound.
+    are then not asked; of each subject its own, where the rows name one. Rows that cannot be used, or have the id of
+    an earlier one, are left out and listed. Raises BadRequest for a format that there is not and a file without a
+    usable row, NotFound.
     """
     if name not in FORMATS:
         raise BadRequest(f"There is no format {name!r}.", f"There are: {', '.join(FORMATS)}.")
-    rows, examples = _parted(path, FORMATS[name], shots)
-    head = "\n\n".join(one.example for one in examples)
+    rows, heads = _parted(path, FORMATS[name], shots)
     items, skipped, seen = list[Item](), list[Skipped](), dict[str, int]()
     for row in rows:
         if limit is not None and len(items) == limit:
             break
         try:
             question = FORMATS[name].question(row, path)
-            items.append(_item(row, question, head, seen))
+            items.append(_item(row, question, _head(heads, FORMATS[name].group(row), shots), seen))
         except Unusable as error:
             skipped.append(Skipped(row.number, str(error)))
     if not items:
         why = f": row {skipped[0].row}, {skipped[0].why}" if skipped else ""
         raise BadRequest(f"no row of {path.name} can be used as {name}{why}.", "See the formats in docs/evaluation.md.")
-    return Items(tuple(items), tuple(skipped), len(examples), FORMATS[name].by_mass)
+    return Items(tuple(items), tuple(skipped), shots, FORMATS[name].by_mass)
 
 
-def _parted(path: Path, shape: Format, shots: int) -> tuple[list[Row], list[Question]]:
-    """Return the rows to ask, and the questions to show with their answers before them."""
+def _parted(path: Path, shape: Format, shots: int) -> tuple[list[Row], dict[str, str]]:
+    """Return the rows to ask, and by group the answered questions that stand before each."""
     rows = read_rows(path, shape.columns)
     if not shots:
-        return rows, []
+        return rows, {}
     dev = path.parent.parent / "dev" / path.name.replace("_test", "_dev")
     apart = dev != path and dev.is_file()
-    source = read_rows(dev, shape.columns) if apart else rows
-    if len(source) < shots or (not apart and len(rows) <= shots):
+    groups = dict[str, list[Row]]()
+    for row in read_rows(dev, shape.columns) if apart else rows:
+        groups.setdefault(shape.group(row), []).append(row)
+    least = shots if apart else shots + 1  # one at least is left to be asked
+    shown = {name: some[:shots] for name, some in groups.items() if len(some) >= least}
+    if not shown:
         raise BadRequest(f"there are not {shots} rows for examples.", "Name fewer with --shots.")
     try:
-        examples = [shape.question(row, path) for row in source[:shots]]
+        heads = {name: "\n\n".join(shape.question(row, path).example for row in some) for name, some in shown.items()}
     except Unusable as why:
         raise BadRequest(f"a row that serves as an example cannot be used: {why}.", "Put whole rows first.") from None
-    return (rows if apart else rows[shots:]), examples
+    numbers = set() if apart else {row.number for some in shown.values() for row in some}
+    return [row for row in rows if row.number not in numbers], heads
+
+
+def _head(heads: dict[str, str], group: str, shots: int) -> str:
+    if shots and group not in heads:
+        raise Unusable(f"there are not {shots} rows for examples about {group or 'no subject'}")
+    return heads[group] if shots else ""
 
 
 def _item(row: Row, question: Question, examples: str, seen: dict[str, int]) -> Item:
-    name = str(row.fields.get("id") or row.fields.get("ind") or row.number)
+    name = own_id(row) or str(row.number)
     if name in seen:
         raise Unusable(f"has the id {name} of row {seen[name]}")
     if len(question.choices) < 2:
@@ -111,7 +127,7 @@ def _item(row: Row, question: Question, examples: str, seen: dict[str, int]) -> 
     lengths = question.choices
     if len(question.contexts) > 1:  # the choices stand in the contexts, as in WinoGrande
         lengths = tuple(question.contexts)
-    return Item(name, choices, question.right, lengths)
+    return Item(name, choices, question.right, lengths, row.number)
 
 
 # -- the formats
@@ -119,11 +135,15 @@ def _item(row: Row, question: Question, examples: str, seen: dict[str, int]) -> 
 
 def _mmlu(row: Row, path: Path) -> Question:
     choices = _list(row, "choices") if "choices" in row.fields else tuple(row.text(letter) for letter in "ABCD")
-    subject = str(row.fields.get("subject") or re.sub(r"_(test|dev|val)$", "", path.stem)).replace("_", " ")
+    subject = (_subject(row) or re.sub(r"_(test|dev|val)$", "", path.stem)).replace("_", " ")
     lettered = "".join(f"\n{letter}. {choice}" for letter, choice in zip(_LETTERS, choices, strict=False))
     context = f"{row.text('question').strip()}{lettered}\nAnswer:"
     head = f"The following are multiple choice questions (with answers) about {subject}.\n\n"
     return Question((context,), tuple(_LETTERS[: len(choices)]), (_key(row, "answer", choices),), head)
+
+
+def _subject(row: Row) -> str:
+    return str(row.get("subject") or "")
 
 
 def _hellaswag(row: Row, path: Path) -> Question:
@@ -186,24 +206,45 @@ _TRUTHS = (
 
 def _truthfulqa(field: str) -> Callable[[Row, Path], Question]:
     def question(row: Row, path: Path) -> Question:
-        targets = row.fields.get(field)
-        if not isinstance(targets, dict):
-            raise Unusable(f"`{field}` is missing")
-        if "choices" in targets:
-            choices, labels = _texts(targets["choices"], "choices"), _listed(targets.get("labels"))
-        else:  # as its authors published it: {"an answer": 1, "another": 0}
-            choices, labels = tuple(targets), list(targets.values())
-        right = tuple(i for i, label in enumerate(labels) if label == 1)
+        published = "Best Answer" in row.fields
+        choices, right = _table_of_truths(row, field) if published else _targets(row, field)
         head = "".join(f"Q: {asked}\nA: {told}\n\n" for asked, told in _TRUTHS)
-        return Question((f"{head}Q: {row.text('question')}\nA:",), choices, right)
+        return Question((f"{head}Q: {row.text('Question' if published else 'question')}\nA:",), choices, right)
 
     return question
+
+
+def _targets(row: Row, field: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    targets = row.fields.get(field)
+    if not isinstance(targets, dict):
+        raise Unusable(f"`{field}` is missing")
+    if "choices" in targets:
+        choices, labels = _texts(targets["choices"], "choices"), _listed(targets.get("labels"))
+    else:  # as its authors published it: {"an answer": 1, "another": 0}
+        choices, labels = tuple(targets), list(targets.values())
+    return choices, tuple(i for i, label in enumerate(labels) if label == 1)
+
+
+def _table_of_truths(row: Row, field: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Read the authors' TruthfulQA.csv: MC1 has the best answer and the false ones, MC2 all; each ends in a stop."""
+    true = _sentences(row, "Best Answer", "") if field == "mc1_targets" else _sentences(row, "Correct Answers")
+    return (*true, *_sentences(row, "Incorrect Answers")), tuple(range(len(true)))
+
+
+def _sentences(row: Row, name: str, between: str = ";") -> tuple[str, ...]:
+    told = [one.strip() for one in (row.text(name).split(between) if between else [row.text(name)])]
+    found = tuple(one if one.endswith(".") else f"{one}." for one in told if one)
+    if not found:
+        raise Unusable(f"`{name}` is empty")
+    return found
 
 
 def _csv(row: Row, path: Path) -> Question:
     """Read a person's own table: `question`, `answer`, and a choice in each other column."""
     names = [
-        name for name in row.fields if name not in ("question", "answer", "id") and row.fields[name] not in ("", None)
+        name
+        for name in row.fields
+        if name not in ("question", "answer", *ID_FIELDS) and row.fields[name] not in ("", None)
     ]
     choices = tuple(row.text(name) for name in names)
     question, answer = row.text("question").strip(), row.text("answer").strip()
@@ -263,7 +304,7 @@ def _key(row: Row, name: str, choices: Sequence[str]) -> int:
 
 
 FORMATS: dict[str, Format] = {
-    "mmlu": Format(_mmlu, ("question", "A", "B", "C", "D", "answer")),
+    "mmlu": Format(_mmlu, ("question", "A", "B", "C", "D", "answer"), group=_subject),
     "hellaswag": Format(_hellaswag),
     "winogrande": Format(_winogrande),
     "arc": Format(_arc),

@@ -27,6 +27,8 @@ class Item:
     choices: tuple[Choice, ...]
     right: tuple[int, ...]
     lengths: tuple[str, ...]
+    row: int
+    """Where it stands in its file, from 1."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ heading, and what to do with them last: small models lose an instruction that st
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Agreement, JudgeRequest, Measure, Skipped
 from lorebook_daemon.engine.protocol import Continued, Message, Priority, Prompt, Turn
 from lorebook_daemon.evaluate.rows import Row, Unusable
-from lorebook_daemon.evaluate.statistics import pearson, spearman
+from lorebook_daemon.evaluate.statistics import Numbers, pearson, spearman
 from lorebook_daemon.evaluate.store import Outcome
 from lorebook_daemon.evaluate.task import Subject
 
@@ -67,12 +68,22 @@ class Judged:
         return Prompt((Message("user", asked),))
 
 
-def read_judged(rows: Sequence[Row], request: JudgeRequest) -> tuple[list[Judged], list[Skipped]]:
-    """Return what the rows hold, and which cannot be used; raises BadRequest where none can."""
+def read_judged(
+    rows: Sequence[Row], request: JudgeRequest, others: Sequence[Any] = ()
+) -> tuple[list[Judged], list[Skipped]]:
+    """Return what the rows hold, and which cannot be used; raises BadRequest where none can.
+
+    `others` are another's scores, one for each row, where they are not in the rows; a row without one is judged too.
+    """
+    told = others or [row.get(request.human) for row in rows]
+    if request.human and not others and all(score in (None, "") for score in told):
+        raise BadRequest(
+            f"no row has a score `{request.human}`.", "Name the field with another's score, or FILE:FIELD."
+        )
     judged, skipped = list[Judged](), list[Skipped]()
-    for row in rows[: request.limit or None]:
+    for row, score in list(zip(rows, told, strict=True))[: request.limit or None]:
         try:
-            judged.append(_judged(row, request))
+            judged.append(_judged(row, request, score))
         except Unusable as why:
             skipped.append(Skipped(row.number, str(why)))
     if not judged:
@@ -81,16 +92,16 @@ def read_judged(rows: Sequence[Row], request: JudgeRequest) -> tuple[list[Judged
     return judged, skipped
 
 
-def _judged(row: Row, request: JudgeRequest) -> Judged:
+def _judged(row: Row, request: JudgeRequest, score: Any) -> Judged:
     reference = row.text(request.reference) if request.reference else None
-    human = _number(row, request.human) if request.human else None
+    human = None if score in (None, "") else _number(score, request.human or "the other score")
     response = row.text(request.response)
     return Judged(row.number, question_of(row), response, reference, request.rubric, request.measure, human)
 
 
-def _number(row: Row, name: str) -> float:
+def _number(score: Any, name: str) -> float:
     try:
-        number = float(row.text(name))
+        number = float(score if isinstance(score, str | int | float) and not isinstance(score, bool) else "")
     except ValueError:
         raise Unusable(f"`{name}` is no number") from None
     if not 0 <= number <= 100:
@@ -152,23 +163,36 @@ def agreement(judged: Sequence[Judged], scores: Sequence[float]) -> Agreement | 
     if not pairs:
         return None
     ours, theirs = [score for _, score, _ in pairs], [human for *_, human in pairs]
-    apart = [a - b for a, b in zip(ours, theirs, strict=True)]
-    length = spearman(apart, [float(len(one.response)) for one, *_ in pairs])
-    return Agreement(pearson(ours, theirs), spearman(ours, theirs), len(pairs), length, calibrated_error(ours, theirs))
+    length = length_bias([one for one, *_ in pairs], [a - b for a, b in zip(ours, theirs, strict=True)])
+    fitted = calibrated(ours, theirs)
+    if fitted is None:
+        return Agreement(pearson(ours, theirs), spearman(ours, theirs), len(pairs), length, None)
+    error = float(np.abs(fitted - np.asarray(theirs, np.float64)).mean())
+    others = [score for one, score in zip(judged, scores, strict=True) if one.human is None]
+    mean = float(np.concatenate([fitted, _line(ours, theirs)(np.asarray(others, np.float64))]).mean())
+    return Agreement(pearson(ours, theirs), spearman(ours, theirs), len(pairs), length, error, mean)
 
 
-def calibrated_error(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
-    """Return the mean distance to `theirs` of ours, put on a line that was fitted to the other half of the rows.
+def length_bias(judged: Sequence[Judged], scores: Sequence[float]) -> float | None:
+    """Return Spearman's correlation of scores with the length of the responses; None where either does not vary."""
+    return spearman(scores, [float(len(one.response)) for one in judged])
+
+
+def calibrated(ours: Sequence[float], theirs: Sequence[float]) -> Numbers | None:
+    """Return our scores, each put on a line to `theirs` that was fitted to the other half of the rows.
 
     Rows of even and of odd places are the halves. None for fewer than eight rows.
     """
     if len(ours) < 8:
         return None
-    x, y = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-    errors = []
+    fitted = np.asarray(ours, np.float64)
     for half in (0, 1):
-        fitted, told = slice(half, None, 2), slice(1 - half, None, 2)
-        vary = np.ptp(x[fitted]) > 0
-        slope, offset = np.polyfit(x[fitted], y[fitted], 1) if vary else (0.0, float(y[fitted].mean()))
-        errors.append(np.abs(np.clip(slope * x[told] + offset, 0, 100) - y[told]).mean())
-    return float(np.mean(errors))
+        line = _line(ours[half::2], theirs[half::2])
+        fitted[1 - half :: 2] = line(np.asarray(ours[1 - half :: 2], np.float64))
+    return fitted
+
+
+def _line(ours: Sequence[float], theirs: Sequence[float]) -> Callable[[Numbers], Numbers]:
+    x, y = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    slope, offset = np.polyfit(x, y, 1) if np.ptp(x) > 0 else (0.0, float(y.mean()))
+    return lambda told: np.clip(slope * told + offset, 0, 100)

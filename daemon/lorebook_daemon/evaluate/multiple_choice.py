@@ -51,8 +51,8 @@ class ChoiceTask:
         return tuple(item.id for item in self.items.items)
 
     def row(self, place: int) -> int:
-        """Return the number of a question among those that are asked."""
-        return place + 1
+        """Return where a question stands in its file."""
+        return self.items.items[place].row
 
     async def measure(self, place: int, subject: Subject) -> Outcome:
         """Return whether the likeliest choice is a right one."""

@@ -34,6 +34,13 @@ class Row:
             raise Unusable(f"`{name}` is {'missing' if value is None else 'no text'}")
         return str(value)
 
+    def get(self, name: str) -> Any:
+        """Return a field as it stands; None where there is none, or where nobody knows which cell it is."""
+        try:
+            return self.fields.get(name)
+        except Unusable:
+            return None
+
 
 def read_rows(path: Path, header: tuple[str, ...] = ()) -> list[Row]:
     """Return the rows of a file, in its order; a CSV file without a header has the columns `header`.

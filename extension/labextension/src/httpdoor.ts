@@ -17,6 +17,7 @@ import {
   type Status,
   type Vote
 } from '../../parts/src';
+import type { OpenDoor, OpenNote } from './opennotebooks';
 import type { JobEvent, JobInfo, Preview, TeachDoor, TeachRequest } from './teaching';
 
 /** What a run of the indexer tells of one root. */
@@ -40,8 +41,11 @@ export interface Exchange {
 export type IndexEvent = { event: 'progress'; data: Progress } | { event: 'report'; data: IndexReport };
 
 const NO_CONTENT = 204;
+const JSON_BODY = { 'Content-Type': 'application/json' };
+/** Lets a daemon that sleeps sleep on: the answer is then NO_CONTENT. */
+const ASLEEP = { 'X-Lorebook-Start': 'no' };
 
-export class HttpDoor implements Door, TeachDoor {
+export class HttpDoor implements Door, TeachDoor, OpenDoor {
   constructor(private readonly settings: ServerConnection.ISettings) {}
 
   async *ask(question: Question, signal: AbortSignal): AsyncIterable<AskEvent> {
@@ -79,8 +83,14 @@ export class HttpDoor implements Door, TeachDoor {
 
   /** What the daemon says of itself, null where none runs: this question starts none. */
   async glance(): Promise<Status | null> {
-    const response = await this.request('api/status', { headers: { 'X-Lorebook-Start': 'no' } });
+    const response = await this.request('api/status', { headers: ASLEEP });
     return response.status === NO_CONTENT ? null : ((await response.json()) as Status);
+  }
+
+  async noteOpen(note: OpenNote, mayStart: boolean): Promise<boolean> {
+    const headers = { ...JSON_BODY, ...(mayStart ? {} : ASLEEP) };
+    const response = await this.request('api/open', { method: 'POST', body: JSON.stringify(note), headers });
+    return response.status !== NO_CONTENT;
   }
 
   async feedback(vote: Vote): Promise<void> {
@@ -112,8 +122,8 @@ export class HttpDoor implements Door, TeachDoor {
   }
 
   private post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
-    const headers = { 'Content-Type': 'application/json' };
-    return this.request(path, { method: 'POST', body: JSON.stringify(body), headers, ...(signal ? { signal } : {}) });
+    const init = { method: 'POST', body: JSON.stringify(body), headers: JSON_BODY };
+    return this.request(path, { ...init, ...(signal ? { signal } : {}) });
   }
 
   /** Returns the answer once its head is here; rejects with a Failure for any status that is an error. */

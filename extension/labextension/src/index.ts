@@ -18,6 +18,7 @@ import { HttpDoor } from './httpdoor';
 import { insertCell, replaceCell } from './insertion';
 import { Lesson } from './lesson';
 import { Opener } from './opener';
+import { OpenNotebooks } from './opennotebooks';
 import { SidePanel } from './panel';
 import { StatusItem } from './status';
 import { Workspace } from './workspace';
@@ -51,6 +52,7 @@ function activate(
   const conversation = new Conversation(state, door);
   const consent = new Consent(door, workspace);
   const opener = new Opener(documents, workspace);
+  const notebooks = new OpenNotebooks(tracker, door, workspace);
   let settings: ISettingRegistry.ISettings | null = null;
   let status: StatusItem | null = null;
   const choices = () => readChoices(settings);
@@ -69,7 +71,11 @@ function activate(
     actions,
     choices: () => ({ conversation: conversation.id, ...asFields(choices()) }),
     cut: (turn: Turn) => conversation.cut(turn),
-    mayAsk: () => consent.ask(),
+    mayAsk: async () => {
+      const may = await consent.ask();
+      await (may ? notebooks.settle() : undefined);
+      return may;
+    },
     changed: (turns: Turn[]) => {
       app.commands.notifyCommandChanged();
       status?.refresh();

@@ -43,9 +43,14 @@ export class Workspace {
 
   /** Returns the path below the root that it lies in, '' where it lies in none: the opposite of `pathOf`. */
   insideRoot(path: string): string {
+    return this.placeOf(path)?.path ?? '';
+  }
+
+  /** Returns the root that it lies in, and the path below that; null where it lies in none. */
+  placeOf(path: string): { root: string; path: string } | null {
     const file = `${slashed(this.served)}/${path}`;
-    const root = this.roots.map(one => `${slashed(one)}/`).find(one => file.startsWith(one));
-    return root ? file.slice(root.length) : '';
+    const root = this.roots.find(one => file.startsWith(`${slashed(one)}/`));
+    return root === undefined ? null : { root, path: file.slice(slashed(root).length + 1) };
   }
 }
 

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from fakes import FakeEngine
 from lorebook_api.errors import BadRequest
+from lorebook_api.sides import parse_side
 from lorebook_api.version import VERSION
-from lorebook_daemon.cli.arena import side_of
 from lorebook_daemon.cli.commands import lorebook
 from typed_evaluation import QUESTIONS, Typing, rows
 
@@ -54,6 +54,17 @@ def test_choices_are_measured_kept_and_shown(typing: Typing, quiz: Path) -> None
     assert len(typing.json("show", told["run"], "--items")["items"]) == 24
     assert "forgot" in typing("rm", told["run"]).stdout
     assert "Nothing was measured yet" in typing("list").stdout
+
+
+def test_the_keys_of_the_document_about_choices(typing: Typing, quiz: Path) -> None:
+    told = typing.json("mc", quiz, "--shots", "2")
+    figures = ("acc", "acc_norm", "acc_bytes", "stderr", "stderr_norm", "stderr_bytes", "n")
+    assert tuple(told)[:7] == figures
+    assert all(isinstance(told[name], int if name == "n" else float) for name in figures)
+    assert (told["n"], told["shots"]) == (22, 2)
+    assert told["stderr"] > 0 and told["stderr_norm"] > 0
+    asked = [call.prompts[0] for call in typing.bench.engine.calls if call.what == "continuations"]
+    assert asked and all("number 0 ice?\nAnswer: fire\n\nQuestion: Is number 1" in str(one.text) for one in asked)
 
 
 def test_a_gate_fails_where_a_figure_drops_beyond_its_interval(typing: Typing, quiz: Path, tmp_path: Path) -> None:
@@ -120,8 +131,33 @@ def test_judging_with_anothers_scores(typing: Typing, tmp_path: Path) -> None:
     told = typing.json("judge", data, "--response", "said", "--human", "gpt")
     assert (told["n"], told["missing"], told["agreement"]["n"]) == (10, 0, 10)
     assert "10 responses, 0 without a score" in typing("judge", data, "--response", "said", "--human", "gpt").stdout
+    assert told["agreement"]["calibrated_mean"] is not None and told["rows"] == list(range(1, 11))
+    scores = tmp_path / "scores.json"
+    scores.write_text(json.dumps({"gpt": [9 - n for n in range(10)], "llama": [1] * 9}))
+    apart = typing.json("judge", data, "--response", "said", "--human", f"{scores}:gpt")
+    assert apart["agreement"]["n"] == 10
+    assert "9 scores for 10 rows" in typing("judge", data, "--response", "said", "--human", f"{scores}:llama").stderr
     typing("toxicity", data, "--response", "said")
     assert typing.json("list")["runs"][0]["kind"] == "toxicity"
+
+
+def test_rows_without_a_score_are_counted_and_listed(typing: Typing, tmp_path: Path) -> None:
+    fields = ({"question": "Say.", "said": "x" * n, "id": 7} if n != 2 else {"question": "Say."} for n in range(1, 5))
+    data = rows(tmp_path / "a.jsonl", *fields)
+    told = typing.json("judge", data, "--response", "said")
+    assert (told["n"], told["missing"], told["rows"]) == (3, 1, [1, 3, 4])
+    assert len(told["scores"]) == 3 and [one["row"] for one in told["skipped"]] == [2]
+    assert "length" in told
+    assert any("row 3 has the id 7 of row 1" in notice for notice in told["notices"])
+
+
+def test_ids_that_come_twice_are_told_and_the_run_goes_on(typing: Typing, tmp_path: Path) -> None:
+    both = {"id": "x", "prompt": "Say it.", "answer": "it", "sent_more": "a a", "sent_less": "a b"}
+    data = rows(tmp_path / "twice.jsonl", both, both)
+    for command, *options in (("exact",), ("diversity", "--samples", "2"), ("bias",)):
+        told = typing.json(command, data, *options)
+        assert told["n"] == 2
+        assert any("row 2 has the id x of row 1" in notice for notice in told["notices"]), command
 
 
 def test_diversity_and_bias(typing: Typing, tmp_path: Path) -> None:
@@ -206,6 +242,15 @@ def test_blind_votes(typing: Typing, tmp_path: Path) -> None:
     assert "forgot 4 battles" in typing("arena", "clear").stdout
 
 
+def test_a_side_that_looks_things_up(typing: Typing, notes: Path, tmp_path: Path) -> None:
+    prompts = rows(tmp_path / "p.jsonl", {"question": "what was the rate"})
+    typed = ("arena", "judge", prompts, "--a", "auto", "--b", f"root={notes},k=1")
+    assert typing.json(*typed)["votes"] == 1
+    read = [prompt.passages for prompt in typing.bench.engine.prompts]
+    assert ("the rate was 42 percent",) in read and () in read
+    assert "looks nothing up" in typing("arena", "judge", prompts, "--a", "auto", "--b", "k=3").stderr
+
+
 def test_a_judge_votes(typing: Typing, tmp_path: Path) -> None:
     prompts = rows(tmp_path / "p.jsonl", {"question": "Why?"}, {"question": "How?"}, {"colour": "red"})
     told = typing.json("arena", "judge", prompts, "--a", "one", "--b", "two")
@@ -215,13 +260,16 @@ def test_a_judge_votes(typing: Typing, tmp_path: Path) -> None:
 
 
 def test_what_a_side_may_be() -> None:
-    side = side_of("model=tiny,adapter=x:0.5+y,temperature=0.7,system=Be brief, and kind")
+    side = parse_side("model=tiny,adapter=x:0.5+y,temperature=0.7,system=Be brief, and kind")
     assert (side.model, side.temperature, side.system) == ("tiny", 0.7, "Be brief, and kind")
     assert [(use.name, use.scale) for use in side.adapters] == [("x", 0.5), ("y", 1.0)]
-    assert dataclasses.astuple(side_of("tiny"))[:2] == ("tiny", "tiny")
-    for wrong in ("colour=red", "model=", "temperature=hot"):
+    assert dataclasses.astuple(parse_side("tiny"))[:2] == ("tiny", "tiny")
+    looking = parse_side("root=.,k=12,rerank=judge,rewrite=hyde,steps=copies+window,model=tiny")
+    assert (looking.k, looking.rerank, looking.rewrite, looking.context_steps) == (12, "judge", "hyde", "copies,window")
+    assert looking.roots == (str(Path.cwd()),) and looking.model == "tiny"
+    for wrong in ("colour=red", "model=", "temperature=hot", "k=many", "rerank=dice", "rewrite=loudly"):
         with pytest.raises(BadRequest):
-            side_of(wrong)
+            parse_side(wrong)
 
 
 def test_sets_with_nothing_in_them_are_refused_in_a_line(typing: Typing, tmp_path: Path) -> None:

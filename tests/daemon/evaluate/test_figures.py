@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeEngine
-from lorebook_api.errors import BadRequest, TooLong
+from lorebook_api.errors import BadRequest, NotFound, TooLong
 from lorebook_api.evaluation import JudgeRequest
 from lorebook_api.indexing import Progress
 from lorebook_daemon.engine.protocol import ASKING, Continued
+from lorebook_daemon.evaluate.human import read_scores
 from lorebook_daemon.evaluate.items import Choice, Item, Items
-from lorebook_daemon.evaluate.judge import JudgeTask, agreement, expected, read_judged
+from lorebook_daemon.evaluate.judge import JudgeTask, agreement, expected, length_bias, read_judged
 from lorebook_daemon.evaluate.multiple_choice import Answered, ChoiceTask, scores_of
 from lorebook_daemon.evaluate.rows import Row
 from lorebook_daemon.evaluate.statistics import bootstrap, pearson, ranks, spearman, standard_error
@@ -23,7 +26,7 @@ from lorebook_daemon.evaluate.task import Measured, Subject, Task, run_task
 
 
 def item(name: str, *texts: str, right: int = 0) -> Item:
-    return Item(name, tuple(Choice("Which of ice and snow?", f" {text}") for text in texts), (right,), texts)
+    return Item(name, tuple(Choice("Which of ice and snow?", f" {text}") for text in texts), (right,), texts, int(name))
 
 
 def run(task: Task, engine: FakeEngine | None = None, told: list[Progress] | None = None) -> Measured:
@@ -41,7 +44,7 @@ def test_the_likeliest_choice_is_the_answer_by_sum_by_characters_and_by_bytes() 
 
 
 def test_the_mass_of_what_is_right() -> None:
-    answered = Answered(Item("1", (), (0, 2), ()), (math.log(0.2), math.log(0.6), math.log(0.2)))
+    answered = Answered(Item("1", (), (0, 2), (), 1), (math.log(0.2), math.log(0.6), math.log(0.2)))
     assert answered.mass == pytest.approx(0.4)
 
 
@@ -63,8 +66,8 @@ def test_items_longer_than_the_context_are_listed_and_the_rest_goes_on() -> None
                 raise TooLong("it does not fit.", "Shorten it.")
             return await super().continuations(prompt, texts, adapters, turn)
 
-    found = run(ChoiceTask(Items((item("1", "long"), item("2", "ice", "fire")), ())), Short())
-    assert [(one.row, one.why) for one in found.skipped] == [(1, "it does not fit. Shorten it.")]
+    found = run(ChoiceTask(Items((item("7", "long"), item("2", "ice", "fire")), ())), Short())
+    assert [(one.row, one.why) for one in found.skipped] == [(7, "it does not fit. Shorten it.")]
     assert list(found.outcomes) == ["2"]
     with pytest.raises(BadRequest, match="no item could be measured"):
         run(ChoiceTask(Items((item("1", "long"),), ())), Short())
@@ -124,10 +127,49 @@ def test_agreement_with_the_scores_that_the_data_holds() -> None:
     assert told is not None
     assert (told.pearson, told.spearman, told.n) == (pytest.approx(1.0), pytest.approx(1.0), 10)
     assert told.calibrated_error == pytest.approx(0.0, abs=1e-9), "twice as high is a line"
+    assert told.calibrated_mean == pytest.approx(45.0), "as those whose scores they are"
     assert told.length == pytest.approx(-1.0), "the longer, the more it lags behind"
+    assert length_bias(judged, [5.0 * n for n in range(10)]) == pytest.approx(1.0), "without another's scores"
     constant = agreement(judged, [5.0] * 10)
     assert constant is not None and constant.pearson is None
     assert agreement(read_judged(rows, JudgeRequest("/rows.json", "said"))[0], [1.0] * 10) is None
+
+
+def test_rows_that_nobody_else_scored_are_judged_and_calibrated_on_the_others() -> None:
+    rows = [Row(n, {"question": "Why?", "said": "so", "gpt": 10 * n if n < 9 else None}) for n in range(11)]
+    judged, skipped = read_judged(rows, JudgeRequest("/rows.json", "said", human="gpt"))
+    assert (len(judged), skipped) == (11, [])
+    told = agreement(judged, [5.0 * n for n in range(11)])
+    assert told is not None and told.n == 9
+    assert told.calibrated_mean == pytest.approx(50.0), "the last two are 90 and 100 on the line"
+    with pytest.raises(BadRequest, match="no row has a score `other`"):
+        read_judged(rows, JudgeRequest("/rows.json", "said", human="other"))
+
+
+def test_another_s_scores_in_a_file_of_their_own(tmp_path: Path) -> None:
+    rows = [Row(n, {"question": "Why?", "said": "so"}) for n in range(1, 4)]
+    request = JudgeRequest("/rows.json", "said", human="gpt", human_path="/scores.json", limit=2)
+    judged, skipped = read_judged(rows, request, [50, "many", 7])
+    assert ([one.human for one in judged], [one.row for one in skipped]) == ([50.0], [2])
+    shapes = {
+        "lists.json": json.dumps({"gpt": [1, 2, None], "llama": [1, 2]}),
+        "list.json": "[1, 2, null]",
+        "rows.json": json.dumps([{"gpt": 1, "n": 1}, {"gpt": 2, "n": 2}, {"gpt": None, "n": 3}]),
+        "rows.jsonl": '{"gpt": 1}\n{"gpt": 2}\n{"gpt": null}\n',
+    }
+    for name, text in shapes.items():
+        (tmp_path / name).write_text(text)
+        assert read_scores(tmp_path / name, "" if name == "list.json" else "gpt", 3) == [1, 2, None]
+    assert read_scores(tmp_path / "rows.jsonl", "", 3) == [1, 2, None], "there is but one"
+    for name, field, why in (
+        ("lists.json", "llama", "2 scores for 3 rows"),
+        ("lists.json", "", "more than one list"),
+        ("lists.json", "claude", "no 'claude'"),
+    ):
+        with pytest.raises(BadRequest, match=why):
+            read_scores(tmp_path / name, field, 3)
+    with pytest.raises(NotFound):
+        read_scores(tmp_path / "none.json", "", 3)
 
 
 def test_standard_errors_and_intervals() -> None:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from lorebook_api.errors import BadRequest, NotFound
 from lorebook_daemon.evaluate.formats import FORMATS, read_items
+from lorebook_daemon.evaluate.ids import twice
+from lorebook_daemon.evaluate.rows import Row
 
 ROWS: dict[str, dict[str, object]] = {
     "mmlu": {"question": " 2 + 2? ", "choices": ["3", "4", "5", "6"], "answer": 1, "subject": "abstract_algebra"},
@@ -158,9 +160,62 @@ def test_a_row_with_anything_in_a_field_is_read_or_left_out(name: str, data: st.
         assert max(item.right) < len(item.choices) == len(item.lengths)
 
 
-def test_two_rows_with_one_id(tmp_path: Path) -> None:
-    items = read_items(written(tmp_path / "rows.jsonl", [{**ROWS["csv"], "id": "x"}] * 2), "csv")
-    assert [skipped.why for skipped in items.skipped] == ["has the id x of row 1"]
+@pytest.mark.parametrize(
+    ("name", "field"), [("csv", "id"), ("winogrande", "qID"), ("mmlu", "task_id"), ("hellaswag", "ind")]
+)
+@pytest.mark.parametrize("value", ["x", 0])
+def test_two_rows_with_one_id(name: str, field: str, value: object, tmp_path: Path) -> None:
+    items = read_items(written(tmp_path / "rows.jsonl", [{**ROWS[name], field: value}] * 2), name)
+    assert [skipped.why for skipped in items.skipped] == [f"has the id {value} of row 1"]
+    assert items.items[0].id == str(value)
+
+
+def test_items_know_their_rows_where_others_were_left_out(tmp_path: Path) -> None:
+    rows = [{"x": 1}, *({**ROWS["csv"], "question": f"Q{n}?"} for n in range(3))]
+    assert [item.row for item in read_items(written(tmp_path / "rows.jsonl", rows), "csv").items] == [2, 3, 4]
+    shown = read_items(written(tmp_path / "rows.jsonl", rows[1:]), "csv", shots=1)
+    assert [item.row for item in shown.items] == [2, 3]
+
+
+def test_examples_are_of_the_item_s_own_subject(tmp_path: Path) -> None:
+    rows = [
+        {**ROWS["mmlu"], "question": f"{subject} {n}?", "subject": subject}
+        for n in range(3)
+        for subject in ("anatomy", "world_religions")
+    ]
+    items = read_items(written(tmp_path / "rows.jsonl", [*rows, {**ROWS["mmlu"], "subject": "law"}]), "mmlu", shots=2)
+    assert [item.row for item in items.items] == [5, 6]
+    first, second = (item.choices[0].context for item in items.items)
+    assert "about anatomy.\n\nanatomy 0?" in first and "anatomy 1?" in first and "religions" not in first
+    assert "about world religions.\n\nworld_religions 0?" in second and "anatomy" not in second
+    assert [(one.row, one.why) for one in items.skipped] == [(7, "there are not 2 rows for examples about law")]
+
+
+def test_truthfulqa_as_its_authors_table_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "TruthfulQA.csv"
+    path.write_text(
+        "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\n"
+        "Adversarial,Laws,Why?,So; it is,So; It is so.; ,Not so; Never.,https://example.org\n"
+        "Adversarial,Laws,How?,,Thus,,https://example.org\n",
+        encoding="utf-8",
+    )
+    first, second = (read_items(path, name) for name in ("truthfulqa", "truthfulqa-mc2"))
+    assert [choice.text for choice in first.items[0].choices] == [" So; it is.", " Not so.", " Never."]
+    assert first.items[0].right == (0,) and first.items[0].choices[0].context.endswith("\n\nQ: Why?\nA:")
+    assert [choice.text for choice in second.items[0].choices] == [" So.", " It is so.", " Not so.", " Never."]
+    assert second.items[0].right == (0, 1)
+    assert [one.why for one in (*first.skipped, *second.skipped)] == [
+        "`Best Answer` is empty",
+        "`Incorrect Answers` is empty",
+    ]
+
+
+def test_ids_that_come_twice_are_told() -> None:
+    rows = [Row(1, {"task_id": 3}), Row(2, {"id": "a"}), Row(3, {"task_id": 3}), Row(4, {}), Row(5, {"id": None})]
+    assert twice(rows) == ("ids that come twice: row 3 has the id 3 of row 1. All rows count.",)
+    assert twice(rows[:2]) == ()
+    (many,) = twice([Row(n, {"id": 1}) for n in range(1, 10)])
+    assert many.count("has the id") == 5 and "and 3 more" in many
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "[1]", '{"a": ', "\xff\xfe"])

@@ -11,6 +11,7 @@ from lorebook_api.evaluation import JudgeRequest, Skipped
 from lorebook_daemon.evaluate.diversity import read_prompts
 from lorebook_daemon.evaluate.exact import read_asked
 from lorebook_daemon.evaluate.formats import read_items
+from lorebook_daemon.evaluate.ids import twice
 from lorebook_daemon.evaluate.judge import read_judged
 from lorebook_daemon.evaluate.rag import read_questions
 from lorebook_daemon.evaluate.rows import Row, Unusable, read_rows
@@ -71,3 +72,11 @@ def test_empty_cells_behind_the_last_column_are_none(tmp_path: Path) -> None:
         {"question": "who", "answer": "me"},
     ]
     assert rows[0] == Row(1, {"question": "why", "answer": "so"})
+
+
+def test_a_row_that_is_uneven_ends_no_measurement_where_only_its_id_is_looked_at(tmp_path: Path) -> None:
+    rows = read_rows(table(tmp_path, "id,question,answer,said,human", "q1,why,so,so,7", "q1,why, then,so,so,7", "q1"))
+    assert [row.get("id") for row in rows] == ["q1", None, "q1"] and rows[2].get("human") is None
+    assert twice(rows) == ("ids that come twice: row 3 has the id q1 of row 1. All rows count.",)
+    judged, skipped = read_judged(rows, JudgeRequest("", "said", human="human"))
+    assert len(judged) == 1 and [one.row for one in skipped] == [2, 3]

@@ -27,7 +27,6 @@ from lorebook_daemon.index.tokens import question_terms
 from lorebook_daemon.index.update import empty, is_stale, update
 from lorebook_daemon.index.walk import FileStat
 
-LACKING = postgres_server.lacking()
 STAT = FileStat("a.py", "/a.py", 1, 2, 3)
 ONE = Passage("a.py", 1, 2, "def total(prices):\n    return sum(prices)", "code", "python", ("class Cart",), ("total",))
 TWO = Passage("n.ipynb", 1, 1, "x = 'it''s' # \\ ä 🦓", "notebook", "python", (), ("x",), ("y", "m:z"))
@@ -35,14 +34,21 @@ CELL = replace(TWO, cell=Cell("c1", 4, "code", 7, "text", ("slow", "it's")))
 THREE = Passage("b.md", 3, 9, "prices are kept in cents, prices drift", "doc")
 
 
-@pytest.fixture(scope="session")
-def url():
-    if LACKING:
-        pytest.skip(LACKING)
+@contextlib.contextmanager
+def server(*, vectors):
+    folder = postgres_server.find_server(vectors=vectors)
+    if isinstance(folder, str):
+        pytest.skip(folder)
     with tempfile.TemporaryDirectory(prefix="pg") as short:  # a socket's path has some hundred characters at the most
         Path(short).chmod(0o755)
-        with postgres_server.running(Path(short)) as address:
+        with postgres_server.running(folder, Path(short)) as address:
             yield address
+
+
+@pytest.fixture(scope="session")
+def url():
+    with server(vectors=True) as address:
+        yield address
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -303,18 +309,11 @@ def test_a_server_that_is_away_is_said(tmp_path):
     assert "secret" not in str(told.value)
 
 
-def test_without_pgvector_it_refuses(url, tmp_path, monkeypatch):
-    choose(tmp_path, Choice("postgres", url))
-    real = pgconnection.Connection.run
-
-    def without(self, sql, **values):
-        if "pg_extension" in sql:
-            return []
-        return real(self, sql.replace("EXTENSION IF NOT EXISTS vector", "EXTENSION no_such_extension"), **values)
-
-    monkeypatch.setattr(pgconnection.Connection, "run", without)
-    with pytest.raises(Unusable, match="lacks pgvector"):
-        create_store(tmp_path / "index" / "root-1")
+def test_without_pgvector_it_refuses(tmp_path):
+    with server(vectors=False) as address:
+        choose(tmp_path, Choice("postgres", address))
+        with pytest.raises(Unusable, match="lacks pgvector"):
+            create_store(tmp_path / "index" / "root-1")
 
 
 def test_the_choice_is_for_this_user_alone(tmp_path):

@@ -1,9 +1,13 @@
 """Runs a program that a model wrote, with its tests, in a child process within bounds of time, memory and output.
 
-What holds it: an audit hook (PEP 578) that refuses files, processes and sockets, and by which a refused program fails
-even where it goes on; on POSIX limits of the system on processor time, memory and the size of files; on Linux, where
-the system allows it, a namespace without a network; everywhere a clock, and a look at its memory, after which it is
-killed with all that it started. That holds accidents and clumsy malice, not somebody who is out to break it.
+What holds it: it finds Python's own library and nothing that was installed, of that no machine code but what computes,
+and none of the functions that make files and processes; an audit hook (PEP 578) ends it where it opens files, loads
+libraries, or reaches for what was taken away; on POSIX limits of the system on processor time, memory and the size of
+files; on Linux, where the system allows it, a namespace without a network; everywhere a clock, and a look at its
+memory, after which it is killed with all that it started. It passes only by coming to its last line: the nonce that
+says so is where no frame of it leads. All of that stands within one interpreter. So it holds accidents and malice that
+keeps to Python, not somebody who breaks the interpreter itself, by bytecode that was written by hand, say; who wants
+to run the programs of such a one needs a virtual machine.
 """
 
 from __future__ import annotations
@@ -28,10 +32,9 @@ _OUTPUT_MOST = 64 * 1024
 _KEPT = ("SYSTEMROOT", "PATH")
 """Variables that a Python on Windows, or anywhere, does not start without."""
 
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""Libraries of numbers start as many threads as there are cores, which the limit on processes counts."""
-
 Ended = Literal["passed", "failed", "refused", "time", "memory", "output", "died"]
+_FALLEN: dict[str, Ended] = {"failed": "failed", "refused": "refused", "memory": "memory"}
+"""What a child says of a program that did not pass, by its word for it."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,9 @@ def run_program(code: str, bounds: Bounds | None = None) -> Verdict:
 
 def _started(folder: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-I", "-B", str(_CHILD)],
+        [sys.executable, "-I", "-S", "-B", str(_CHILD)],
         cwd=folder,
-        env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ONE_THREAD,
+        env={name: os.environ[name] for name in _KEPT if name in os.environ},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -150,12 +153,23 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _verdict(output: str, nonce: str, status: int) -> Verdict:
-    """Return what the child said last; a program cannot say it in its place, since it does not know the nonce."""
-    for line in reversed(output.splitlines()):
-        head, _, said = line.partition(" ")
-        if head == nonce:
-            told = json.loads(said)
-            return Verdict(told["ended"], told["why"], tuple(told["held"]))
+    """Return what the child said; nothing but the nonce is a pass, and no program has it."""
+    lines = output.splitlines()
+    held = _held(lines[0] if lines else "")
+    if nonce in lines:
+        return Verdict("passed", "", held)
+    for line in reversed(lines):
+        ended, _, why = line.partition(" ")
+        if ended in _FALLEN:
+            return Verdict(_FALLEN[ended], why, held)
     if status and status < 0 and -status in (9, 24):  # SIGKILL, SIGXCPU: the limit on processor time
-        return Verdict("time", "its processor time was used up")
-    return Verdict("died", f"it ended before its tests did (status {status})")
+        return Verdict("time", "its processor time was used up", held)
+    return Verdict("died", f"it ended before its tests did (status {status})", held)
+
+
+def _held(line: str) -> tuple[str, ...]:
+    """Return what the child's first line names; it was written before the program began."""
+    try:
+        return tuple(map(str, json.loads(line)))
+    except (ValueError, TypeError):
+        return ()
