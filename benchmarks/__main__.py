@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import takewhile
+
+from benchmarks.wants import passed_over, runs
 
 NAMES = (
     "first_token",
@@ -28,19 +31,22 @@ NAMES = (
     "abstaining",
     "grounding",
     "judging",
+    "choices",
     "panel",
     "teach_facts",
+    "teach_packed",
     "teach_speed",
     "teach_dpo",
 )
-ON_REQUEST = ("repair", "lm_eval_scores", "choices")
-"""What only helps to choose a constant, or wants an environment of its own."""
+ON_REQUEST = ("repair", "lm_eval_scores")
+"""What only helps to choose a constant, or says nothing that another benchmark does not."""
 
 
 def main() -> int:
     """Run each in a process of its own, one after another; return the first status that is not 0.
 
-    What follows the names goes to each of them.
+    What follows the names goes to each of them. Of a run of all those are passed over that want what is not here, and
+    told at the end.
     """
     named = list(takewhile(lambda word: not word.startswith("-"), sys.argv[1:]))
     unknown = [name for name in named if name not in (*NAMES, *ON_REQUEST)]
@@ -48,10 +54,18 @@ def main() -> int:
         there_are = " ".join((*NAMES, *ON_REQUEST))
         print(f"There is no benchmark {unknown[0]!r}; there are: {there_are}", file=sys.stderr)
         return 2
-    for name in named or NAMES:
+    if named:
+        return _run(named, sys.argv[1 + len(named) :])
+    code = _run([name for name in NAMES if runs(name)], sys.argv[1:])
+    if lacking := passed_over(NAMES):
+        print("\n== passed over, for want of", *lacking, sep="\n", flush=True)
+    return code
+
+
+def _run(names: Sequence[str], options: Sequence[str]) -> int:
+    for name in names:
         print(f"\n== {name}", flush=True)
-        command = [sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1 + len(named) :]]
-        code = subprocess.run(command, check=False).returncode
+        code = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], check=False).returncode
         if code:
             return code
     return 0

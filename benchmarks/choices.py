@@ -1,17 +1,18 @@
 """Multiple choice beside lm-eval, over our own endpoint and over the same weights in transformers: items a second, acc.
 
-    python -m benchmarks.choices --lm-eval PYTHON [--model NAME]
+    python -m benchmarks.choices [--lm-eval PYTHON] [--model NAME]
 
-PYTHON is the interpreter of an environment of its own with `lm-eval[api]`, torch, transformers and gguf. The items are
-the sixty questions of `benchmarks/facts`. lm-eval runs twice, over all and over the first four, and what it takes for
-the others is what counts: its start and the loading of the model are left out. Ours are measured the same way, by
-requests to a daemon with the model in memory, the better of three.
+PYTHON, or what LOREBOOK_LM_EVAL names, is the interpreter of an environment of its own with `lm-eval[api]`, torch,
+transformers and gguf. The items are the sixty questions of `benchmarks/facts`. lm-eval runs twice, over all and over
+the first four, and what it takes for the others is what counts: its start and the loading of the model are left out.
+Ours are measured the same way, by requests to a daemon with the model in memory, the better of three.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 import tempfile
 import time
@@ -31,7 +32,8 @@ _FEW = 4
 def main() -> None:
     """Print items a second of the three, and where their answers differ."""
     arguments = parser(__doc__)
-    arguments.add_argument("--lm-eval", default=sys.executable, metavar="PYTHON", help="the interpreter with lm-eval")
+    here = os.environ.get("LOREBOOK_LM_EVAL", sys.executable)
+    arguments.add_argument("--lm-eval", default=here, metavar="PYTHON", help="the interpreter with lm-eval")
     arguments.set_defaults(model="qwen2.5-coder-0.5b-instruct-q4_k_m")
     options = arguments.parse_args()
     limit = 12 if options.quick else 60

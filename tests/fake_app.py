@@ -20,6 +20,7 @@ from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.conversations import Conversations
+from lorebook_daemon.app.doings import Doings
 from lorebook_daemon.app.endpoint import listen
 from lorebook_daemon.app.engines import Engines
 from lorebook_daemon.app.evalroom import EvalRoom
@@ -274,6 +275,7 @@ class Bench:
         roots = Roots(self.indexes.parts(), activity, warmer.indexed)
         models = self.models.parts()
         teaching = Teaching(Room(find_home(), settings, models.find, engines, Adapters(find_home())))
+        doings = Doings()
         parts = Parts(
             settings=settings,
             told=RuntimeFile(f"http://{HOST}", TOKEN, 1, "0.1.0", "2030-01-01T00:00:00+00:00"),
@@ -289,10 +291,11 @@ class Bench:
             adapters=Adapters(find_home()),
             warmer=warmer,
             conversations=Conversations(find_home()),
-            evaluations=EvalRoom(find_home()),
+            evaluations=EvalRoom(find_home(), doings),
             opinions=Opinions(FeedbackStore(find_home().state), settings.feedback),
             teaching=teaching,
             jobs=Jobs(JobStore(find_home().state), {"teach": teaching.work}, activity),
+            doings=doings,
             answer=plain_answer,
             stop=self._stop,
         )

@@ -175,6 +175,8 @@ class RagRequest:
     limit: int = 0
     model: str = "auto"
     adapters: tuple[AdapterUse, ...] = ()
+    reuse: bool = False
+    """Return a finished run of the same configuration, data and versions, where there is one, and measure nothing."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,15 @@ class EvalReport:
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """How many of the `of` items of a test an adapter was taught word for word; None where that is not known."""
+
+    adapter: str
+    shared: int | None
+    of: int
+
+
+@dataclass(frozen=True)
 class EvalRun:
     """A measurement as the store keeps it: what was measured, how, with which versions, and what it came to."""
 
@@ -251,6 +262,8 @@ class EvalRun:
     n: int
     skipped: tuple[Skipped, ...] = ()
     notices: tuple[str, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
+    """What its adapters were taught of the data."""
 
 
 @dataclass(frozen=True)
@@ -274,11 +287,24 @@ class Comparison:
     changed: tuple[str, ...]
     """What of the configuration differs, in words."""
     notices: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    """Figures of the first that the second lacks; costs are none."""
+    lost: int = 0
+    """Items of the first that the second did not measure."""
 
     @property
     def worse(self) -> tuple[str, ...]:
         """The figures that dropped beyond their interval."""
         return tuple(one.name for one in self.figures if one.verdict == "worse")
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why a gate fails, a line each; none where the second is no worse."""
+        a, b = self.first.id, self.second.id
+        worse = [f"{b} is worse than {a}: {', '.join(self.worse)}."] if self.worse else []
+        gone = [f"{b} has no {', '.join(self.gone)}, which {a} has."] if self.gone else []
+        lost = [f"{b} did not measure {self.lost} items that {a} did."] if self.lost else []
+        return (*worse, *gone, *lost)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -23,3 +24,10 @@ def connected(file: Path, tables: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def add_column(db: sqlite3.Connection, table: str, column: str, definition: str) -> None:
+    """Add a column where the table was made by a version that had none; raises sqlite3.Error."""
+    if column not in {row[1] for row in db.execute(f"PRAGMA table_info({table})")}:
+        with contextlib.suppress(sqlite3.OperationalError):  # another thread was faster
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")

@@ -6,6 +6,9 @@ the answer, does it support this sentence. A passage's label depends on where it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from lorebook_api.asking import Source
 from lorebook_daemon.answer.planted import without_planted
 from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.engine.protocol import Message, Prompt
@@ -42,12 +45,16 @@ def passage_text(hit: RootHit) -> str:
 
     It cannot close its fence, and lines that speak to a language model are left out.
     """
-    passage = hit.passage
-    place = f"{passage.path} lines {passage.start_line}-{passage.end_line}"
-    if passage.cell:
-        ran = f" [In {passage.cell.execution_count}]" if passage.cell.execution_count else ""
-        place = f"{passage.path} cell {passage.cell.index}{ran}"
-    text = without_planted("\n".join((*passage.context, passage.text)))
+    return source_text(hit.source(), hit.passage.context)
+
+
+def source_text(source: Source, context: Sequence[str] = ()) -> str:
+    """Return a passage as `passage_text` does, by what an answer tells of it; `context` are the headings above it."""
+    place = f"{source.path} lines {source.start_line}-{source.end_line}"
+    if source.cell_index is not None:
+        ran = f" [In {source.execution_count}]" if source.execution_count else ""
+        place = f"{source.path} cell {source.cell_index}{ran}"
+    text = without_planted("\n".join((*context, source.text)))
     return f"<source {_fenced(place)}>\n{_fenced(text)}\n</source>\n"
 
 

@@ -37,7 +37,6 @@ from lorebook_daemon.app.taking import taking
 from lorebook_daemon.engine.protocol import Message, Prompt
 from lorebook_daemon.evaluate.arenastore import preferences
 from lorebook_daemon.evaluate.diversity import Asked, read_prompts, said
-from lorebook_daemon.evaluate.ratings import standings
 from lorebook_daemon.evaluate.rows import read_rows
 from lorebook_daemon.evaluate.task import Subject
 from lorebook_daemon.evaluate.voting import Vote, vote
@@ -73,7 +72,7 @@ def arena_routes(parts: Parts) -> APIRouter:
 
     @router.get("")
     async def rated() -> Standings:
-        return await asyncio.to_thread(lambda: standings(kept.fought()))
+        return await asyncio.to_thread(parts.evaluations.standings)
 
     @router.get("/preferences")
     async def pairs() -> dict[str, tuple[Preference, ...]]:
@@ -148,8 +147,7 @@ async def _battle(parts: Parts, request: BattleRequest, emit: Emit) -> None:
             answers.append(await _answer(parts, side, grounds, request.question, request.max_tokens, emit))
             emit("progress", Progress("answering", len(answers), 2))
     a, b = answers
-    names = (shuffled[0].name, shuffled[1].name)
-    named = await asyncio.to_thread(parts.evaluations.arena.add, request.question, names, (a, b))
+    named = await asyncio.to_thread(parts.evaluations.arena.add, request.question, (shuffled[0], shuffled[1]), (a, b))
     emit("done", Battle(named, request.question, a, b))
 
 
@@ -210,6 +208,6 @@ async def _votes(
             both = (answers[one.row, names[0]], answers[one.row, names[1]])
             given = await vote(one.question, both, taken.subject)
             votes.append(given)
-            named = await asyncio.to_thread(parts.evaluations.arena.add, one.question, names, both)
+            named = await asyncio.to_thread(parts.evaluations.arena.add, one.question, request.sides, both)
             await asyncio.to_thread(parts.evaluations.arena.vote, named, given.winner, taken.model.name)
     return votes

@@ -79,7 +79,7 @@ async def _answered(parts: Parts, request: AskRequest, emit: Emit) -> Answer:
         waited_ms = (time.perf_counter() - arrived) * 1000
         retriever = attaching(retriever, request, top)
         answer = await parts.answer(request, retriever, engine, _sender(emit), parts.settings)
-    return _timed(replace(answer, request_id=request.request_id), waited_ms)
+    return timed(replace(answer, request_id=request.request_id), waited_ms)
 
 
 def _sender(emit: Emit) -> reading.Emit:
@@ -89,8 +89,8 @@ def _sender(emit: Emit) -> reading.Emit:
     return send
 
 
-def _timed(answer: Answer, waited_ms: float) -> Answer:
-    """Count the times from the request's arrival: roots, model and engine come before the answer's own clock."""
+def timed(answer: Answer, waited_ms: float) -> Answer:
+    """Count the times from the request's arrival: what was waited for comes before the answer's own clock."""
     timings = answer.timings
     ttft_ms = timings.ttft_ms + waited_ms if timings.ttft_ms else 0.0
     return replace(answer, timings=replace(timings, ttft_ms=ttft_ms, total_ms=timings.total_ms + waited_ms))

@@ -6,19 +6,22 @@ import asyncio
 import hashlib
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from lorebook_api.asking import AdapterUse
-from lorebook_api.evaluation import EvalReport, Figure, Skipped
+from lorebook_api.evaluation import EvalReport, EvalRun, Figure, Skipped, Standings
 from lorebook_api.home import Home
+from lorebook_api.teaching import JobInfo
 from lorebook_api.version import VERSION
+from lorebook_daemon.app.doings import Doings
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.evaluate import overlap
 from lorebook_daemon.evaluate.arenastore import ArenaStore
 from lorebook_daemon.evaluate.pool import AT_ONCE
+from lorebook_daemon.evaluate.ratings import standings
 from lorebook_daemon.evaluate.store import Begun, RunStore
 from lorebook_daemon.evaluate.task import Measured, Subject, Task, run_task
 from lorebook_daemon.models.adapters import adapters_folder
@@ -43,6 +46,8 @@ class Measurement:
     skipped: tuple[Skipped, ...] = ()
     at_once: int = AT_ONCE
     notices: tuple[str, ...] = ()
+    reuse: bool = False
+    """Whether the same one that was finished is returned, and nothing measured."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ class Taken:
 class EvalRoom:
     """The stores of one home, and how a measurement is taken into them."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, home: Home, doings: Doings) -> None:
+        self._home, self._doings = home, doings
         self.runs = RunStore(home.state)
         self.arena = ArenaStore(home.state)
 
@@ -66,7 +71,17 @@ class EvalRoom:
     ) -> tuple[EvalReport, Measured]:
         """Measure a task's items, those of an unfinished run of the same kind excepted; keep it and return it."""
         begun = await asyncio.to_thread(self._begun, what, taken)
+        again = await asyncio.to_thread(self.runs.finished, begun) if what.reuse else None
+        if again is not None:
+            outcomes = await asyncio.to_thread(self.runs.outcomes, again.id)
+            return _told_again(again, taken), Measured(outcomes, ())
         run = await asyncio.to_thread(self.runs.begin, begun)
+        with self._doings.entered("eval", f"{what.kind} {what.file.name}", report, run) as heard:
+            return await self._measured(run, what, taken, heard, figures)
+
+    async def _measured(
+        self, run: str, what: Measurement, taken: Taken, report: Report, figures: Figures
+    ) -> tuple[EvalReport, Measured]:
         known = await asyncio.to_thread(self.runs.outcomes, run)
         found = await run_task(
             what.task,
@@ -77,13 +92,33 @@ class EvalRoom:
             what.at_once,
         )
         reached, skipped = figures(found), (*what.skipped, *found.skipped)
-        taught = await asyncio.to_thread(overlap.notices, what.tested, taken.subject.adapters, self._home)
-        went_on = (f"{len(known)} items were measured before this was interrupted.",) if known else ()
-        notices = (*what.notices, *taught, *went_on, *found.notes)
-        n = len(found.outcomes)
-        await asyncio.to_thread(self.runs.finish, run, reached, n, skipped, notices)
         model, adapters = taken.model.name, taken.subject.adapters
+        overlaps = await asyncio.to_thread(overlap.overlaps, what.tested, adapters, self._home)
+        went_on = (f"{len(known)} items were measured before this was interrupted.",) if known else ()
+        notices = (*what.notices, *map(overlap.told, overlaps), *went_on, *found.notes)
+        n = len(found.outcomes)
+        await asyncio.to_thread(self.runs.finish, run, reached, n, skipped, notices, overlaps)
         return EvalReport(run, what.kind, what.file.name, reached, n, model, adapters, skipped, notices), found
+
+    def standings(self) -> Standings:
+        """Return the ratings of the arena, and what the sides' adapters were taught of the questions. Blocking."""
+        fought = self.arena.fought()
+        asked: dict[tuple[str, str], dict[str, None]] = {}
+        for one in fought:
+            for side, adapters in zip(one.sides, one.adapters, strict=True):
+                for adapter in adapters:
+                    asked.setdefault((side, adapter), {})[one.question] = None
+        known = [
+            f"{side}: {overlap.told(found)}"
+            for (side, adapter), questions in asked.items()
+            for found in overlap.overlaps(list(questions), [AdapterUse(adapter)], self._home)
+        ]
+        told = standings(fought)
+        return replace(told, notices=(*told.notices, *known))
+
+    def jobs(self) -> tuple[JobInfo, ...]:
+        """Return the measurements that are kept as jobs; one that is unfinished was interrupted. Blocking."""
+        return tuple(map(_as_job, self.runs.all()))
 
     def _begun(self, what: Measurement, taken: Taken) -> Begun:
         adapters = taken.subject.adapters
@@ -103,6 +138,23 @@ class EvalRoom:
     def _adapter(self, use: AdapterUse) -> dict[str, Any]:
         file = adapters_folder(self._home) / f"{use.name}.gguf"
         return {**asdict(use), "weights": _sha256(file) if file.is_file() else ""}
+
+
+def _told_again(run: EvalRun, taken: Taken) -> EvalReport:
+    """Return the report of a run that was finished before."""
+    when = run.ended[:16].replace("T", " ")
+    notices = (f"Measured before, until {when} UTC, and not again: --anew measures it anew.", *run.notices)
+    model, adapters = taken.model.name, taken.subject.adapters
+    return EvalReport(run.id, run.kind, run.name, run.figures, run.n, model, adapters, run.skipped, notices)
+
+
+def _as_job(run: EvalRun) -> JobInfo:
+    name, result = f"{run.kind} {run.name}", {**{name: one.value for name, one in run.figures.items()}, "n": run.n}
+    if run.state == "done":
+        return JobInfo(run.id, "eval", name, "done", run.created, run.created, run.ended, "", result)
+    return JobInfo(
+        run.id, "eval", name, "interrupted", run.created, run.created, "", "the same command goes on with it"
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -185,9 +185,9 @@ async def _diversity(parts: Parts, request: DiversityRequest, emit: Emit) -> Non
     path = Path(request.path)
     rows = await asyncio.to_thread(read_rows, path)
     prompts, skipped = read_prompts(rows, request.limit)
-    embedder = (await parts.roots.embedder(reporter(emit))).embedder
-    task = DiversityTask(prompts, request.samples, request.temperature, request.max_tokens, embedder)
-    config = _config(request, "samples", "temperature", "max_tokens", "limit")
+    named = await parts.roots.embedder(reporter(emit))
+    task = DiversityTask(prompts, request.samples, request.temperature, request.max_tokens, named.embedder)
+    config = {**_config(request, "samples", "temperature", "max_tokens", "limit"), "embedder": named.name}
     told = [one.question for one in prompts]
     repeated = twice(rows[: request.limit or None])
     what = Measurement("diversity", path, task, config, told, skipped, _ONE_BY_ONE, repeated)

@@ -1,4 +1,7 @@
-"""The routes of the jobs: list, show, watch, cancel, resume, logs."""
+"""The routes of the jobs: list, show, watch, cancel, resume, logs.
+
+Beside the jobs in the line they show what else takes long: measurements, running and past, indexing, pulls.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import uuid
 
 from fastapi import APIRouter
 
-from lorebook_api.teaching import JobInfo
+from lorebook_api.errors import Conflict
+from lorebook_api.teaching import ENDED, JobInfo
 from lorebook_daemon.app.events import Emit, EventStream
 from lorebook_daemon.app.parts import Parts
 
@@ -18,34 +22,78 @@ def job_routes(parts: Parts) -> APIRouter:
 
     @router.get("")
     async def known() -> dict[str, tuple[JobInfo, ...]]:
-        return {"jobs": await asyncio.to_thread(parts.jobs.all)}
+        jobs = (*await asyncio.to_thread(parts.jobs.all), *(await _beside(parts)).values())
+        return {"jobs": tuple(sorted(jobs, key=lambda job: job.created, reverse=True))}
 
     @router.get("/{job_id}")
     async def show(job_id: str) -> JobInfo:
-        return parts.jobs.get(job_id)
+        return await _find(parts, job_id)
 
     @router.get("/{job_id}/events")
     async def events(job_id: str, after: int = 0) -> EventStream:
-        parts.jobs.get(job_id)
+        await _find(parts, job_id)
         return EventStream(lambda emit: _follow(parts, job_id, after, emit), uuid.uuid4().hex, parts.running)
 
     @router.get("/{job_id}/logs")
     async def logs(job_id: str) -> dict[str, str]:
-        return {"log": await asyncio.to_thread(parts.teaching.log, parts.jobs.get(job_id))}
+        return {"log": await _log(parts, job_id)}
 
     @router.post("/{job_id}/cancel")
     async def cancel(job_id: str) -> JobInfo:
-        return await parts.jobs.cancel(job_id)
+        return await _cancel(parts, job_id)
 
     @router.post("/{job_id}/resume")
     async def resume(job_id: str) -> JobInfo:
+        if beside := (await _beside(parts)).get(job_id):
+            _refuse_to_resume(beside)
         return parts.jobs.resume(job_id)
 
     return router
 
 
+async def _beside(parts: Parts) -> dict[str, JobInfo]:
+    """Return what takes long and stands in no line, by its id: what is in hand or was lately, all measurements."""
+    kept = {job.id: job for job in await asyncio.to_thread(parts.evaluations.jobs)}
+    known = {job.id: job for job in parts.doings.all() if job.id not in kept or kept[job.id].state != "done"}
+    return {**kept, **known}
+
+
+async def _find(parts: Parts, job_id: str) -> JobInfo:
+    found = (await _beside(parts)).get(job_id)
+    return found or parts.jobs.get(job_id)
+
+
+async def _log(parts: Parts, job_id: str) -> str:
+    if beside := (await _beside(parts)).get(job_id):
+        hint = f"lorebook eval show {job_id} --items" if beside.kind == "eval" else "lorebook logs"
+        raise Conflict(f"{beside.kind} {beside.name} keeps no log of its own.", f"See {hint}.")
+    return await asyncio.to_thread(parts.teaching.log, parts.jobs.get(job_id))
+
+
+async def _cancel(parts: Parts, job_id: str) -> JobInfo:
+    beside = (await _beside(parts)).get(job_id)
+    if beside is None:
+        return await parts.jobs.cancel(job_id)
+    if beside.state in ENDED:
+        raise Conflict(f"{job_id} has ended already ({beside.state}).", "See `lorebook jobs list`.")
+    return await parts.doings.cancel(job_id)
+
+
+def _refuse_to_resume(job: JobInfo) -> None:
+    """Raise Conflict: who waits for it went, and what was asked for is theirs to ask again."""
+    what = "has done its work" if job.state == "done" else f"is {job.state}"
+    again = (
+        "Type its command again: it goes on where it was." if job.state in ENDED[1:] else "See `lorebook jobs list`."
+    )
+    raise Conflict(f"{job.kind} {job.name} {what}.", again)
+
+
 async def _follow(parts: Parts, job_id: str, after: int, emit: Emit) -> None:
     """Send what happens in a job, at last `done` with the JobInfo; who hangs up only stops watching."""
-    async for event in parts.jobs.follow(job_id, after):
-        emit(event.name, event.data)
-    emit("done", parts.jobs.get(job_id))
+    if job_id in await _beside(parts):
+        async for progress in parts.doings.follow(job_id):
+            emit("progress", progress)
+    else:
+        async for event in parts.jobs.follow(job_id, after):
+            emit(event.name, event.data)
+    emit("done", await _find(parts, job_id))

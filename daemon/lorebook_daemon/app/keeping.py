@@ -101,7 +101,7 @@ async def _index_root(parts: Parts, root: Path, full: bool, emit: Emit) -> Index
     """
     run = await parts.roots.start(root, full)
     try:
-        with run.heard_by(reporter(emit)):
+        with parts.doings.entered("index", str(root), reporter(emit)) as heard, run.heard_by(heard):
             report = await run.report()
             emit("report", report)
             await run.settled()
@@ -150,4 +150,5 @@ async def remove_model(parts: Parts, name: str) -> None:
 
 
 async def _pull(parts: Parts, name: str, emit: Emit) -> None:
-    emit("done", await parts.models.pull(name, reporter(emit)))
+    with parts.doings.entered("pull", name, reporter(emit)) as heard:
+        emit("done", await parts.models.pull(name, heard))

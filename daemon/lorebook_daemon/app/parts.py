@@ -14,6 +14,7 @@ from lorebook_daemon.answer.retrieved import Retriever
 from lorebook_daemon.app.activity import Activity
 from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.conversations import Conversations
+from lorebook_daemon.app.doings import Doings
 from lorebook_daemon.app.engines import Engines, Report
 from lorebook_daemon.app.evalroom import EvalRoom
 from lorebook_daemon.app.guard import Credentials
@@ -86,6 +87,7 @@ class Parts:
     warmer: Warmer
     teaching: Teaching
     jobs: Jobs
+    doings: Doings
     conversations: Conversations
     evaluations: EvalRoom
     opinions: Opinions

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import random
+import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -20,11 +23,12 @@ from lorebook_api.splitting import parse_splitting
 from lorebook_daemon.answer.lookup import Lookup
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.answer.sentences import without_marks
+from lorebook_daemon.app.asking import timed
 from lorebook_daemon.app.checks import check_ask, check_text, folders
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.evalroom import Measurement, Taken
 from lorebook_daemon.app.events import Emit, EventStream, reporter
-from lorebook_daemon.app.opened import Opened
+from lorebook_daemon.app.opened import Index, Opened
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.taking import taking
 from lorebook_daemon.engine.protocol import Priority, Turn
@@ -120,9 +124,10 @@ async def _rag(parts: Parts, request: RagRequest, steps: str, emit: Emit) -> Non
             return await _asked(parts, asking, steps, opened, taken, question)
 
         # One question after the other: the time that each takes is one of the figures.
-        task = RagTask(questions, ask, request.k)
+        task = RagTask(questions, ask)
         texts = [question.text for question in questions]
-        what = Measurement("rag", path, task, _config(parts, request, steps, opened), texts, skipped, at_once=1)
+        config = await _config(parts, request, steps, opened)
+        what = Measurement("rag", path, task, config, texts, skipped, at_once=1, reuse=request.reuse)
         told, _ = await parts.evaluations.measure(what, taken, report, lambda found: rag_figures(questions, found))
     emit("done", replace(told, notices=(*opened.notices, *told.notices)))
 
@@ -145,27 +150,46 @@ async def _whole(parts: Parts, request: RagRequest, report: Report) -> AsyncGene
             await roots.close()
 
 
-def _config(parts: Parts, request: RagRequest, steps: str, opened: Opened) -> dict[str, Any]:
+async def _config(parts: Parts, request: RagRequest, steps: str, opened: Opened) -> dict[str, Any]:
     fields = asdict(request)
     kept = {name: fields[name] for name in ("roots", "k", "rerank", "rewrite", "max_tokens", "limit")}
     # What was indexed belongs to the configuration: the same question over other files is another one.
-    indexed = [{"passages": index.info().passages, "updated": index.info().updated} for _, index in opened.indexes]
-    kept["splitter"] = parts.settings.splitter if request.splitter == "default" else request.splitter
-    return {**kept, "context_steps": steps, "retrieval": opened.retrieval, "indexed": indexed}
+    most_mb = parts.settings.max_file_mb
+    indexed = [await asyncio.to_thread(_indexed, root, index, most_mb) for root, index in opened.indexes]
+    return {
+        **kept,
+        "cross_encoder": parts.settings.cross_encoder if request.rerank == "cross-encoder" else "",
+        "splitter": parts.settings.splitter if request.splitter == "default" else request.splitter,
+        "context_steps": steps,
+        "retrieval": opened.retrieval,
+        "embedder": (await parts.roots.embedder(lambda progress: None)).name if opened.retrieval == "hybrid" else "",
+        "indexed": indexed,
+    }
+
+
+def _indexed(root: Path, index: Index, most_mb: int) -> dict[str, Any]:
+    """Return what tells one state of a root's files from another, whenever its index was made. Blocking."""
+    stamps = sorted((one.path, *one.stamp) for one in walk(root, most_mb) if isinstance(one, FileStat))
+    return {"passages": index.info().passages, "files": hashlib.sha256(json.dumps(stamps).encode()).hexdigest()}
 
 
 async def _asked(parts: Parts, request: RagRequest, steps: str, opened: Opened, taken: Taken, question: str) -> Asked:
-    """Answer as an ask does, with the engine that is held, but give way to whoever asks meanwhile."""
+    """Answer as an ask does, with the engine that is held, but give way to whoever asks meanwhile.
+
+    What it takes to put the question in other words counts.
+    """
+    arrived = time.perf_counter()
     asking = _ask_request(request, question)
     lookup = Lookup(request.rerank, request.rewrite, (), parts.settings.cross_encoder)
     turn = Turn(Priority.eval, _USER)
     searching = parts.warmer.foreseeing(opened)
     told, retriever = await lookup.prepared(question, searching, taken.subject.engine, _nobody, turn)
+    waited_ms = (time.perf_counter() - arrived) * 1000
     listening = _Remembering(retriever)
     settings = replace(parts.settings, context_steps=steps)
     asking = replace(asking, question=told)
     answer = await parts.answer(asking, listening, taken.subject.engine, _nobody, settings, turn.priority)
-    return Asked(listening.hits, answer)
+    return Asked(listening.hits, timed(answer, waited_ms))
 
 
 async def _nobody(event: str, data: Any) -> None:

@@ -20,6 +20,7 @@ from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.checks import folders
 from lorebook_daemon.app.conversations import Conversations
+from lorebook_daemon.app.doings import Doings
 from lorebook_daemon.app.endpoint import Endpoint, listen
 from lorebook_daemon.app.evalroom import EvalRoom
 from lorebook_daemon.app.guard import Credentials
@@ -84,6 +85,7 @@ def assemble(
         noted = partial(warmer.emptied, splitter=splitter)
         return Roots(indexes_cut(home, settings, splitter), activity, noted, holding)
 
+    doings = Doings()
     models, adapters = models_at(home, settings), Adapters(home)
     room = Room(home, settings, models.find, engines, adapters, ready=check_installed, feedback=feedback.all)
     teaching = Teaching(room)
@@ -102,10 +104,11 @@ def assemble(
         adapters=adapters,
         warmer=warmer,
         conversations=Conversations(home),
-        evaluations=EvalRoom(home),
+        evaluations=EvalRoom(home, doings),
         opinions=opinions,
         teaching=teaching,
         jobs=Jobs(JobStore(home.state), {"teach": teaching.work}, activity),
+        doings=doings,
         answer=ask,
         stop=stop.set,
     )

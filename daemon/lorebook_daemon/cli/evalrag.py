@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
@@ -20,9 +20,10 @@ from lorebook_daemon.cli.measuring import (
     file_argument,
     flat,
     followed,
+    left_out,
     measure_and_show,
     measured,
-    show_remarks,
+    show_lines,
     spelled,
 )
 from lorebook_daemon.cli.options import (
@@ -36,6 +37,7 @@ from lorebook_daemon.cli.options import (
 )
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Screen, printable
+from lorebook_daemon.evaluate.metrics import METRICS, Metric
 
 _SHOWN = ("right", "groundedness", "answer_relevance", "context_relevance", "ndcg10", "abstained_right", "latency_ms")
 """Figures of a leaderboard, in this order."""
@@ -106,19 +108,22 @@ def rag(
 @click.option(
     "--by", metavar="FIGURE", help=f"What the best is best in; default: the first known of {', '.join(_SHOWN)}."
 )
+@click.option("--anew", is_flag=True, help="Measure again what was measured before in the very same way.")
 @measured
 def leaderboard(
     questions: Path,
     roots: tuple[str, ...],
     configurations: tuple[str, ...],
     by: str | None,
+    anew: bool,
     options: Options,
 ) -> None:
     """Measure the default configuration and each one named on the questions in the file QUESTIONS, the best first.
 
-    Each is kept as a run of its own: `lorebook eval compare` tells which differences are beyond chance.
+    Each is kept as a run of its own: `lorebook eval compare` tells which differences are beyond chance. One that was
+    finished before over the same files and questions, with the same versions, is not measured again.
     """
-    default = _default(questions, roots, options)
+    default = replace(_default(questions, roots, options), reuse=not anew)
     tried = {"default": default, **{typed: configured(default, typed) for typed in configurations}}
     screen = Screen()
     client = reach(screen, options.start)
@@ -127,12 +132,12 @@ def leaderboard(
         screen.say(f"measuring {name}")
         reports[name] = followed(screen, client.measure(request), EvalReport)
     by = by or next(figure for figure in _SHOWN if any(figure in report.figures for report in reports.values()))
-    order = sorted(reports, key=lambda name: -_value(reports[name], by))
+    order = ranked(reports, by)
     if options.as_json:
         rows = [{"configuration": name, **flat(reports[name])} for name in order]
         click.echo(json.dumps({"by": by, "leaderboard": rows}, indent=2))
     else:
-        _show_leaderboard(screen, order, reports)
+        _show_leaderboard(screen, order, reports, by)
 
 
 def _default(questions: Path, roots: tuple[str, ...], options: Options) -> RagRequest:
@@ -169,20 +174,36 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _value(report: EvalReport, name: str) -> float:
-    if name not in report.figures:
-        hint = f"There are: {', '.join(report.figures)}. The runs are kept: lorebook eval list"
-        raise BadRequest(f"There is no figure {name!r}.", hint)
-    return report.figures[name].value
+def ranked(reports: Mapping[str, EvalReport], by: str) -> list[str]:
+    """Return the configurations, the best in a figure first and those without it last; of a cost less is better.
+
+    Raises BadRequest where none has the figure.
+    """
+    known = {name: report.figures[by].value for name, report in reports.items() if by in report.figures}
+    if not known:
+        there_are = ", ".join(dict.fromkeys(figure for report in reports.values() for figure in report.figures))
+        hint = f"There are: {there_are}. The runs are kept: lorebook eval list"
+        raise BadRequest(f"There is no figure {by!r}.", hint)
+    sign = -1 if METRICS.get(by, Metric("")).better == "higher" else 1
+    return [*sorted(known, key=lambda name: sign * known[name]), *(name for name in reports if name not in known)]
 
 
-def _show_leaderboard(screen: Screen, order: list[str], reports: dict[str, EvalReport]) -> None:
-    shown = [name for name in _SHOWN if any(name in report.figures for report in reports.values())]
+def _show_leaderboard(screen: Screen, order: list[str], reports: Mapping[str, EvalReport], by: str) -> None:
+    known = dict.fromkeys((*_SHOWN, by))
+    shown = [name for name in known if any(name in report.figures for report in reports.values())]
     rows = [(reports[name].run, name, *(_cell(reports[name], figure) for figure in shown)) for name in order]
     screen.table(("run", "configuration", *shown), rows)
-    for name in order:
-        show_remarks(screen, reports[name].skipped, reports[name].notices)
-        break  # they are those of the questions, and the same for all
+    show_lines(screen, _each_once({name: left_out(reports[name].skipped) for name in order}))
+    show_lines(screen, _each_once({name: reports[name].notices for name in order}))
+
+
+def _each_once(told: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return each line once, behind the configurations that it is about where it is not about all of them."""
+    about: dict[str, list[str]] = {}
+    for name, lines in told.items():
+        for line in dict.fromkeys(lines):
+            about.setdefault(line, []).append(name)
+    return [line if len(names) == len(told) else f"{'; '.join(names)}: {line}" for line, names in about.items()]
 
 
 def _cell(report: EvalReport, name: str) -> str:

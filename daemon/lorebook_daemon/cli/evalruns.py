@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from lorebook_api.errors import StorageFailed
-from lorebook_api.evaluation import Comparison, EvalRun
+from lorebook_api.evaluation import Comparison, EvalRun, Overlap
 from lorebook_daemon.cli.measuring import show_figures, show_remarks, spelled
 from lorebook_daemon.cli.options import daemon_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
@@ -42,8 +42,15 @@ def list_runs(as_json: bool, start: bool) -> None:
 
 def _line(run: EvalRun) -> tuple[str, ...]:
     figures = ", ".join(f"{name} {spelled(figure.value)}" for name, figure in list(run.figures.items())[:3])
-    told = figures if run.state == "done" else "unfinished"
+    told = figures + "".join(map(_mark, run.overlaps)) if run.state == "done" else "unfinished"
     return (run.id, run.kind, run.name, _subject(run), str(run.n), run.created[:16].replace("T", " "), told)
+
+
+def _mark(overlap: Overlap) -> str:
+    """Return what has to be known of a figure: that it measures memory, or may."""
+    if overlap.shared is None:
+        return f" (not known whether {overlap.adapter} was taught this)"
+    return f" ({overlap.shared} of {overlap.of} taught to {overlap.adapter})" if overlap.shared else ""
 
 
 def _subject(run: EvalRun) -> str:
@@ -81,7 +88,9 @@ def show(run: str, items: bool, as_json: bool, start: bool) -> None:
 )
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--gate", is_flag=True, help="Exit with 1 where a figure of B is worse than A's beyond its interval.")
+@click.option(
+    "--gate", is_flag=True, help="Exit with 1 where a figure of B is worse beyond its interval, or B lacks some of A."
+)
 @json_option
 @daemon_option
 def compare(first: str, second: str, gate: bool, as_json: bool, start: bool) -> None:
@@ -89,11 +98,12 @@ def compare(first: str, second: str, gate: bool, as_json: bool, start: bool) -> 
     screen = Screen()
     found = reach(screen, start).compare_evaluations(first, second)
     if as_json:
-        click.echo(json.dumps({**asdict(found), "worse": found.worse}, indent=2))
+        click.echo(json.dumps({**asdict(found), "worse": found.worse, "failures": found.failures}, indent=2))
     else:
         _show_comparison(screen, found)
-    if gate and found.worse:
-        click.echo(f"lorebook: {second} is worse than {first}: {', '.join(found.worse)}.", err=True)
+    if gate and found.failures:
+        for line in found.failures:
+            click.echo(f"lorebook: {printable(line)}", err=True)
         raise click.exceptions.Exit(1)
 
 

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import click
 
 from lorebook_api.teaching import ENDED, JobInfo, result_of
+from lorebook_daemon.cli.measuring import spelled
 from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Screen, printable
-from lorebook_daemon.cli.watching import show_result, watch
+from lorebook_daemon.cli.watching import show_result, watched
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,7 +29,10 @@ def _id_argument(command: F) -> F:
 )
 @debug_option
 def jobs() -> None:
-    """Long work: one job runs at a time, the others wait. What was begun can be cancelled and gone on with."""
+    """Long work: one training runs at a time, the others wait. What was begun can be cancelled and gone on with.
+
+    Measurements, indexing and pulls that are in hand stand here too, and the measurements that were.
+    """
 
 
 @jobs.command("list", short_help="List the jobs.", epilog=examples("lorebook jobs list"))
@@ -59,9 +63,19 @@ def show(job_id: str, as_json: bool, start: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(job), indent=2))
         return
-    screen.write(printable(f"{job.kind} {job.name}: {job.state} {job.reason}".strip()))
-    if job.kind == "teach" and (job.state not in ENDED or job.result):
-        show_result(screen, result_of(job) if job.state in ENDED else watch(screen, client, job))
+    screen.write(printable(_line(job)))
+    if job.state not in ENDED:
+        job = watched(screen, client, job)
+        screen.write(printable(_line(job)))
+    if job.kind == "eval" and job.result:
+        screen.write(printable(", ".join(f"{name} {spelled(value)}" for name, value in job.result.items())))
+        screen.write(f"more: lorebook eval show {job.id}", style="dim")
+    if job.kind == "teach" and job.result:
+        show_result(screen, result_of(job))
+
+
+def _line(job: JobInfo) -> str:
+    return f"{job.kind} {job.name}: {job.state} {job.reason}".strip()
 
 
 @jobs.command(short_help="End a job.", epilog=examples("lorebook jobs cancel 3f2a91c0d4e5"))

@@ -27,6 +27,9 @@ R = TypeVar("R")
 SHOWN = 5
 """Rows left out, and notices, of which a terminal gets no more."""
 
+PROMISED = {"rag": ("context_relevance", "groundedness", "answer_relevance", "ndcg10", "latency_ms")}
+"""Figures that stand in the JSON of a kind whatever the data holds."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -92,10 +95,14 @@ def followed(screen: Screen, events: Generator[Progress | R, None, None], kind: 
 
 
 def flat(report: EvalReport) -> dict[str, Any]:
-    """Return a report as one JSON document: each figure by its name, the intervals beside them."""
+    """Return a report as one JSON document: each figure by its name, the intervals beside them.
+
+    A figure that a script may count on and that could not be measured is null.
+    """
     told = asdict(report)
     figures = told.pop("figures")
     return {
+        **dict.fromkeys(PROMISED.get(report.kind, ())),
         **{name: figure["value"] for name, figure in figures.items()},
         **told,
         "intervals": {name: [figure["low"], figure["high"]] for name, figure in figures.items()},
@@ -121,12 +128,21 @@ def show_figures(screen: Screen, figures: Mapping[str, Figure]) -> None:
 
 def show_remarks(screen: Screen, skipped: Sequence[Skipped], notices: Sequence[str]) -> None:
     """Show what was left out, and what else is to be known; a few lines of each."""
-    lines = [f"row {one.row} left out: {one.why}" for one in skipped]
-    for some in (lines, list(notices)):
-        for line in some[:SHOWN]:
-            screen.write(printable(line), style="yellow")
-        if len(some) > SHOWN:
-            screen.write(f"and {len(some) - SHOWN} more: --json has all of them", style="yellow")
+    for lines in (left_out(skipped), list(notices)):
+        show_lines(screen, lines)
+
+
+def left_out(skipped: Sequence[Skipped]) -> list[str]:
+    """Return a line for each row that was left out."""
+    return [f"row {one.row} left out: {one.why}" for one in skipped]
+
+
+def show_lines(screen: Screen, lines: Sequence[str]) -> None:
+    """Show the first few lines, and how many there are beside them."""
+    for line in lines[:SHOWN]:
+        screen.write(printable(line), style="yellow")
+    if len(lines) > SHOWN:
+        screen.write(f"and {len(lines) - SHOWN} more: --json has all of them", style="yellow")
 
 
 def spelled(value: float) -> str:

@@ -1,4 +1,4 @@
-"""A training as it goes on, in the terminal: its events until the end, and what it came to."""
+"""A job as it goes on, in the terminal: its events until the end, and what a training came to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ _USES = {
 
 
 def watch(screen: Screen, client: Client, job: JobInfo) -> TeachResult:
-    """Show a job's events until it has ended; return what it came to."""
+    """Show a training's events until it has ended; return what it came to."""
+    return result_of(watched(screen, client, job))
+
+
+def watched(screen: Screen, client: Client, job: JobInfo) -> JobInfo:
+    """Show a job's events until it has ended; return it as it is then."""
     last, measured = job, None
     with Bars(screen) as bars, closing(client.job_events(job.id)) as events:
         for event in events:
@@ -39,7 +44,7 @@ def watch(screen: Screen, client: Client, job: JobInfo) -> TeachResult:
                     screen.say(f"step {event.step}: {event.question[:80]!r} → {event.text[:120]!r}")
                 case JobInfo():
                     last = event
-    return result_of(last)
+    return last
 
 
 def _told(metrics: Metrics) -> str:

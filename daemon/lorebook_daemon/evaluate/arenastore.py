@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lorebook_api.errors import Conflict, NotFound, StorageFailed
-from lorebook_api.evaluation import Preference, Revealed, Winner
-from lorebook_daemon.database import connected
+from lorebook_api.evaluation import Preference, Revealed, Side, Winner
+from lorebook_daemon.database import add_column, connected
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS battles (
     place INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, created TEXT NOT NULL, question TEXT NOT NULL,
-    sides TEXT NOT NULL, answers TEXT NOT NULL, winner TEXT NOT NULL DEFAULT '', judge TEXT NOT NULL DEFAULT '');
+    sides TEXT NOT NULL, answers TEXT NOT NULL, winner TEXT NOT NULL DEFAULT '', judge TEXT NOT NULL DEFAULT '',
+    adapters TEXT NOT NULL DEFAULT '[[], []]');
 """
 
 
@@ -32,6 +33,8 @@ class Fought:
     winner: Winner
     judge: str = ""
     """The model that voted; empty for a person."""
+    adapters: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    """Names of those that acted for each side."""
 
 
 class ArenaStore:
@@ -43,12 +46,14 @@ class ArenaStore:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "arena.sqlite3"
 
-    def add(self, question: str, sides: tuple[str, str], answers: tuple[str, str]) -> str:
+    def add(self, question: str, sides: tuple[Side, Side], answers: tuple[str, str]) -> str:
         """Keep a battle without a vote; return its id."""
-        named = uuid.uuid4().hex[:12]
-        row = (named, datetime.now(UTC).isoformat(timespec="seconds"), question, json.dumps(sides), json.dumps(answers))
+        named, created = uuid.uuid4().hex[:12], datetime.now(UTC).isoformat(timespec="seconds")
+        names, adapters = [side.name for side in sides], [[use.name for use in side.adapters] for side in sides]
+        row = (named, created, question, json.dumps(names), json.dumps(answers), json.dumps(adapters))
+        columns = "id, created, question, sides, answers, adapters"
         with self._open() as db:
-            db.execute("INSERT INTO battles (id, created, question, sides, answers) VALUES (?, ?, ?, ?, ?)", row)
+            db.execute(f"INSERT INTO battles ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - ours
         return named
 
     def vote(self, battle: str, winner: Winner, judge: str = "") -> Revealed:
@@ -66,12 +71,12 @@ class ArenaStore:
     def fought(self) -> tuple[Fought, ...]:
         """Return the battles with a vote, oldest first."""
         with self._open() as db:
-            rows = db.execute(
-                "SELECT question, sides, answers, winner, judge FROM battles WHERE winner != '' ORDER BY place"
-            ).fetchall()
+            columns = "question, sides, answers, winner, judge, adapters"
+            query = f"SELECT {columns} FROM battles WHERE winner != '' ORDER BY place"  # noqa: S608 - ours
+            rows = db.execute(query).fetchall()
         return tuple(
-            Fought(question, _two(sides), _two(answers), winner, judge)
-            for question, sides, answers, winner, judge in rows
+            Fought(question, _two(sides), _two(answers), winner, judge, _acting(adapters))
+            for question, sides, answers, winner, judge, adapters in rows
         )
 
     def clear(self) -> int:
@@ -82,8 +87,10 @@ class ArenaStore:
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            with contextlib.closing(connected(self._file, _TABLE)) as db, db:
-                yield db
+            with contextlib.closing(connected(self._file, _TABLE)) as db:
+                add_column(db, "battles", "adapters", "TEXT NOT NULL DEFAULT '[[], []]'")
+                with db:
+                    yield db
         except (OSError, sqlite3.Error) as error:
             told = f"The arena's votes in {self._file} cannot be read or written ({error})."
             raise StorageFailed(told, "Free some space; where the file is damaged, move it away.") from error
@@ -103,3 +110,8 @@ def preferences(fought: Sequence[Fought]) -> tuple[Preference, ...]:
 def _two(text: str) -> tuple[str, str]:
     first, second = json.loads(text)
     return str(first), str(second)
+
+
+def _acting(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    first, second = json.loads(text)
+    return tuple(first), tuple(second)

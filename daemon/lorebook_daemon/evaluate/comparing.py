@@ -8,6 +8,7 @@ from typing import Any, Literal
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Compared, Comparison, EvalRun, Figure
 from lorebook_daemon.evaluate.metrics import METRICS, Metric
+from lorebook_daemon.evaluate.overlap import told
 from lorebook_daemon.evaluate.statistics import bootstrap
 from lorebook_daemon.evaluate.store import Outcome
 
@@ -33,7 +34,9 @@ def compare(first: EvalRun, second: EvalRun, of_first: Outcomes, of_second: Outc
     figures = tuple(
         _compared(name, [(a[name], b[name]) for a, b in pairs if name in a and name in b]) for name in names
     )
-    return Comparison(first, second, figures, _changed(first, second), _notices(of_first, of_second, len(shared)))
+    gone, lost = _gone((first, of_first), (second, of_second)), len(of_first) - len(shared)
+    notices = (*_conditions(first, second), *_notices(of_first, of_second, len(shared)), *_taught(first, second))
+    return Comparison(first, second, figures, _changed(first, second), notices, gone, lost)
 
 
 def _compared(name: str, pairs: list[tuple[float, float]]) -> Compared:
@@ -58,6 +61,28 @@ def _changed(first: EvalRun, second: EvalRun) -> tuple[str, ...]:
         return [f"{name}: {one.get(name)} → {other.get(name)}" for name in names if one.get(name) != other.get(name)]
 
     return (*differing(first.config, second.config), *differing(first.versions, second.versions))
+
+
+def _gone(first: tuple[EvalRun, Outcomes], second: tuple[EvalRun, Outcomes]) -> tuple[str, ...]:
+    """Return the figures of the first run that the second lacks; a run that is unfinished has those of its items."""
+
+    def names(run: EvalRun, outcomes: Outcomes) -> dict[str, None]:
+        return dict.fromkeys((*run.figures, *(name for one in outcomes.values() for name in one.scores)))
+
+    there = names(*second)
+    missing = [name for name in names(*first) if name not in there]
+    return tuple(name for name in missing if METRICS.get(name, Metric("")).better != "neither")
+
+
+def _conditions(first: EvalRun, second: EvalRun) -> list[str]:
+    """Return why the two runs are no fair pair, where they are none."""
+    unfinished = [f"{run.id} is unfinished." for run in (first, second) if run.state != "done"]
+    other = first.config.get("data") != second.config.get("data")
+    return [*unfinished, *(["The two runs were made over different data."] if other else [])]
+
+
+def _taught(first: EvalRun, second: EvalRun) -> list[str]:
+    return [f"{run.id}: {told(overlap)}" for run in (first, second) for overlap in run.overlaps]
 
 
 def _notices(of_first: Outcomes, of_second: Outcomes, shared: int) -> tuple[str, ...]:

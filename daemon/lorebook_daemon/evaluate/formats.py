@@ -143,7 +143,7 @@ def _mmlu(row: Row, path: Path) -> Question:
 
 
 def _subject(row: Row) -> str:
-    return str(row.fields.get("subject") or "")
+    return str(row.get("subject") or "")
 
 
 def _hellaswag(row: Row, path: Path) -> Question:

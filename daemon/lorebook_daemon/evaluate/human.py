@@ -29,7 +29,7 @@ def _listed(path: Path, field: str) -> list[Any]:
     lists = _lists(path)
     if lists is None:
         rows = read_rows(path)
-        return [row.fields.get(_chosen(path, field, list(rows[0].fields))) for row in rows]
+        return [row.get(_chosen(path, field, list(rows[0].fields))) for row in rows]
     return lists[_chosen(path, field, list(lists))]
 
 

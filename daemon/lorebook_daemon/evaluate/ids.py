@@ -13,7 +13,7 @@ _NAMED_MOST = 5
 
 def own_id(row: Row) -> str:
     """Return the id that a row carries; empty where it carries none."""
-    values = (row.fields.get(name) for name in ID_FIELDS)
+    values = (row.get(name) for name in ID_FIELDS)
     return next((str(value) for value in values if value is not None and str(value).strip()), "")
 
 

@@ -75,7 +75,7 @@ def read_judged(
 
     `others` are another's scores, one for each row, where they are not in the rows; a row without one is judged too.
     """
-    told = others or [row.fields.get(request.human) for row in rows]
+    told = others or [row.get(request.human) for row in rows]
     if request.human and not others and all(score in (None, "") for score in told):
         raise BadRequest(
             f"no row has a score `{request.human}`.", "Name the field with another's score, or FILE:FIELD."

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import LorebookError
+from lorebook_api.evaluation import Overlap
 from lorebook_api.home import Home
 from lorebook_daemon.models.adapters import card_file
 from lorebook_daemon.teach.examples import read_examples
@@ -43,7 +44,7 @@ def _texts(adapter: str, home: Home) -> tuple[str, ...] | None:
         card = json.loads(card_file(home, adapter).read_text(encoding="utf-8"))
         examples = read_examples(home.state / "jobs" / str(card["job"]) / "examples.jsonl")
     except (OSError, ValueError, KeyError, TypeError, LorebookError):
-        return None  # an adapter from elsewhere: `notices` says that it is not known
+        return None  # an adapter from elsewhere: `told` says that it is not known
     used = [one for one in examples if not one.left_out and not one.held_out]
     return tuple(text for one in used for text in (one.question, one.answer))
 
@@ -59,16 +60,20 @@ def overlapping(tested: Iterable[str], known: Iterable[str], n: int = N) -> list
     ]
 
 
-def notices(tested: Sequence[str], adapters: Sequence[AdapterUse], home: Home) -> tuple[str, ...]:
+def overlaps(tested: Sequence[str], adapters: Sequence[AdapterUse], home: Home) -> tuple[Overlap, ...]:
     """Return, for each adapter, how much of a test it was taught. Blocking."""
-    said = []
-    for one in taught(adapters, home):
-        if one.texts is None:
-            said.append(f"What {one.adapter} was taught is not known here; whether it knows the test neither.")
-            continue
-        count = sum(overlapping(tested, one.texts))
-        said.append(f"{count} of {len(tested)} items share {N} words in a row with what {one.adapter} was taught.")
-    return tuple(said)
+    return tuple(
+        Overlap(one.adapter, None if one.texts is None else sum(overlapping(tested, one.texts)), len(tested))
+        for one in taught(adapters, home)
+    )
+
+
+def told(overlap: Overlap) -> str:
+    """Return it as it is said beside figures."""
+    if overlap.shared is None:
+        return f"What {overlap.adapter} was taught is not known here; whether it knows the test neither."
+    share = f"{overlap.shared} of {overlap.of} items share {N} words in a row"
+    return f"{share} with what {overlap.adapter} was taught."
 
 
 def _words(text: str) -> list[str]:

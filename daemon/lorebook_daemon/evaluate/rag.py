@@ -1,7 +1,8 @@
 """The whole system on a person's own questions: what is found, what is answered, what that costs.
 
 The triad is TruLens's: are the passages relevant to the question, do they support the answer, is the answer one to the
-question. Each is a yes or no of the model, as a probability; nothing is parsed.
+question. Each is a yes or no of the base model, as a probability: an adapter that is measured does not judge itself,
+as it does not check what it wrote (answer/verify.py). Nothing is parsed.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorebook_api.asking import Answer
+from lorebook_api.asking import Answer, Source
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Figure, Skipped
-from lorebook_daemon.answer.prompts import SYSTEM, passage_text
+from lorebook_daemon.answer.prompts import SYSTEM, source_text
 from lorebook_daemon.answer.reading import probability
 from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Turn
@@ -104,7 +105,6 @@ class RagTask:
 
     questions: Sequence[Question]
     ask: Asking
-    k: int
     stage: str = "asking"
 
     @property
@@ -128,28 +128,42 @@ class RagTask:
         }
         if question.places:
             scores |= retrieval_scores([hit.source() for hit in asked.hits], question.places)
-        if asked.hits and question.answerable:
-            scores["context_relevance"] = await self._context(question.text, asked.hits, subject)
+        if answer.sources and question.answerable:
+            scores["context_relevance"] = await _context(question.text, asked, subject)
         if not answer.abstained:
             scores["groundedness"] = answer.grounded
         if question.answerable:
             scores["answer_relevance"] = 0.0 if answer.abstained else await _relevance(question.text, answer, subject)
         if question.right:
             scores["right"] = float(not answer.abstained and states(question.right, answer.answer))
-        return Outcome(scores, answer.answer)
+        return Outcome(scores, answer.answer, "the model answered nothing" if _empty(answer) else "")
 
-    async def _context(self, question: str, hits: Sequence[RootHit], subject: Subject) -> float:
-        """Return the mean relevance of the passages that the question was answered from."""
-        tail = _RELEVANT.format(question=question)
-        head = Message("system", SYSTEM)
-        prompts = [Prompt((head, Message("user", tail)), (passage_text(hit),)) for hit in hits[: self.k]]
-        leanings = await subject.engine.judge(prompts, subject.adapters, TURN)
-        return sum(map(probability, leanings)) / len(leanings)
+
+async def _context(question: str, asked: Asked, subject: Subject) -> float:
+    """Return the mean relevance of the passages that were read for the answer, with what was put around them."""
+    messages = (Message("system", SYSTEM), Message("user", _RELEVANT.format(question=question)))
+    texts = [source_text(source, _headings(source, asked.hits)) for source in asked.answer.sources]
+    prompts = [Prompt(messages, (text,)) for text in texts]
+    leanings = await subject.engine.judge(prompts, turn=TURN)
+    return sum(map(probability, leanings)) / len(leanings)
+
+
+def _headings(source: Source, hits: Sequence[RootHit]) -> tuple[str, ...]:
+    """Return what the first passage that was found within a source has above it, which an answer does not tell."""
+    place = Place(source.path, source.start_line, source.end_line, source.cell_index)
+    within = [hit.passage for hit in hits if hit.root == source.root and place.holds(hit.source())]
+    return min(within, key=lambda passage: passage.start_line).context if within else ()
+
+
+def _empty(answer: Answer) -> bool:
+    """Return whether the model wrote nothing, be it that this was given as not found: nothing supports no sentence."""
+    written = answer.usage.prompt_tokens and not answer.usage.completion_tokens
+    return bool(written) if answer.abstained else not answer.answer.strip()
 
 
 async def _relevance(question: str, answer: Answer, subject: Subject) -> float:
     said = _ANSWERS.format(question=question, answer=re.sub(r" ?\[\d+\]", "", answer.answer).strip())
-    (leaning,) = await subject.engine.judge([Prompt((Message("user", said),))], subject.adapters, TURN)
+    (leaning,) = await subject.engine.judge([Prompt((Message("user", said),))], turn=TURN)
     return probability(leaning)
 
 

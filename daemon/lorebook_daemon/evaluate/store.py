@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from lorebook_api.errors import BadRequest, NotFound, StorageFailed
-from lorebook_api.evaluation import EvalRun, Figure, Skipped
-from lorebook_daemon.database import connected
+from lorebook_api.evaluation import EvalRun, Figure, Overlap, Skipped
+from lorebook_daemon.database import add_column, connected
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
     place INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, kind TEXT NOT NULL,
     name TEXT NOT NULL, created TEXT NOT NULL, ended TEXT NOT NULL DEFAULT '', config TEXT NOT NULL,
     versions TEXT NOT NULL, figures TEXT NOT NULL DEFAULT '{}', n INTEGER NOT NULL DEFAULT 0,
-    skipped TEXT NOT NULL DEFAULT '[]', notices TEXT NOT NULL DEFAULT '[]');
+    skipped TEXT NOT NULL DEFAULT '[]', notices TEXT NOT NULL DEFAULT '[]', overlaps TEXT NOT NULL DEFAULT '[]');
 CREATE TABLE IF NOT EXISTS items (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, item TEXT NOT NULL, outcome TEXT NOT NULL,
     PRIMARY KEY (run, item)) WITHOUT ROWID;
 """
-_COLUMNS = "id, kind, name, created, ended, config, versions, figures, n, skipped, notices"
+_COLUMNS = "id, kind, name, created, ended, config, versions, figures, n, skipped, notices, overlaps"
 _SHORTEST = 4
 """Characters of an id that a person must type at least."""
 
@@ -82,6 +82,13 @@ class RunStore:
             )
             return named
 
+    def finished(self, run: Begun) -> EvalRun | None:
+        """Return the latest run that was finished and is the same as this one."""
+        query = f"SELECT {_COLUMNS} FROM runs WHERE digest = ? AND ended != '' ORDER BY place DESC"  # noqa: S608 - ours
+        with self._open() as db:
+            found = db.execute(query, (run.digest,)).fetchone()
+        return _run(found) if found else None
+
     def keep(self, run: str, item: str, outcome: Outcome) -> None:
         """Keep what an item came to."""
         body = json.dumps([dict(outcome.scores), outcome.said, outcome.note])
@@ -95,7 +102,13 @@ class RunStore:
         return {item: Outcome(*json.loads(body)) for item, body in rows}
 
     def finish(
-        self, run: str, figures: Mapping[str, Figure], n: int, skipped: Sequence[Skipped], notices: Sequence[str]
+        self,
+        run: str,
+        figures: Mapping[str, Figure],
+        n: int,
+        skipped: Sequence[Skipped],
+        notices: Sequence[str],
+        overlaps: Sequence[Overlap] = (),
     ) -> None:
         """Write down what a run came to."""
         values = (
@@ -104,10 +117,12 @@ class RunStore:
             n,
             json.dumps([asdict(one) for one in skipped]),
             json.dumps(list(notices)),
+            json.dumps([asdict(one) for one in overlaps]),
             run,
         )
+        columns = "ended = ?, figures = ?, n = ?, skipped = ?, notices = ?, overlaps = ?"
         with self._open() as db:
-            db.execute("UPDATE runs SET ended = ?, figures = ?, n = ?, skipped = ?, notices = ? WHERE id = ?", values)
+            db.execute(f"UPDATE runs SET {columns} WHERE id = ?", values)  # noqa: S608 - ours
 
     def all(self) -> tuple[EvalRun, ...]:
         """Return all runs, the latest first."""
@@ -144,6 +159,7 @@ class RunStore:
             with contextlib.closing(connected(self._file, _TABLES)) as db:
                 db.execute("PRAGMA journal_mode = WAL")  # no wait for the disk at each item
                 db.execute("PRAGMA synchronous = NORMAL")
+                add_column(db, "runs", "overlaps", "TEXT NOT NULL DEFAULT '[]'")
                 with db:
                     yield db
         except (OSError, sqlite3.Error) as error:
@@ -152,7 +168,7 @@ class RunStore:
 
 
 def _run(row: tuple[Any, ...]) -> EvalRun:
-    named, kind, name, created, ended, config, versions, figures, n, skipped, notices = row
+    named, kind, name, created, ended, config, versions, figures, n, skipped, notices, overlaps = row
     return EvalRun(
         id=named,
         kind=kind,
@@ -166,6 +182,7 @@ def _run(row: tuple[Any, ...]) -> EvalRun:
         n=n,
         skipped=tuple(Skipped(**one) for one in json.loads(skipped)),
         notices=tuple(json.loads(notices)),
+        overlaps=tuple(Overlap(**one) for one in json.loads(overlaps)),
     )
 
 

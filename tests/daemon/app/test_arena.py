@@ -135,3 +135,10 @@ def test_votes_that_are_none(client: TestClient) -> None:
     assert client.post("/api/eval/arena/vote", json={"battle": told["id"], "winner": "c"}).status_code == 400
     assert client.get("/api/eval/arena/preferences").json() == {"preferences": []}
     assert client.delete("/api/eval/arena").json() == {"forgotten": 1}
+
+
+def test_what_an_adapter_was_taught_is_told_with_its_rating(client: TestClient) -> None:
+    for _ in range(2):
+        client.post("/api/eval/arena/vote", json={"battle": battle(client)["id"], "winner": "a"})
+    told = [notice for notice in client.get("/api/eval/arena").json()["notices"] if "taught" in notice]
+    assert told == ["kind: What soft was taught is not known here; whether it knows the test neither."]

@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 
 from commandline import Run, run_command
+from fake_app import Bench
 from fake_daemon import FakeDaemon
 from lorebook_api.home import Home
+from typed_evaluation import Typing, served
 
 
 @pytest.fixture
@@ -28,3 +30,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(folder: Path) -> Run:
     """Runs the command line in this process."""
     return run_command
+
+
+@pytest.fixture
+def typing(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typing]:
+    """Types `lorebook eval` while a daemon made of fakes is served."""
+    monkeypatch.chdir(tmp_path)
+    with served(Bench(), home) as typing:
+        yield typing
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    """A root with two files."""
+    root = tmp_path / "notes"
+    root.mkdir()
+    (root / "a.txt").write_text("the rate was 42 percent")
+    (root / "b.txt").write_text("rows with null age were dropped")
+    return root

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
-from fake_app import TOKEN, Bench
 from fakes import FakeEngine
 from lorebook_api.errors import BadRequest
-from lorebook_api.home import Home
 from lorebook_api.sides import parse_side
 from lorebook_api.version import VERSION
-from lorebook_daemon.app.lifecycle import RuntimeFile, announced
 from lorebook_daemon.cli.commands import lorebook
+from typed_evaluation import QUESTIONS, Typing, rows
 
 COMMANDS = (
     *("mc", "judge", "toxicity", "exact", "diversity", "bias", "rag", "leaderboard", "questions"),
@@ -28,52 +23,11 @@ COMMANDS = (
 )
 
 
-class Typing:
-    """Types commands while a daemon made of fakes is served."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-
-    def __call__(self, *words: object, typed: str = "") -> Result:
-        return CliRunner().invoke(lorebook, ["eval", *map(str, words)], input=typed, prog_name="lorebook")
-
-    def json(self, *words: object) -> Any:
-        result = self(*words, "--json")
-        assert result.exit_code == 0, result.output
-        return json.loads(result.stdout)
-
-
-@pytest.fixture
-def typing(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typing]:
-    monkeypatch.chdir(tmp_path)
-    bench = Bench()
-    ready, done = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with bench.served() as url:
-            with announced(home, RuntimeFile(url, TOKEN, 1, VERSION, "now")):
-                ready.set()
-                while not done.is_set():
-                    await asyncio.sleep(0.01)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    ready.wait(10)
-    yield Typing(bench)
-    done.set()
-    thread.join()
-
-
 @pytest.fixture
 def quiz(tmp_path: Path) -> Path:
     path = tmp_path / "quiz.csv"
     rows = [f"Is number {n} ice?,ice,fire,{'a' if n % 4 else 'b'}" for n in range(24)]
     path.write_text("\n".join(["question,a,b,answer", *rows, "Is it fire?,ice,sand,9", ""]))
-    return path
-
-
-def rows(path: Path, *fields: dict[str, Any]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in fields))
     return path
 
 
@@ -125,6 +79,10 @@ def test_a_gate_fails_where_a_figure_drops_beyond_its_interval(typing: Typing, q
     assert gated.exit_code == 1 and "is worse than" in gated.stderr
     assert "acc" in json.loads(gated.stdout)["worse"]
     assert typing("compare", worse, before, "--gate").exit_code == 0
+    part = typing.json("mc", quiz, "--limit", "20")["run"]
+    lacking = typing("compare", worse, part, "--gate")
+    assert lacking.exit_code == 1 and f"{part} did not measure 4 items that {worse} did." in lacking.stderr
+    assert "different data" in " ".join(typing("compare", before, worse).stdout.split())
     page = tmp_path / "page.html"
     assert "wrote" in typing("report", before, worse, "--out", page).stdout
     assert "<svg" in page.read_text()
@@ -208,24 +166,6 @@ def test_diversity_and_bias(typing: Typing, tmp_path: Path) -> None:
     assert told["self_bleu"] == pytest.approx(1.0), "the fake says the same each time"
     pairs = rows(tmp_path / "b.jsonl", {"sent_more": "a a a", "sent_less": "a b c", "bias_type": "age"})
     assert typing.json("bias", pairs)["stereotype: age"] == 1.0
-
-
-@pytest.fixture
-def notes(tmp_path: Path) -> Path:
-    root = tmp_path / "notes"
-    root.mkdir()
-    (root / "a.txt").write_text("the rate was 42 percent")
-    (root / "b.txt").write_text("rows with null age were dropped")
-    return root
-
-
-QUESTIONS = (
-    {"id": "r", "question": "what was the rate", "answer": ["42"], "path": "a.txt", "start_line": 1, "end_line": 1},
-    {"id": "n", "question": "which rows were dropped", "answer": ["null"], "path": "b.txt"},
-    {"id": "u", "question": "who was it", "answerable": False},
-    {"id": "r", "question": "twice"},
-    {"id": "x", "question": "where", "path": "a.txt", "start_line": "first"},
-)
 
 
 def test_the_whole_system_is_measured(typing: Typing, notes: Path, tmp_path: Path) -> None:

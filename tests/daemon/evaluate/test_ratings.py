@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeEngine
+from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import Conflict, NotFound
-from lorebook_api.evaluation import Winner
+from lorebook_api.evaluation import Side, Winner
 from lorebook_daemon.engine.protocol import ASKING, Continued
 from lorebook_daemon.evaluate.arenastore import ArenaStore, Fought, preferences
 from lorebook_daemon.evaluate.ratings import START, K, elo, standings
@@ -116,14 +117,14 @@ def test_a_judge_votes_in_both_orders() -> None:
 
 def test_a_battle_has_one_vote(tmp_path: Path) -> None:
     store = ArenaStore(tmp_path)
-    battle = store.add("Why?", ("m", "n"), ("so", "thus"))
+    battle = store.add("Why?", (Side("m"), Side("n", adapters=(AdapterUse("x", 0.5),))), ("so", "thus"))
     assert store.fought() == ()
     assert store.vote(battle, "b").b == "n"
     with pytest.raises(Conflict, match="its vote already"):
         store.vote(battle, "a")
     with pytest.raises(NotFound):
         store.vote("none", "a")
-    assert store.fought() == (Fought("Why?", ("m", "n"), ("so", "thus"), "b"),)
+    assert store.fought() == (Fought("Why?", ("m", "n"), ("so", "thus"), "b", adapters=((), ("x",))),)
     assert store.clear() == 1 and store.fought() == ()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorebook_api.errors import BadRequest, NotFound, StorageFailed
-from lorebook_api.evaluation import EvalRun, Figure, Skipped
+from lorebook_api.evaluation import EvalRun, Figure, Overlap, Skipped
 from lorebook_daemon.evaluate.comparing import compare
 from lorebook_daemon.evaluate.metrics import METRICS
 from lorebook_daemon.evaluate.page import page
@@ -38,8 +41,10 @@ def test_what_was_measured_is_found_again(store: RunStore) -> None:
     run = store.begin(BEGUN)
     assert store.get(run).state == "unfinished"
     store.keep(run, "q1", Outcome({"acc": 1.0}, "yes", "a note"))
-    store.finish(run, {"acc": Figure(1.0, 0.5, 1.0, 1)}, 1, [Skipped(2, "why")], ["hear"])
+    overlaps = (Overlap("mill", 3, 20), Overlap("elsewhere", None, 20))
+    store.finish(run, {"acc": Figure(1.0, 0.5, 1.0, 1)}, 1, [Skipped(2, "why")], ["hear"], overlaps)
     found = store.get(run[:4])
+    assert found.overlaps == overlaps
     assert (found.state, found.n, found.figures["acc"].low) == ("done", 1, 0.5)
     assert (found.config, found.versions) == (BEGUN.config, BEGUN.versions)
     assert (found.skipped, found.notices) == ((Skipped(2, "why"),), ("hear",))
@@ -65,6 +70,21 @@ def test_names_that_mean_no_run_or_several(store: RunStore) -> None:
     assert {run.id for run in store.all()} == set(runs)
 
 
+def test_a_file_of_a_version_that_kept_no_overlaps_is_read(tmp_path: Path) -> None:
+    run = kept(RunStore(tmp_path), BEGUN, [1.0])
+    with contextlib.closing(sqlite3.connect(tmp_path / "evaluations.sqlite3")) as db, db:
+        db.execute("ALTER TABLE runs DROP COLUMN overlaps")
+    assert RunStore(tmp_path).all() == (run,)
+
+
+def test_a_finished_run_is_found_by_what_it_measured(store: RunStore) -> None:
+    run = store.begin(BEGUN)
+    assert store.finished(BEGUN) is None
+    store.finish(run, {}, 0, [], [])
+    assert store.finished(BEGUN) == store.get(run)
+    assert store.finished(Begun("mc", "quiz.csv", {"model": "other"}, {})) is None
+
+
 def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
     (tmp_path / "evaluations.sqlite3").write_bytes(b"nothing of the kind" * 100)
     with pytest.raises(StorageFailed, match="cannot be read"):
@@ -81,6 +101,35 @@ def test_runs_are_compared_item_by_item(store: RunStore) -> None:
     assert told.worse == ()
     back = compare(better, before, store.outcomes(better.id), store.outcomes(before.id))
     assert back.worse == ("acc",)
+
+
+RUN = EvalRun("a", "mc", "x", "done", "", "", {"data": "1"}, {}, {}, 30)
+ONES = {str(n): Outcome({"acc": 1.0}) for n in range(30)}
+
+
+def test_what_the_second_run_lacks_fails_a_gate_as_what_dropped_does() -> None:
+    other = replace(RUN, id="b")
+    assert compare(RUN, other, ONES, ONES).failures == ()
+    fewer = compare(RUN, other, ONES, dict(list(ONES.items())[:28]))
+    assert (fewer.lost, fewer.failures) == (2, ("b did not measure 2 items that a did.",))
+    more = {name: Outcome({"acc": 1.0, "right": 1.0, "latency_ms": 5.0}) for name in ONES}
+    gone = compare(RUN, other, more, ONES)
+    assert (gone.gone, gone.failures) == (("right",), ("b has no right, which a has.",)), "a cost may go"
+    of_the_whole = replace(RUN, figures={"abstention_f1": Figure(1, 1, 1, 30)})
+    assert compare(of_the_whole, other, ONES, ONES).gone == ("abstention_f1",)
+    assert compare(other, of_the_whole, ONES, more).failures == (), "what is new is no loss"
+
+
+def test_runs_that_are_no_fair_pair_say_so() -> None:
+    assert compare(RUN, RUN, ONES, ONES).notices == ()
+    half = replace(RUN, id="b", state="unfinished", config={"data": "2"})
+    assert compare(RUN, half, ONES, ONES).notices == ("b is unfinished.", "The two runs were made over different data.")
+
+
+def test_what_an_adapter_was_taught_is_said_where_runs_are_compared() -> None:
+    after = replace(RUN, id="b", overlaps=(Overlap("mill", 7, 30),))
+    (told,) = compare(RUN, after, ONES, ONES).notices
+    assert told == "b: 7 of 30 items share 8 words in a row with what mill was taught."
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0]), min_size=2, max_size=30))

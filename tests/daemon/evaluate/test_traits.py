@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fakes import FakeEngine, HashEmbedder
 from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest
+from lorebook_api.evaluation import Overlap
 from lorebook_api.home import Home
 from lorebook_daemon.evaluate import overlap
 from lorebook_daemon.evaluate.diversity import DiversityTask, bleu, differences, distinct, read_prompts, repetition
@@ -104,6 +105,8 @@ def test_what_an_adapter_was_taught_is_told_beside_its_figures(home: Home) -> No
     card.parent.mkdir(parents=True, exist_ok=True)
     card.write_text(json.dumps({"job": "j1"}))
     tested = ["Which pump broke at the old mill?", "What is kept back is not taught at all", "And who said so?"]
-    told = overlap.notices(tested, (AdapterUse("mill"), AdapterUse("elsewhere")), home)
+    found = overlap.overlaps(tested, (AdapterUse("mill"), AdapterUse("elsewhere")), home)
+    assert found == (Overlap("mill", 1, 3), Overlap("elsewhere", None, 3))
+    told = list(map(overlap.told, found))
     assert "1 of 3 items share" in told[0] and "mill" in told[0]
     assert "elsewhere was taught is not known" in told[1]
