@@ -97,6 +97,10 @@ class Jobs:
         self._tell_all()
         return self.get(job_id)
 
+    def unsay(self, job_id: str) -> None:
+        """Forget what the model said in a job, and what it was to say; raises StorageFailed."""
+        self._store.forget(job_id, "said")
+
     async def follow(self, job_id: str, after: int = 0) -> AsyncIterator[JobEvent]:
         """Yield what happened in a job after its `after`th event and what happens now, until it has ended."""
         while True:

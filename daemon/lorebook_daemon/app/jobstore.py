@@ -49,6 +49,7 @@ class JobStore:
             self._db = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA secure_delete=ON")  # what is forgotten is overwritten
             self._db.executescript(_SCHEMA)
 
     def add(self, job: JobInfo) -> None:
@@ -103,6 +104,11 @@ class JobStore:
         """Return the events of a job in order, those after the `after`th."""
         rows = self._read("SELECT n, name, data FROM events WHERE job = ? AND n > ? ORDER BY n", (job_id, after))
         return tuple(JobEvent(n, name, json.loads(data)) for n, name, data in rows)
+
+    def forget(self, job_id: str, name: str) -> None:
+        """Delete the events of that name of a job for certain: from the log of what was written, too."""
+        self._write("DELETE FROM events WHERE job = ? AND name = ?", (job_id, name))
+        self._write("PRAGMA wal_checkpoint(TRUNCATE)", ())
 
     def close(self) -> None:
         """Give the file back."""

@@ -66,6 +66,8 @@ def unlearning_routes(parts: Parts) -> APIRouter:
         _check_idle(parts, folders)
         told = tuple([await _forgotten(parts, one) for one in seen])
         await asyncio.to_thread(_scrub, folders, request)
+        for job in {one.job for one in seen if one.job} | {folder.name for folder in folders}:
+            await asyncio.to_thread(parts.jobs.unsay, job)
         return {"adapters": told}
 
     return router

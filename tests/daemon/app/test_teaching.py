@@ -468,6 +468,17 @@ def test_what_was_learnt_from_a_cell_is_gone_at_once_and_the_rest_is_learnt_anew
     assert examples and all("Anna" not in example.answer for example in examples)
 
 
+def test_what_the_model_said_of_a_cell_while_it_learnt_is_gone_too(app):
+    job = app.taught()["id"]
+    kept = find_home().state
+    assert "event: said" in app.client.get(f"/api/jobs/{job}/events").text
+    assert any(b"Anna" in file.read_bytes() for file in kept.glob("jobs.sqlite*"))
+    app.post("/api/adapters/forget", path="/work/lab.ipynb")
+    left = app.client.get(f"/api/jobs/{job}/events").text
+    assert "event: said" not in left and left.count("event: metrics") == 2
+    assert not any(b"Anna" in file.read_bytes() for file in kept.glob("jobs.sqlite*"))
+
+
 def test_an_adapter_of_which_nothing_is_left_is_deleted(app):
     app.taught()
     (told,) = app.post("/api/adapters/forget", path="/work/lab.ipynb").json()["adapters"]
