@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from torch.utils.checkpoint import checkpoint
 
-from lorebook_daemon.teach.model import CausalLM, Packed, Past, Span, causal
+from lorebook_daemon.teach.below import Below
+from lorebook_daemon.teach.model import CausalLM, Entering, Packed, Past, Span, causal, lowest_trained
 from lorebook_daemon.teach.samples import Sample
 
 _CHUNK = 256
@@ -24,18 +25,29 @@ _SHARED_LEAST = 4
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Samples one after another in one row, from where the adapter acts; what is before is in the past of each."""
+class Row:
+    """Samples one after another, from where the adapter acts; what is before is in the past of each."""
 
     inputs: Tensor
     """[1, tokens]"""
     positions: Tensor
     look: Packed
+    """Its last spans are the samples, one each."""
+    shared: int
+    """Tokens that all samples begin with and that are in the row once, at its beginning."""
+
+
+@dataclass(frozen=True)
+class Batch(Row):
+    """A row with what is learnt of it."""
+
     rows: Tensor
     """Of each learnt token: the number of its sample."""
     columns: Tensor
     """Of each learnt token: where in the row it is predicted."""
     targets: Tensor
+    entering: Entering | None = None
+    """What enters the first trained layer, where that is known."""
 
 
 @contextmanager
@@ -54,7 +66,7 @@ def adapters_off(model: CausalLM) -> Iterator[None]:
 class Prefixes:
     """What the base model reads before the adapter acts: computed once for each prompt, while there is room.
 
-    Kept in 16 bits, as the engine keeps it.
+    Kept in 16 bits, as the engine keeps it. What the layers below the first trained one make of samples is in `Below`.
     """
 
     def __init__(self, model: CausalLM, most_bytes: int) -> None:
@@ -63,6 +75,31 @@ class Prefixes:
         self._most = most_bytes
         self._kept: dict[tuple[int, ...], Past] = {}
         self._bytes = 0
+        self._below: Below | None = None
+        self._lowest = 0
+
+    def keep_below(self, batches: Iterable[Sequence[Sample]], most_bytes: int) -> None:
+        """Have what enters the first trained layer kept from now on, for what the `batches` of a training hold again.
+
+        Nothing happens where the lowest layer is trained.
+        """
+        self._lowest = lowest_trained(self._model)
+        if self._lowest:
+            self._below = Below(batches, self._read_below, 4 * self._model.shape.width, most_bytes)
+
+    def entering(self, samples: Sequence[Sample], shared: int) -> Entering | None:
+        """Return what enters the first trained layer in a row of samples; None where nothing of it is kept."""
+        apart = self._below.of(samples) if self._below else None
+        if apart is None:
+            return None
+        parts = [apart[0][:, :shared], *(states[:, shared:] for states in apart)]
+        return Entering(self._lowest, torch.cat(parts, dim=1))
+
+    def _read_below(self, samples: Sequence[Sample]) -> list[Tensor]:
+        read = row(samples, self)
+        states = self._model.up_to(self._lowest, read.inputs, read.positions, read.look).states
+        spans = read.look.spans[-len(samples) :]
+        return [torch.cat((states[:, : one.shared], states[:, one.start : one.end]), dim=1) for one in spans]
 
     def of(self, tokens: tuple[int, ...]) -> Past:
         """Return the keys and values [1, kv heads, tokens, head] of a prompt's beginning, made alone.
@@ -82,22 +119,32 @@ class Prefixes:
         return past
 
 
-def collate(samples: Sequence[Sample], prefixes: Prefixes) -> Batch:
-    """Return samples as one batch. What they all begin with is in it once, with its gradient, where an adapter acts."""
+def row(samples: Sequence[Sample], prefixes: Prefixes) -> Row:
+    """Return samples in one row. What they all begin with is in it once, with its gradient, where an adapter acts."""
     shared = _shared(samples)
     inputs, positions = list(samples[0].tokens[:shared]), list(range(shared))
     spans = [Span(0, shared, causal(shared)[0, 0])] if shared else []
-    places: list[tuple[int, int, int]] = []
-    for row, sample in enumerate(samples):
+    for sample in samples:
         first, start = max(shared, sample.acts), len(inputs)
         own = sample.tokens[first:-1]
         past = prefixes.of(sample.tokens[: sample.acts]) if sample.acts else None
         spans.append(Span(start, start + len(own), _mask(first, len(own)), shared, past))
         inputs += own
         positions += range(first, first + len(own))
-        places += [(row, start + n - 1 - first, sample.tokens[n]) for n in range(sample.learnt, len(sample.tokens))]
+    return Row(torch.tensor([inputs]), torch.tensor([positions]), Packed(tuple(spans)), shared)
+
+
+def collate(samples: Sequence[Sample], prefixes: Prefixes) -> Batch:
+    """Return samples as one batch: a row, and where in it which tokens are learnt."""
+    packed = row(samples, prefixes)
+    places: list[tuple[int, int, int]] = []
+    spans = packed.look.spans[-len(samples) :]
+    for number, (sample, span) in enumerate(zip(samples, spans, strict=True)):
+        before = span.start - 1 - max(packed.shared, sample.acts)
+        places += [(number, before + n, sample.tokens[n]) for n in range(sample.learnt, len(sample.tokens))]
     rows, columns, targets = torch.tensor(places).T
-    return Batch(torch.tensor([inputs]), torch.tensor([positions]), Packed(tuple(spans)), rows, columns, targets)
+    entering = prefixes.entering(samples, packed.shared)
+    return Batch(packed.inputs, packed.positions, packed.look, packed.shared, rows, columns, targets, entering)
 
 
 def _shared(samples: Sequence[Sample]) -> int:
@@ -117,7 +164,7 @@ def _mask(before: int, own: int) -> Tensor:
 
 def states(model: CausalLM, batch: Batch) -> Tensor:
     """Return the last hidden state [learnt, width] from which each learnt token is predicted."""
-    hidden: Tensor = model(batch.inputs, batch.positions, batch.look)[0]
+    hidden: Tensor = model(batch.inputs, batch.positions, batch.look, entering=batch.entering)[0]
     return hidden[0, batch.columns]
 
 

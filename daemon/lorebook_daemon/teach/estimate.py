@@ -56,18 +56,20 @@ def estimate(shape: Shape, examples: Sequence[Sequence[Sample]], settings: Train
     """Return what training on `examples` (each as its wordings) would take on this machine now."""
     epochs = settings.epochs or max(_EPOCHS, -(-_SEEN // len(examples)))
     steps = -(-len(examples) // settings.batch) * epochs
-    acting = sum(variants[0].acting for variants in examples)
     read_once = sum(sample.acts for variants in examples for sample in variants[:epochs])
     longest = max(sample.acting for variants in examples for sample in variants)
     free = psutil.virtual_memory().available
-    activations = _activations(shape, settings.batch * longest)
+    lowest = lowest_trained(shape, settings, traits)
+    opened = shape.layers - lowest
+    activations = _activations(shape, opened, settings.batch * longest)
     thrifty = activations > 0.25 * free or activations > 2 * 2**30
-    kept = activations if not thrifty else activations / shape.layers + 8 * shape.width * shape.layers * longest
+    kept = activations if not thrifty else activations / opened + 8 * shape.width * opened * longest
     learnt = trained_numbers(shape, settings, traits)
+    again = _again(examples, epochs) if lowest else 0
     # Beside each number that is trained itself there are its gradient and Adam's two moments, in 32 bits.
-    beside = _FIXED_MB * 2**20 + 12 * learnt + kept + _prefixes(shape, read_once)
+    beside = _FIXED_MB * 2**20 + 12 * learnt + kept + _prefixes(shape, read_once) + _below(shape, again)
     packed = 4 * shape.parameters + beside > _PLAIN_SHARE * free
-    work = 2 * shape.parameters * (read_once + epochs * acting * (3 if thrifty else 2))
+    work = 2 * shape.parameters * (read_once + _read(shape, examples, epochs, lowest, 3 if thrifty else 2))
     return Estimate(
         epochs=epochs,
         steps=steps,
@@ -115,14 +117,50 @@ def _opened_numbers(shape: Shape, settings: TrainSettings, traits: Traits) -> in
     return shape.parameters
 
 
-def _activations(shape: Shape, tokens: int) -> float:
+def lowest_trained(shape: Shape, settings: TrainSettings, traits: Traits) -> int:
+    """Return the first layer in which something is trained."""
+    if traits.trains not in ("factors", "layers"):
+        return 0
+    return max(0, shape.layers - (settings.layers or traits.layers or shape.layers))
+
+
+def _read(shape: Shape, examples: Sequence[Sequence[Sample]], epochs: int, lowest: int, work: int) -> float:
+    """Return how many tokens are read by all layers for as much: `work` times forward where something is trained.
+
+    What is below and seen again is read once, as far as it is kept.
+    """
+    acting = epochs * sum(variants[0].acting for variants in examples)
+    once = sum(sample.acting for variants in examples for sample in variants[:epochs])
+    again = _again(examples, epochs)
+    spared = max(0, acting - once) * (_below(shape, again) / (4.0 * shape.width * again) if again else 0)
+    return (lowest * (acting - spared) + (shape.layers - lowest) * acting * work) / shape.layers
+
+
+def _again(examples: Sequence[Sequence[Sample]], epochs: int) -> int:
+    """Return how many acting tokens there are of what is seen in more than one pass."""
+    return sum(sample.acting for variants in examples for sample in variants[: max(0, epochs - len(variants))])
+
+
+def _activations(shape: Shape, layers: int, tokens: int) -> float:
     """Return about how many bytes a step keeps for its gradient."""
-    return 4.0 * tokens * shape.layers * (10 * shape.width + 4 * shape.feed_forward)
+    return 4.0 * tokens * layers * (10 * shape.width + 4 * shape.feed_forward)
 
 
 def prefix_bytes() -> int:
     """Return how much memory may hold what the base has read before the adapter acts."""
     return int(min(_PREFIX_MOST, _PREFIX_SHARE * psutil.virtual_memory().total))
+
+
+def below_bytes() -> int:
+    """Return how much memory may hold what enters the first trained layer; as much again, for neither needs much room.
+
+    It doesn't depend on what is free now: which samples are kept must be the same after a kill.
+    """
+    return prefix_bytes()
+
+
+def _below(shape: Shape, tokens: int) -> float:
+    return min(below_bytes(), 4.0 * tokens * shape.width)
 
 
 def _prefixes(shape: Shape, tokens: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,7 @@ class Training:
         began = time.monotonic()
         for group in self._optimizer.param_groups:
             group["lr"] = self.schedule.learning_rate * rate(self.at.step, self.steps)
-        mine = share(samples_of(self._examples, self.schedule, self.at.step), self._among)
-        again = share(self._rehearsed(), self._among)
+        mine, again = self._batch(self.at.step)
         losses = self._objective.losses([*mine, *again]) if mine or again else torch.zeros(0, requires_grad=True)
         loss = losses.sum() / self._among.total(losses.numel())
         taught = losses.detach()[: losses.numel() - sum(len(one.tokens) - one.learnt for one in again)]
@@ -122,11 +121,28 @@ class Training:
         self._optimizer.step()
         self._advance(value, time.monotonic() - began, int(learnt))
 
-    def _rehearsed(self) -> list[Sample]:
-        """Return what goes with this step's batch: one for four examples, none oftener than an example is seen."""
+    def batches(self) -> Iterator[Sequence[Sample]]:
+        """Yield what this process computes at a time, from the very beginning to the end, whatever is done of it."""
+        size = self.schedule.batch
+        held_out = (
+            [] if self._among.rank else [self._held_out[n : n + size] for n in range(0, len(self._held_out), size)]
+        )
+        yield from held_out
+        for step in range(self.steps):
+            mine, again = self._batch(step)
+            yield [*mine, *again]
+        yield from held_out * _MEASURED
+
+    def _batch(self, step: int) -> tuple[Sequence[Sample], Sequence[Sample]]:
+        """Return this process's share of a step: of the examples, and of what is rehearsed with them."""
+        taught = samples_of(self._examples, self.schedule, step)
+        return share(taught, self._among), share(self._rehearsed(step), self._among)
+
+    def _rehearsed(self, step: int) -> list[Sample]:
+        """Return what goes with a step's batch: one for four examples, none oftener than an example is seen."""
         a_step = max(1, self.schedule.batch // _EXAMPLES_A_REHEARSAL)
         count = min(self.steps * a_step, self.schedule.epochs * len(self._rehearsal))
-        first, last = (step * count // self.steps for step in (self.at.step, self.at.step + 1))
+        first, last = (n * count // self.steps for n in (step, step + 1))
         return [self._rehearsal[n % len(self._rehearsal)] for n in range(first, last)]
 
     def _advance(self, loss: float, seconds: float, tokens: int) -> None:

@@ -7,7 +7,8 @@ it changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,16 @@ from lorebook_daemon.teach.weights import Shape, Weight
 
 Past = list[tuple[Tensor, Tensor]]
 """Keys (rotated) and values of each layer: [batch, kv heads, tokens, head]. What is kept of them may be in 16 bits."""
+_LAYER = re.compile(r"model\.layers\.(\d+)\.")
+
+
+@dataclass(frozen=True)
+class Entering:
+    """What enters a layer, where those below it were computed before."""
+
+    layer: int
+    states: Tensor
+    """[batch, tokens, width] in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -248,17 +259,36 @@ class CausalLM(nn.Module):
         """Of what is multiplied with the weights: 16 bits where the processor is quicker with them."""
 
     def forward(
-        self, tokens: Tensor, positions: Tensor, look: Tensor | Packed, past: Past | None = None
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        look: Tensor | Packed,
+        past: Past | None = None,
+        entering: Entering | None = None,
     ) -> tuple[Tensor, Past]:
         """Return the last hidden states [batch, tokens, width] in 32 bits, and the tokens' own keys and values.
 
         `look` is a mask [batch, 1, tokens, past + tokens], True where a token may look, or says it for a packed row,
-        which brings its past itself.
+        which brings its past itself. With `entering` only the layers from that one on are computed, and return theirs.
         """
-        x = self._embedded(tokens)
+        entering = entering or Entering(0, self._embedded(tokens))
+        numbers = range(entering.layer, self.shape.layers)
+        x, own = self._through(numbers, entering.states, positions, look, past)
+        return self.model.norm(x), own
+
+    def up_to(self, layer: int, tokens: Tensor, positions: Tensor, look: Tensor | Packed) -> Entering:
+        """Return what enters a layer, computed without a gradient."""
+        with torch.no_grad():
+            return Entering(layer, self._through(range(layer), self._embedded(tokens), positions, look, None)[0])
+
+    def _through(
+        self, numbers: Iterable[int], x: Tensor, positions: Tensor, look: Tensor | Packed, past: Past | None
+    ) -> tuple[Tensor, Past]:
+        """Return what some layers, one after another, make of what enters the first; and their keys and values."""
         rotation = rotations(self.shape, positions)
         own: Past = []
-        for n, layer in enumerate(self.model.layers):
+        for n in numbers:
+            layer = self.model.layers[n]
             x = _Breath.apply(x, self.breathe)
             arguments = (x, rotation, look, None if past is None else past[n], self.dtype)
             if self.thrifty and torch.is_grad_enabled():
@@ -266,7 +296,7 @@ class CausalLM(nn.Module):
             else:
                 x, kv = layer(*arguments)
             own.append(kv)
-        return self.model.norm(x), own
+        return x, own
 
     def _embedded(self, tokens: Tensor) -> Tensor:
         """Return the vectors of tokens; numbers beyond the vocabulary are those of the soft prompt."""
@@ -322,3 +352,15 @@ def causal(tokens: int) -> Tensor:
 def trained(model: CausalLM) -> dict[str, nn.Parameter]:
     """Return what is trained, by name, in order."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def lowest_trained(model: CausalLM) -> int:
+    """Return the first layer in which something is trained; 0 where what enters all of them is."""
+    lowest = model.shape.layers
+    for name in trained(model):
+        match = _LAYER.match(name)
+        if match:
+            lowest = min(lowest, int(match[1]))
+        elif name == "soft" or name.startswith("model.embed_tokens."):
+            return 0
+    return lowest

@@ -15,7 +15,7 @@ from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Metrics, Said
 from lorebook_daemon.teach.batches import Prefixes, collate, states
 from lorebook_daemon.teach.card import Figures, card
-from lorebook_daemon.teach.estimate import prefix_bytes
+from lorebook_daemon.teach.estimate import below_bytes, prefix_bytes
 from lorebook_daemon.teach.examples import Turn
 from lorebook_daemon.teach.gate import general_check, judge
 from lorebook_daemon.teach.job import METHODS, TrainJob
@@ -104,6 +104,7 @@ def _taught(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, tell: Tell
         among,
         plan.rehearsal,
     )
+    prefixes.keep_below(training.batches(), below_bytes())
     at = training.run()
     if among.rank:
         return {}

@@ -41,8 +41,9 @@ def train_alone(folder):
 
 
 @pytest.mark.timeout(300)
-def test_two_processes_come_to_what_one_comes_to_with_twice_the_batch(tmp_path, tiny_base, home, make_job):
-    settings = {"sha256": identity(tiny_base, home), "learning_rate": 0.02, "epochs": 4}
+@pytest.mark.parametrize("layers", [0, 1])  # with one, each process keeps what the frozen one makes of its samples
+def test_two_processes_come_to_what_one_comes_to_with_twice_the_batch(tmp_path, tiny_base, home, make_job, layers):
+    settings = {"sha256": identity(tiny_base, home), "learning_rate": 0.02, "epochs": 4, "layers": layers}
     for name, batch in (("two", 1), ("one", 2), ("half", 1)):
         make_job(tmp_path / name, tiny_base, "lora", batch=batch, **settings)
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

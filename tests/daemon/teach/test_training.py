@@ -314,10 +314,7 @@ def test_nothing_is_rehearsed_oftener_than_an_example_is_seen(base, tmp_path, ma
     model, plan, _ = prepared(base, tmp_path, make_job, "lora")
     again = tuple(Sample((n, n, n), 1) for n in range(pairs))
     taught = training(model, plan, tmp_path, epochs, rehearsal=again)
-    steps = []
-    for step in range(taught.steps):
-        taught.at.step = step
-        steps.append(taught._rehearsed())
+    steps = [taught._rehearsed(step) for step in range(taught.steps)]
     seen = [one for step in steps for one in step]
     assert len(seen) == min(beside, taught.steps)
     assert max(map(len, steps)) == 1
