@@ -37,6 +37,7 @@ NAMES = (
     "teach_packed",
     "teach_speed",
     "teach_dpo",
+    "teach_frozen",
 )
 ON_REQUEST = ("repair", "lm_eval_scores")
 """What only helps to choose a constant, or says nothing that another benchmark does not."""
