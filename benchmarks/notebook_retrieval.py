@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.corpora import Corpus, Search, ours
+from benchmarks.corpora import Corpus, Question, Search, ours
 from benchmarks.engine import parser
-from benchmarks.notebooks.queries import DEVELOPMENT, KINDS, SPLITS, Query, corpus, read_queries
+from benchmarks.notebooks.queries import DEVELOPMENT, KINDS, NAMED, SPLITS, Query, corpus, read_named, read_queries
 from benchmarks.searches import dense, grep, okapi
 from benchmarks.verdict import say
 from lorebook_api.home import find_home
@@ -47,8 +47,9 @@ def main() -> None:
     if options.losses:
         _print_losses(queries, asked, searches)
     else:
-        gains = {name: _gains(asked, search) for name, search in searches.items()}
+        gains = {name: _gains(asked.questions, search) for name, search in searches.items()}
         _print_table(queries, gains)
+        _print_named(searches)
         if not options.quick:
             _print_left_out(queries, asked, gains[OURS], embedder)
 
@@ -67,9 +68,9 @@ def _systems(embedder: Embedder) -> dict[str, Callable[[Corpus], Search]]:
     }
 
 
-def _gains(asked: Corpus, search: Search) -> Gains:
+def _gains(questions: Sequence[Question], search: Search) -> Gains:
     """Return each question's NDCG, in their order."""
-    return np.array([question.ndcg(search(question.text, K), K) for question in asked.questions])
+    return np.array([question.ndcg(search(question.text, K), K) for question in questions])
 
 
 def interval(gains: Gains, resamples: int = _RESAMPLES) -> Interval:
@@ -93,10 +94,20 @@ def _print_table(queries: Sequence[Query], gains: Mapping[str, Gains]) -> None:
     say(f"NDCG@{K} over the best of grep, BM25, dense", float(ahead.mean()), at_least=0.1)
 
 
+def _print_named(searches: Mapping[str, Search]) -> None:
+    """Print what the systems make of the queries by name and by error, which count among no others."""
+    asked = read_named()
+    for kind in NAMED:
+        questions = [question for of_kind, question in asked if of_kind == kind]
+        gains = {name: _gains(questions, search) for name, search in searches.items()}
+        told = "; ".join(f"{name} {_told(interval(each))}, first {sum(each == 1)}" for name, each in gains.items())
+        print(f"  {kind} {len(questions)}: {told}")
+
+
 def _print_left_out(queries: Sequence[Query], asked: Corpus, whole: Gains, embedder: Embedder) -> None:
     """Print what each signal of cells brings: ours less ours without it, on each part of the queries."""
     for name in CELL_SIGNALS:
-        brought = whole - _gains(asked, ours(asked, embedder, {name}))
+        brought = whole - _gains(asked.questions, ours(asked, embedder, {name}))
         parts = {split: brought[[query.split == split for query in queries]] for split in SPLITS}
         told = "; ".join(f"{split} {_told(interval(each), sign='+')}" for split, each in parts.items() if len(each))
         print(f"  {name} brings: {told}")

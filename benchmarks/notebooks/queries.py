@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmarks.corpora import Corpus, Question, Target
@@ -15,6 +16,8 @@ from lorebook_daemon.index.split import read_passages
 HERE = Path(__file__).resolve().parent
 COLLECTION = HERE / "collection"
 KINDS = ("words", "code", "outputs", "explanations")
+NAMED = ("names", "errors")
+"""Kinds of the queries beside those: for the cell that sets a name, and for one that failed."""
 DEVELOPMENT, TEST, SECOND = "development", "test", "second"
 SPLITS = (DEVELOPMENT, TEST, SECOND)
 _EVERY_THIRD = 3
@@ -49,6 +52,13 @@ def read_queries() -> list[Query]:
     ]
 
 
+def read_named() -> list[tuple[str, Question]]:
+    """Return the kind and the question of each query of `names.jsonl`, in the order of their ids."""
+    rows = [json.loads(line) for line in (HERE / "names.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [(row["kind"], _asked(row["query"], [tuple(cell) for cell in row["cells"]])) for row in rows]
+
+
+@cache
 def read_cells(notebook: str) -> dict[str, int]:
     """Return where each cell of a notebook stands, from 0, by the cell's id."""
     cells = json.loads((COLLECTION / notebook).read_text(encoding="utf-8"))["cells"]
@@ -69,5 +79,9 @@ def corpus(queries: Iterable[Query], embedder: Embedder) -> Corpus:
 
 
 def _question(query: Query) -> Question:
-    places = read_cells(query.notebook)
-    return Question(query.text, tuple(Target(query.notebook, cell=places[id_]) for id_ in query.cells), any_one=True)
+    return _asked(query.text, [(query.notebook, cell) for cell in query.cells])
+
+
+def _asked(text: str, cells: Iterable[tuple[str, str]]) -> Question:
+    targets = (Target(notebook, cell=read_cells(notebook)[id_]) for notebook, id_ in cells)
+    return Question(text, tuple(targets), any_one=True)

@@ -18,6 +18,10 @@ FOLLOWED = 10
 _MOST_FILES = 32
 """Files that are looked up by their path for what no passage is marked to define."""
 
+FOLLOWING, PAIRING = "following", "pairing"
+STEPS = (FOLLOWING, PAIRING)
+"""What it does, each of which an ablation may leave out: follow references, and fold scripts into their notebooks."""
+
 Pool = dict[int, Passage]
 
 
@@ -29,6 +33,7 @@ class Neighbourhood:
     """Returns passages that define any of these names."""
     in_files: Callable[[Collection[str]], Mapping[int, Passage]]
     """Returns all passages of the files at these paths; those that are not there are passed over."""
+    steps: Collection[str] = STEPS
 
     def complete(self, pool: Mapping[int, Passage], score: Callable[[Sequence[int]], Scores]) -> tuple[Pool, Scores]:
         """Return the pool with what its best passages lead to, without scripts that only repeat their notebook.
@@ -46,6 +51,8 @@ class Neighbourhood:
     def _set_elsewhere(self, pool: Mapping[int, Passage], scores: Scores) -> Pool:
         """Return what sets the names that the best of the pool take from other files, where it is not in the pool."""
         passages = list(pool.values())
+        if FOLLOWING not in self.steps:
+            return {}
         best = [passages[place] for place in best_first(scores)[:FOLLOWED].tolist()]
         missing = unlinked(passages, (one for passage in best for one in references(passage)))
         if not missing:
@@ -60,6 +67,8 @@ class Neighbourhood:
         return found
 
     def _notebooks(self, pool: Mapping[int, Passage]) -> Mapping[int, Passage]:
+        if PAIRING not in self.steps:
+            return {}
         paths = {path for passage in pool.values() if (path := notebook_of(passage)) is not None}
         return self.in_files(sorted(paths)) if paths else {}
 

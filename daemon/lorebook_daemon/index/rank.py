@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lorebook_daemon.index.sought import only_name, plain, sought_names
 from lorebook_daemon.index.tokens import bare_identifier, inner_identifiers, question_terms, spelled_names
+from lorebook_daemon.index.wanted import Form, beside_failure, wanted
 
 DEPTH = 50  # passages that each list gives
 
@@ -32,6 +35,14 @@ class Question:
     """The words of a sentence that can only be names of code."""
     spelled: tuple[str, ...]
     """What other names its words may spell, folded: "JSON object" may mean `JsonObject`."""
+    sought: tuple[str, ...] = ()
+    """The names that it wants to see set, folded: the identifier, or what stands beside a word for it."""
+    about: str | None = None
+    """The one word that it is about, folded, which may be a name: "what is threshold?"."""
+    forms: frozenset[Form] = frozenset()
+    """What its answer may look like."""
+    beside_failure: tuple[str, ...] = ()
+    """Its terms but those that only say that something failed."""
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -49,8 +60,17 @@ class Question:
         identifier = bare_identifier(text)
         names = () if identifier else tuple(inner_identifiers(text))
         asked = {name.casefold() for name in names}
-        spelled = () if identifier else tuple(name for name in spelled_names(text) if name not in asked)
-        return cls(text, tuple(question_terms(text)), identifier, names, spelled)
+        return cls(
+            text,
+            tuple(question_terms(text)),
+            identifier,
+            names,
+            spelled=() if identifier else tuple(name for name in spelled_names(text) if name not in asked),
+            sought=(identifier.casefold(),) if identifier else sought_names(text),
+            about=None if identifier else only_name(plain(text)),
+            forms=wanted(re.sub(r"`[^`]*`", "``", text)),
+            beside_failure=beside_failure(text),
+        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from lorebook_daemon.index.embed import passage_text
 from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.storage import Damaged, Derived
 
-FORMAT = 7
+FORMAT = 8
 """Raise it whenever the tables, a passage's terms, or what loaders and splitters make of a file, change.
 
 Indexes are then made anew."""

@@ -12,17 +12,22 @@ from lorebook_api.retrieval import Filters
 from lorebook_daemon.index.embed import Embedder, Matrix
 from lorebook_daemon.index.learning import EVEN, Weights, weighted
 from lorebook_daemon.index.lexical import Mask
-from lorebook_daemon.index.neighbourhood import Neighbourhood
+from lorebook_daemon.index.neighbourhood import STEPS, Neighbourhood
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.rank import DEPTH, Found, Question, best_first, fuse
 from lorebook_daemon.index.searching import Meanings, Words
 from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS, SPREAD, Scores, Signal
-from lorebook_daemon.index.tokens import definition_term
+from lorebook_daemon.index.tokens import FAILED, definition_term
 from lorebook_daemon.index.trace import AMONG_ALL, FINAL, FUSED, MEANING, WORDS, Trace
 
 DEFINERS = 10  # passages that define a name asked for, or spelled, come in even where both lists miss them
+FAILURES = 10  # passages of failed cells that come in likewise where an error is asked for
 SETTERS = 40  # those that define any of the names that the best passages take from other files
 ALL = Filters()
+
+BY_NAME, BY_FAILURE = "by name", "by failure"
+WAYS = (BY_NAME, BY_FAILURE, *STEPS)
+"""How passages come in that neither list has, each of which an ablation may leave out."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Searcher:
     """Returns the passages of the files at these paths, by id, those that are there."""
     signals: Mapping[str, Signal] = field(default_factory=lambda: SIGNALS)
     cell_signals: Mapping[str, Signal] = field(default_factory=lambda: CELL_SIGNALS)
+    ways: Collection[str] = WAYS
 
     def search(
         self,
@@ -83,9 +89,10 @@ class Searcher:
         among = self.among(filters)
         with ThreadPoolExecutor(1) as embedding:  # the embedder lets others run: words are looked up meanwhile
             vector = embedding.submit(self._embedded, question)
-            by_words = self._by_words(question, among)
-            by_name = self._by_name(question, among)
-            read = self.fetch(list(dict.fromkeys((*by_words.ids, *by_name))))
+            terms = self._terms(question, among)
+            by_words = self._by_words(terms, among)
+            beside = (*self._by_name(question, among), *self._by_failure(question, among))
+            read = self.fetch(list(dict.fromkeys((*by_words.ids, *beside))))
             by_meaning = self._by_meaning(vector.result(), among)
 
         pool = {**read, **self.fetch([key for key in by_meaning.ids if key not in read])}
@@ -93,8 +100,7 @@ class Searcher:
             return []
 
         share = question.meaning * weights.get(MEANING, 1.0)
-        beside = self._neighbourhood(among)
-        pool, scores = beside.complete(pool, lambda ids: fuse(ids, by_words, by_meaning, share))
+        pool, scores = self._neighbourhood(among).complete(pool, lambda ids: fuse(ids, by_words, by_meaning, share))
         steps = _Steps(question, weights, trace)
         steps.fused(list(pool), by_words, by_meaning, scores)
         signals = {name: signal for name, signal in self.signals.items() if spread or name != SPREAD}
@@ -130,14 +136,20 @@ class Searcher:
             within = set(self.lexical.ids[among].tolist())
             return {key: passage for key, passage in found.items() if key in within}
 
-        return Neighbourhood(defining, in_files)
+        return Neighbourhood(defining, in_files, self.ways)
 
     def _chosen(self, filters: Filters) -> list[int] | None:
         ids = self.choose(replace(filters, kinds=()))
         return None if ids is None else list(ids)
 
-    def _by_words(self, question: Question, among: Mask | None) -> Found:
-        return Found.by_words(*self.lexical.top(question.terms, DEPTH, among), self.lexical.full_score(question.terms))
+    def _terms(self, question: Question, among: Mask | None) -> Sequence[str]:
+        """Return the terms to look for; the mark of failed cells alone, where that is all that is asked for."""
+        if "error" not in question.forms or question.beside_failure or BY_FAILURE not in self.ways:
+            return question.terms
+        return (FAILED,) if len(self.lexical.top([FAILED], 1, among)[0]) else question.terms
+
+    def _by_words(self, terms: Sequence[str], among: Mask | None) -> Found:
+        return Found.by_words(*self.lexical.top(terms, DEPTH, among), self.lexical.full_score(terms))
 
     def _embedded(self, question: Question) -> Matrix | None:
         if self.vectors is None or self.embedder is None:
@@ -152,11 +164,23 @@ class Searcher:
         return Found.by_meaning(*self.vectors.nearest(vector, DEPTH, allowed))
 
     def _by_name(self, question: Question, among: Mask | None) -> list[int]:
+        """Return passages that define a name asked for, sought or spelled."""
+        if BY_NAME not in self.ways:
+            return []
+        about = (question.about,) if question.about else ()
         found: list[int] = []
-        for names in (question.asked, question.spelled):
-            ids, _ = self.lexical.top([definition_term(name) for name in names], DEFINERS, among)
-            found += ids.tolist()
+        for names in ((*question.asked, *question.sought, *about), question.spelled):
+            terms = list(dict.fromkeys(map(definition_term, names)))
+            found += self.lexical.top(terms, DEFINERS, among)[0].tolist() if terms else ()
         return found
+
+    def _by_failure(self, question: Question, among: Mask | None) -> list[int]:
+        """Return passages of failed cells where an error is asked for, first those with other words of the question."""
+        if "error" not in question.forms or BY_FAILURE not in self.ways:
+            return []
+        others = question.beside_failure
+        ids, _ = self.lexical.top([FAILED] * (1 + 2 * len(others)) + list(others), FAILURES, among)
+        return ids.tolist()
 
 
 @dataclass(frozen=True)

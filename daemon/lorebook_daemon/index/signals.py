@@ -19,7 +19,7 @@ from lorebook_daemon.index.links import linked
 from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.rank import Question, best_first
 from lorebook_daemon.index.tokens import STOP_WORDS, file_words, words
-from lorebook_daemon.index.wanted import Form, wanted
+from lorebook_daemon.index.wanted import Form, failed_here
 
 Scores = NDArray[np.float64]
 Signal = Callable[[Question, Sequence[Passage], Scores], Scores]
@@ -38,7 +38,10 @@ ENTRY = 0.5
 NEXT_IN_FILE = 0.5
 NEXT_CELL = 0.3  # 0.2 to 0.4 are equally good on the development queries of notebooks and on the sample questions
 ANSWERS_FORM = 0.15  # of a cell's own score; 0.1 to 0.3 are equally good on the development queries of notebooks
-DEFINES_CELL = 0.3  # of the best score, as are those of code
+FAILED_CELL = 0.5  # the same of a failed cell; 0.75 costs questions about quantities that are called errors
+FAILED_HERE = 1.5  # where the question says that something failed; a cell that it has no word of stays low
+CELL_DEFINES = 0.3  # of the best score, as are those of code
+CELL_SETS = 1.5  # as for an identifier in code: that cell comes first, whatever is near it
 LINKED = 0.5  # of the other's score; 0.3 is as good for the samples, and worse for half of benchmarks/linked
 LINKED_ASKED = 0.4  # more, as far as the question speaks of the name
 
@@ -123,22 +126,33 @@ def spread(question: Question, passages: Sequence[Passage], scores: Scores) -> S
 
 
 def cell_definition(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
-    """Raise the cell that defines a name asked for, half as much one that sets it anew from what it was.
+    """Raise the cell that defines a name asked for, more where the question wants to see it set.
 
-    Not where an error is asked for: the cell that failed for want of a name is another than the one that has it.
+    Half as much one that sets it anew from what it was. Code that sets what is sought rises with the cell, so that a
+    script is not left behind a notebook. Not where an error is asked for: the cell that failed for want of a name is
+    another than the one that has it.
     """
-    asked = {name.casefold() for name in question.asked}
-    if not asked or "error" in wanted(question.text):
+    if "error" in question.forms:
         return scores
-    raised: Scores = scores + DEFINES_CELL * scores.max() * np.array([_first_sets(one, asked) for one in passages])
+    sought = {*question.sought, *_few_define(question.about, passages)}
+    asked = {name.casefold() for name in question.asked}
+    sets = [(CELL_SETS * _first_sets(one, sought), CELL_DEFINES * _first_sets(one, asked)) for one in passages]
+    is_cell = [one.cell is not None for one in passages]
+    if not any(max(each) for each, cell in zip(sets, is_cell, strict=True) if cell):
+        return scores
+    shares = [max(each) if cell else each[0] for each, cell in zip(sets, is_cell, strict=True)]
+    raised: Scores = scores + scores.max() * np.array(shares)
     return raised
 
 
 def answer_form(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
     """Raise the cells that can be what was asked for: a note where it is why, the failed cell where it is an error."""
-    forms = wanted(question.text)
-    fits = [passage.cell is not None and _answers(passage.cell, forms) for passage in passages]
-    raised: Scores = scores * (1 + ANSWERS_FORM * np.array(fits, np.float64))
+    forms = question.forms
+    fits = [ANSWERS_FORM * (one.cell is not None and _answers(one.cell, forms)) for one in passages]
+    if "error" in forms:
+        share = FAILED_HERE if failed_here(question.text) else FAILED_CELL
+        fits = [share if failed(one) else fit for one, fit in zip(passages, fits, strict=True)]
+    raised: Scores = scores * (1 + np.array(fits, np.float64))
     return raised
 
 
@@ -161,7 +175,7 @@ def links(question: Question, passages: Sequence[Passage], scores: Scores) -> Sc
     What sets it more, where the question speaks of the name: it is asked about, and the cell only uses it. Not where
     a reason, a result, an error or a picture is asked for: a module has none of these.
     """
-    if _NOT_TAKEN & wanted(question.text):
+    if _NOT_TAKEN & question.forms:
         return scores
     pairs = linked(passages)
     asked = file_words(words(question.text)) if pairs else set()
@@ -212,12 +226,27 @@ def _standing(path: str) -> float:
 
 
 def _first_sets(passage: Passage, asked: set[str]) -> float:
-    """Return 1 for a cell that defines a name asked for, 0.5 where it also uses what the name stood for before."""
-    if passage.cell is None:
-        return 0.0
-    before = {name.casefold() for name in passage.uses}
+    """Return 1 for what defines a name asked for, 0.5 for a cell that also uses what the name stood for before."""
     sets = {name.casefold() for name in passage.defines} & asked
-    return (1.0 if sets - before else 0.5) if sets else 0.0
+    if not sets:
+        return 0.0
+    before = {name.casefold() for name in passage.uses} if passage.cell else set()
+    return 1.0 if sets - before else 0.5
+
+
+def _few_define(name: str | None, passages: Sequence[Passage]) -> tuple[str, ...]:
+    """Return the name where a few cells define it: what many define is a word like others."""
+    cells = {
+        (one.path, one.cell.index)
+        for one in passages
+        if name and one.cell and name in (own.casefold() for own in one.defines)
+    }
+    return (name,) if name and len(cells) <= FEW_DEFINE else ()
+
+
+def failed(passage: Passage) -> bool:
+    """Say whether the passage is of a cell that ended in an error."""
+    return passage.cell is not None and passage.cell.shows == "error"
 
 
 def _answers(cell: Cell, forms: frozenset[Form]) -> bool:

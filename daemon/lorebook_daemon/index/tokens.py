@@ -36,6 +36,8 @@ _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]"
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::)[A-Za-z_]\w*)*\Z")
 _FOLDERS = 3
 _DEFINES = "="
+FAILED = "=!"
+"""The mark of a passage of a cell that ended in an error; no name is defined under it."""
 _SHORTEST_NAME = 3
 
 
@@ -77,13 +79,16 @@ def question_terms(question: str) -> list[str]:
 def passage_words(passage: Passage) -> list[str]:
     """Return the words of a passage: its text's, its file's stem twice, its folders', its context's.
 
-    The names that it defines come once more each, under a mark of their own (see `definition_term`).
+    The names that it defines come once more each, under a mark of their own (see `definition_term`), and FAILED where
+    its cell failed.
     """
     found = words(passage.text)
     found += _place_words(passage.path)
     for line in passage.context:
         found += words(line)
     found += map(definition_term, passage.defines)
+    if passage.cell is not None and passage.cell.shows == "error":
+        found.append(FAILED)
     return found
 
 
@@ -98,14 +103,21 @@ def definition_term(name: str) -> str:
 
 
 def bare_identifier(question: str) -> str | None:
-    """Return the last name of a question that is nothing but one identifier (`Session`, `app.run`), else None."""
-    stripped = question.strip().removesuffix("()")
+    """Return the last name of a question that is nothing but one identifier (`Session`, `app.run`), else None.
+
+    It may stand between backticks.
+    """
+    stripped = question.strip().strip("`").removesuffix("()")
     return re.split(r"\.|::", stripped)[-1] if _IDENTIFIER.match(stripped) else None
 
 
 def inner_identifiers(question: str) -> list[str]:
-    """Return the words of a sentence that can only be names: `camelCase`, `PascalCase`, `snake_case`, `name()`."""
+    """Return the words of a sentence that can only be names: `camelCase`, `PascalCase`, `snake_case`, `name()`.
+
+    So is what stands between backticks, of a dotted name the last.
+    """
     called = set(re.findall(r"(\w+)\(", question))
+    called.update(re.findall(r"`(?:\w+(?:\.|::))*([^\W\d]\w*)(?:\(\))?`", question))
     return [word for word in words(question) if word in called or _is_name(word)]
 
 
