@@ -16,7 +16,7 @@ from lorebook_api.indexing import Skipped
 from lorebook_daemon.index.embed import Embedder, Matrix, passage_text
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage, Unreadable
-from lorebook_daemon.index.search import Searcher
+from lorebook_daemon.index.search import WAYS, Searcher
 from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS
 from lorebook_daemon.index.split import read_passages
 from lorebook_daemon.index.vectors import Vectors
@@ -151,13 +151,13 @@ def _passages(root: Path, left_out: Collection[str] = ()) -> Iterator[Passage]:
 
 
 def ours(corpus: Corpus, embedder: Embedder | None, left_out: Collection[str] = ()) -> Search:
-    """Return the product's search, by words alone where there is no embedder, without the signals `left_out`."""
+    """Return the product's search, by words alone where there is no embedder, without what is `left_out` of it."""
     made = searcher(corpus, embedder, left_out)
     return lambda query, k: [hit.passage for hit in made.search(query, k)]
 
 
 def searcher(corpus: Corpus, embedder: Embedder | None, left_out: Collection[str] = ()) -> Searcher:
-    """Return what `ours` searches with, which tells the scores too."""
+    """Return what `ours` searches with, which tells the scores too; signals and ways in may be `left_out`."""
     files: dict[str, list[int]] = {}
     for key, passage in enumerate(corpus.passages):
         files.setdefault(passage.path, []).append(key)
@@ -173,6 +173,7 @@ def searcher(corpus: Corpus, embedder: Embedder | None, left_out: Collection[str
         in_files=lambda paths: {key: corpus.passages[key] for path in paths for key in files.get(path, ())},
         signals={name: signal for name, signal in SIGNALS.items() if name not in left_out},
         cell_signals={name: signal for name, signal in CELL_SIGNALS.items() if name not in left_out},
+        ways=[way for way in WAYS if way not in left_out],
     )
 
 

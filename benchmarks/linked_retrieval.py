@@ -1,7 +1,7 @@
 """NDCG@10 of ours with and without links between files, over notebooks that import, run and are paired; in one run.
 
 The queries and the files are those of `benchmarks/linked/`. Without links a notebook's references are taken out, and
-no script is known to be one of a pair.
+no script is known to be one of a pair; then the signal and each step that looks into other files are left out alone.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from benchmarks.notebook_retrieval import Gains, interval
 from benchmarks.searches import dense, okapi
 from lorebook_api.home import find_home
 from lorebook_daemon.index.embed import MiniLM
+from lorebook_daemon.index.neighbourhood import STEPS
 from lorebook_daemon.index.pairs import notebook_of
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.models.pull import ensure_embedder
 
 K = 10
 OURS = "ours"
+LINKING = ("links", *STEPS)
 _ALONE = ".script.py"
 
 
@@ -36,6 +38,7 @@ def main() -> None:
         "BM25Okapi, \\w+ tokens": okapi(asked),
         "MiniLM alone": dense(asked, embedder),
         "ours without links": ours(_unlinked(asked), embedder),
+        **{f"ours without {name}": ours(asked, embedder, {name}) for name in LINKING},
         OURS: ours(asked, embedder),
     }
     found = {name: [search(one.text, K) for one in asked.questions] for name, search in searches.items()}

@@ -19,6 +19,7 @@ from benchmarks.searches import dense, grep, okapi
 from benchmarks.verdict import say
 from lorebook_api.home import find_home
 from lorebook_daemon.index.embed import Embedder, MiniLM
+from lorebook_daemon.index.search import BY_FAILURE, BY_NAME
 from lorebook_daemon.index.signals import CELL_SIGNALS
 from lorebook_daemon.models.pull import ensure_embedder
 
@@ -105,8 +106,8 @@ def _print_named(searches: Mapping[str, Search]) -> None:
 
 
 def _print_left_out(queries: Sequence[Query], asked: Corpus, whole: Gains, embedder: Embedder) -> None:
-    """Print what each signal of cells brings: ours less ours without it, on each part of the queries."""
-    for name in CELL_SIGNALS:
+    """Print what each signal of cells and way in brings: ours less ours without it, on each part of the queries."""
+    for name in (*CELL_SIGNALS, BY_NAME, BY_FAILURE):
         brought = whole - _gains(asked.questions, ours(asked, embedder, {name}))
         parts = {split: brought[[query.split == split for query in queries]] for split in SPLITS}
         told = "; ".join(f"{split} {_told(interval(each), sign='+')}" for split, each in parts.items() if len(each))

@@ -99,10 +99,11 @@ def main() -> None:
     arguments.add_argument("--most", type=int, default=0, help="so many questions of each set, taken evenly")
     arguments.add_argument("--depth", type=int, default=DEPTH, help="passages that are reranked")
     arguments.add_argument("--sets", nargs="+", choices=tuple(_SETS), default=list(SPLITS))
-    arguments.add_argument("--ways", nargs="+", choices=(*READERS, *WRITERS, AHEAD), default=["model"])
+    arguments.add_argument("--ways", nargs="+", choices=(*READERS, *WRITERS, AHEAD))
     arguments.add_argument("--choose", action="store_true", help="NDCG@10 by weight, depth, lead and share")
-    arguments.add_argument("--times", action="store_true", help="milliseconds alone")
+    arguments.add_argument("--times", action="store_true", help="milliseconds alone, of the rewriters as well")
     options = arguments.parse_args()
+    options.ways = options.ways or ["model", *(WRITERS if options.times else ())]
     options.most = options.most or (_QUICK if options.quick else 0)
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_run(options, options.kept or Path(folder) / "kept.sqlite3"))
@@ -344,7 +345,7 @@ async def _print_times(bench: Bench, options: argparse.Namespace) -> None:
                 print(f"  {way:14} cold {cold:7.0f}, warm {warm:7.0f}", flush=True)
             else:
                 took = await _timed(unsure, lambda one: _rewriter(way).rewrite(one.question.text, (), engine))  # noqa: B023
-                print(f"  {way:14} {took:7.0f}", flush=True)
+                print(f"  {way:14} {took:7.0f}, before the search", flush=True)
 
 
 async def _timed(asked: Sequence[Asked], work: Callable[[Asked], Awaitable[object]]) -> float:

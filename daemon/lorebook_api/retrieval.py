@@ -10,6 +10,7 @@ from typing import Literal
 
 Kind = Literal["code", "notebook", "doc", "data"]
 Rerank = Literal["none", "model", "judge", "cross-encoder"]
+Similarity = Literal["cosine", "ip", "l2"]
 Rewrite = Literal["none", "follow-up", "identifiers", "hyde", "multi-query"]
 
 

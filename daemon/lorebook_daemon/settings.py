@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from lorebook_api.errors import BadRequest
 from lorebook_api.feedback import FeedbackMode
 from lorebook_api.home import Home
+from lorebook_api.retrieval import Similarity
 from lorebook_api.splitting import parse_splitting
 
 CONTEXT_STEPS = ("copies", "diversity", "merging", "window", "neighbours", "constants", "condensing")
@@ -61,6 +62,9 @@ class Settings:
     """Where indexes are kept: in files of this machine, or `postgres`, in the PostgreSQL database at `store_url`."""
     store_url: str = field(default="", repr=False)
     """Where that database is: `postgresql://ann@localhost:5432/lorebook`. It may hold a password: never shown."""
+    similarity: Similarity = "cosine"
+    """How near a passage's vector is to a question's: `cosine`, `ip` (inner product) or `l2` (Euclidean distance). They
+    differ where vectors do not have length 1, as minilm's do. The graph is made anew, nothing is embedded again."""
     index_cpu_percent: int = 100
     """How much of one processor indexing takes at the most."""
     embed_on_battery: bool = False
@@ -87,6 +91,7 @@ _CHOICES = {
     "kv_reuse": ("blocks", "prefix", "off"),
     "engine": ("llama", "openai"),
     "store": ("sqlite", "postgres"),
+    "similarity": ("cosine", "ip", "l2"),
     "feedback": ("off", "keep", "learn"),
 }
 

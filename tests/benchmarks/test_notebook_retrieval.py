@@ -37,4 +37,5 @@ def test_it_prints_what_was_measured(asked, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["notebook_retrieval", *asked])
     notebook_retrieval.main()
     printed = capsys.readouterr().out
+    assert ("names 20: " in printed) == ("--losses" not in asked)
     assert ("wanted " if "--losses" in asked else "ours − ") in printed

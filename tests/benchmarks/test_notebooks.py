@@ -13,9 +13,11 @@ from benchmarks.notebooks.queries import (
     COLLECTION,
     HERE,
     KINDS,
+    NAMED,
     SPLITS,
     Query,
     read_cells,
+    read_named,
     read_notebooks,
     read_queries,
 )
@@ -137,6 +139,27 @@ def test_no_query_repeats_a_phrase_of_a_right_cell():
         for text in (cell_text(query.notebook, cell) for cell in query.cells):
             shared = set() if "Error" in text else phrases(query.text) & phrases(text)
             assert not shared, (query.id, shared)
+
+
+def test_queries_by_name_and_by_error_are_beside_the_others():
+    rows = [json.loads(line) for line in (HERE / "names.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["id"] for row in rows] == [f"m{number:03}" for number in range(1, 31)]
+    assert [row["kind"] for row in rows] == [NAMED[0]] * 20 + [NAMED[1]] * 10
+    assert not {row["query"].lower() for row in rows} & {query.text.lower() for query in QUERIES}
+    for row in rows:
+        tags = [tag.split("/") for tag in row["note"].removeprefix("in the sources: ").split(", ")]
+        assert row["cells"] == [[f"{name}.ipynb", cell_id(name, tag)] for name, tag in tags], row["id"]
+    asked = [question for _, question in read_named()]
+    assert all(question.any_one and question.targets for question in asked)
+
+
+def test_a_query_by_error_has_all_cells_that_failed_in_the_notebooks_it_speaks_of():
+    failed = {(one.path, one.cell.index) for one in read_notebooks() if one.cell.shows == "error"}
+    for kind, question in read_named():
+        right = {(target.path, target.cell) for target in question.targets}
+        if kind == "errors":
+            assert right <= failed
+            assert len(right) in (1, len(failed)) or question.text.startswith(("KeyError", "NameError"))
 
 
 def test_development_is_every_third_number_and_the_later_rest_a_second_test():

@@ -107,7 +107,8 @@ def indexes_cut(home: Home, settings: Settings, splitter: str) -> Indexes:
 
 def indexes_at(home: Home, settings: Settings) -> Indexes:
     """Return the functions over the indexes of `home`."""
-    choose(home.cache, Choice(settings.store, settings.store_url if settings.store == "postgres" else ""))
+    url = settings.store_url if settings.store == "postgres" else ""
+    choose(home.cache, Choice(settings.store, url, settings.similarity))
     room = _Room(home, settings)
     for folder in index_folders(home.cache):
         drop_all_unsaved(folder)  # of an earlier daemon: the editors may have been closed since

@@ -67,7 +67,7 @@ class _Embedding:
             done += len(batch)
             if self.unsaved > max(_SAVE_AFTER, len(self.vectors) // 4):
                 self._save()
-        if self.unsaved:
+        if self.unsaved or (len(self.vectors) and self.store.meta.similarity != self.store.similarity):
             self._save()
         with self.store.transaction():
             self.store.drop_spare_vectors()
@@ -110,6 +110,7 @@ class _Embedding:
         nearest = self.store.save_graph(self.vectors, generation)
         with self.store.transaction():
             meta = self.store.meta
+            meta = replace(meta, similarity=self.store.similarity)
             self.store.meta = replace(meta, generation=generation, vectors=len(self.vectors), nearest=nearest)
         sweep(self.folder, derived_names(self.store.meta))
         self.unsaved = 0

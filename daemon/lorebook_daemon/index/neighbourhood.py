@@ -14,9 +14,9 @@ from lorebook_daemon.index.rank import best_first
 from lorebook_daemon.index.signals import Scores
 
 FOLLOWED = 10
-"""The best passages, whose references are followed."""
+"""The best passages, whose references are followed: as many as an answer is shown, and each costs a look-up."""
 _MOST_FILES = 32
-"""Files that are looked up by their path for what no passage is marked to define."""
+"""Files that are looked up by their path for what no passage is marked to define: they are read whole."""
 
 FOLLOWING, PAIRING = "following", "pairing"
 STEPS = (FOLLOWING, PAIRING)

@@ -158,9 +158,12 @@ class OpenIndex:
     def _load_vectors(self, meta: Meta) -> Meanings | None:
         """Return the vectors; None where there are none yet, none that this embedder made, or none that can be read.
 
-        `info` then counts none, and the indexer makes the file anew from the database.
+        So where their graph is for another similarity. `info` then counts none, and the indexer makes the file anew
+        from the database.
         """
         if meta.nearest is None or self._embedder is None or meta.embedder != self._embedder.identity:
+            return None
+        if meta.similarity != self._store.similarity:
             return None
         if self._searcher is not None and self._searcher.vectors is not None and self._meta.nearest == meta.nearest:
             return self._searcher.vectors

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lorebook_api.retrieval import Kind
+from lorebook_api.retrieval import Kind, Similarity
 from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import K1, B, Ids, Mask, Scores
 from lorebook_daemon.index.pgconnection import Connection
+from lorebook_daemon.index.similarity import OPERATORS, told_by_pgvector
 
 # `|| ''` unpacks a tsvector once, and not for each term: half the time.
 # A term that stands `n` times has the rank r = (1 + 1/4 + … + 1/n²) / 1.645 by PostgreSQL's ts_rank; of r / (1 - r), a
@@ -93,8 +94,9 @@ class PgWords:
 class PgVectors:
     """Vectors by the id of their passage: the rows are the index, so nothing has to follow them."""
 
-    def __init__(self, db: Connection, dimensions: int) -> None:
+    def __init__(self, db: Connection, dimensions: int, similarity: Similarity = "cosine") -> None:
         self._db = db
+        self._similarity: Similarity = similarity
         self.dimensions = dimensions
         sql = "SELECT count(*) FROM passages p JOIN vectors v ON v.key = p.key"
         self._count = int(db.run(sql)[0][0])
@@ -116,7 +118,7 @@ class PgVectors:
         """Do nothing: with its passage a vector is out of sight."""
 
     def nearest(self, vector: Matrix, n: int, among: Collection[int] | Ids | None = None) -> tuple[Ids, Matrix]:
-        """Return the ids of the `n` nearest vectors and their cosine similarity, best first."""
+        """Return the ids of the `n` nearest vectors and how near they are, best first (see `similarity`)."""
         asked = literal(vector)
         if among is None:
             rows = self._db.run(self._by_graph(""), asked=asked, most=n)
@@ -124,12 +126,15 @@ class PgVectors:
             ids = among.tolist() if isinstance(among, np.ndarray) else [*among]
             sql = self._one_by_one() if len(ids) <= _FEW else self._by_graph("WHERE p.id = ANY(CAST(:ids AS bigint[]))")
             rows = self._db.run(sql, asked=asked, most=n, ids=ids)
-        return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.float32)
+        far = np.array([row[1] for row in rows], np.float32)
+        return np.array([row[0] for row in rows], np.int64), told_by_pgvector(self._similarity, vector, far)
 
     def save(self) -> None:
-        """Make the graph where there is none; from then on PostgreSQL keeps it."""
+        """Make the graph where there is none for this similarity; from then on PostgreSQL keeps it."""
+        drop_graphs(self._db, but=self._similarity)
+        ops = f"vector_{self._similarity}_ops"
         self._db.run(
-            f"CREATE INDEX IF NOT EXISTS vectors_nearest ON vectors USING hnsw ({self._column} vector_cosine_ops)"
+            f"CREATE INDEX IF NOT EXISTS {_graph(self._similarity)} ON vectors USING hnsw ({self._column} {ops})"
         )
 
     @property
@@ -137,16 +142,27 @@ class PgVectors:
         return f"(CAST(vector AS vector({self.dimensions})))"
 
     def _by_graph(self, where: str) -> str:
-        far = f"{self._column.replace('vector AS', 'v.vector AS')} <=> CAST(:asked AS vector({self.dimensions}))"
+        column, operator = self._column.replace("vector AS", "v.vector AS"), OPERATORS[self._similarity]
+        far = f"{column} {operator} CAST(:asked AS vector({self.dimensions}))"
         joined = f"FROM vectors v JOIN passages p ON p.key = v.key {where}"
-        return f"SELECT p.id, 1 - ({far}) {joined} ORDER BY {far} LIMIT :most"
+        return f"SELECT p.id, {far} {joined} ORDER BY {far} LIMIT :most"
 
     def _one_by_one(self) -> str:
-        return (
-            "WITH may AS MATERIALIZED (SELECT p.id, v.vector FROM passages p JOIN vectors v ON v.key = p.key "
-            "WHERE p.id = ANY(CAST(:ids AS bigint[]))) SELECT id, 1 - (vector <=> CAST(:asked AS vector)) FROM may "
-            "ORDER BY vector <=> CAST(:asked AS vector), id LIMIT :most"
-        )
+        far = f"vector {OPERATORS[self._similarity]} CAST(:asked AS vector)"
+        may = "SELECT p.id, v.vector FROM passages p JOIN vectors v ON v.key = p.key"
+        may += " WHERE p.id = ANY(CAST(:ids AS bigint[]))"
+        return f"WITH may AS MATERIALIZED ({may}) SELECT id, {far} FROM may ORDER BY {far}, id LIMIT :most"  # noqa: S608
+
+
+def drop_graphs(db: Connection, but: Similarity | None = None) -> None:
+    """Drop the graphs, but that for one similarity; a graph serves one alone."""
+    for similarity in OPERATORS:
+        if similarity != but:
+            db.run(f"DROP INDEX IF EXISTS {_graph(similarity)}")
+
+
+def _graph(similarity: Similarity) -> str:
+    return f"vectors_nearest_{similarity}"
 
 
 def quoted(term: str) -> str:

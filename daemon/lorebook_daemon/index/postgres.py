@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from lorebook_api.errors import NotFound, StorageFailed, Unusable
-from lorebook_api.retrieval import Kind
+from lorebook_api.retrieval import Kind, Similarity
 from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.pgconnection import Connection, lacks_extension, schema_of
-from lorebook_daemon.index.pgsearch import PgVectors, PgWords, literal, quoted, storable_term
+from lorebook_daemon.index.pgsearch import PgVectors, PgWords, drop_graphs, literal, quoted, storable_term
 from lorebook_daemon.index.records import (
     FORMAT,
     FileRow,
@@ -103,13 +103,14 @@ _MOST_COUNT = 255  # positions that PostgreSQL keeps of a term
 class PostgresStore:
     """The tables of one index. One process writes at a time, others read the last commit."""
 
-    def __init__(self, db: Connection) -> None:
+    def __init__(self, db: Connection, similarity: Similarity = "cosine") -> None:
         self._db = db
+        self.similarity: Similarity = similarity
 
     @classmethod
-    def create(cls, folder: Path, url: str) -> PostgresStore:
+    def create(cls, folder: Path, url: str, similarity: Similarity = "cosine") -> PostgresStore:
         """Open the schema for writing, made where there is none. Raises StorageFailed, Unusable without pgvector."""
-        store = cls(Connection(url, schema_of(folder)))
+        store = cls(Connection(url, schema_of(folder)), similarity)
         try:
             store._prepare()
             with store.transaction():
@@ -123,9 +124,9 @@ class PostgresStore:
         return store
 
     @classmethod
-    def open(cls, folder: Path, url: str) -> PostgresStore:
+    def open(cls, folder: Path, url: str, similarity: Similarity = "cosine") -> PostgresStore:
         """Open the schema for reading. Raises NotFound where there is none, StorageFailed."""
-        store = cls(Connection(url, schema_of(folder)))
+        store = cls(Connection(url, schema_of(folder)), similarity)
         sql = "SELECT 1 FROM pg_tables WHERE schemaname = :schema AND tablename = 'meta'"
         try:
             begun = store._db.run(sql, schema=store._db.schema)
@@ -376,7 +377,7 @@ class PostgresStore:
 
     def drop_vectors(self) -> None:
         """Delete all vectors, and the graph, whose vectors may have had another length."""
-        self._db.run("DROP INDEX IF EXISTS vectors_nearest")
+        drop_graphs(self._db)
         self._db.run("DELETE FROM vectors")
 
     def drop_spare_vectors(self) -> None:
@@ -389,7 +390,7 @@ class PostgresStore:
 
     def graph(self, dimensions: int, anew: bool = False) -> PgVectors:
         """Return the vectors, to be added to; the rows are the index."""
-        return PgVectors(self._db, dimensions)
+        return PgVectors(self._db, dimensions, self.similarity)
 
     def save_graph(self, graph: PgVectors, generation: int) -> Derived:
         """Make the graph of nearest neighbours where there is none; return a name for its state."""
@@ -402,7 +403,7 @@ class PostgresStore:
         nearest = self.meta.nearest
         if nearest is None:
             raise Unusable("There are no vectors yet.", "Make them: lorebook index DIR")
-        return PgVectors(self._db, nearest.size)
+        return PgVectors(self._db, nearest.size, self.similarity)
 
 
 def _as_json(key: int, row: Row, bag: Counter[str]) -> dict[str, Any]:

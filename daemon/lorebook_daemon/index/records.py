@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lorebook_api.retrieval import Similarity
 from lorebook_daemon.index.embed import passage_text
 from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.storage import Damaged, Derived
@@ -36,6 +37,8 @@ class Meta:
     vectors: int = 0
     nearest: Derived | None = None
     updated: str = ""
+    similarity: Similarity = "cosine"
+    """What the graph was made for."""
     splitter: str = "structure"
     """How its files were cut (see `split.parse_splitting`)."""
     device: int = 0

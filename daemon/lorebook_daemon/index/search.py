@@ -20,9 +20,9 @@ from lorebook_daemon.index.signals import CELL_SIGNALS, SIGNALS, SPREAD, Scores,
 from lorebook_daemon.index.tokens import FAILED, definition_term
 from lorebook_daemon.index.trace import AMONG_ALL, FINAL, FUSED, MEANING, WORDS, Trace
 
-DEFINERS = 10  # passages that define a name asked for, or spelled, come in even where both lists miss them
-FAILURES = 10  # passages of failed cells that come in likewise where an error is asked for
-SETTERS = 40  # those that define any of the names that the best passages take from other files
+DEFINERS = 10  # passages that define a name come in even where both lists miss them: a screenful, as of hits
+FAILURES = 10  # passages of failed cells likewise, where an error is asked for
+SETTERS = 40  # those that define what the best passages take from other files: ten passages, some names of each
 ALL = Filters()
 
 BY_NAME, BY_FAILURE = "by name", "by failure"

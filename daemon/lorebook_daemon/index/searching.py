@@ -35,5 +35,5 @@ class Meanings(Protocol):
     """Vectors by the id of their passage (see `Vectors`)."""
 
     def nearest(self, vector: Matrix, n: int, among: Collection[int] | Ids | None = None) -> tuple[Ids, Matrix]:
-        """Return the ids of the `n` nearest vectors and their cosine similarity, best first."""
+        """Return the ids of the `n` nearest vectors and how near they are, best first (see `similarity`)."""
         ...

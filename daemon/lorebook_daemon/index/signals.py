@@ -24,17 +24,17 @@ from lorebook_daemon.index.wanted import Form, failed_here
 Scores = NDArray[np.float64]
 Signal = Callable[[Question, Sequence[Passage], Scores], Scores]
 
-# Each is a share of the best score. Measured on the eight development repositories of benchmarks/README.md, where
-# a difference below 0.015 is noise: what matters is the order of size, not the second digit.
+# Each is a share of the best score, or a factor. Measured on the eight development repositories of
+# benchmarks/README.md, where a difference below 0.015 is noise: the order of size matters, not the second digit.
 DEFINES_ASKED = 1.5
 DEFINES_NAMED = 0.5
 DEFINES_SPELLED = 0.3  # 0.15 to 0.4 are equally good
 FEW_DEFINE = 3
-IN_PATH = 1.0
-IN_FOLDER = 0.5
-TOGETHER = 0.2
-SIDE = 0.3
-ENTRY = 0.5
+IN_PATH = 1.0  # a file called by all words of the question rises as much as the best passage is worth
+IN_FOLDER = 0.5  # a folder has many files, so that its name says half as much of each
+TOGETHER = 0.2  # several hits in one file are a hint, and must not outweigh one good hit; without it 0.86 for 0.88
+SIDE = 0.3  # tests and examples use all names that they are about: they would stand before what they test
+ENTRY = 0.5  # such a file repeats the names of its package, and now and then defines them
 NEXT_IN_FILE = 0.5
 NEXT_CELL = 0.3  # 0.2 to 0.4 are equally good on the development queries of notebooks and on the sample questions
 ANSWERS_FORM = 0.15  # of a cell's own score; 0.1 to 0.3 are equally good on the development queries of notebooks

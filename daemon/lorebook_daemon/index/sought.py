@@ -14,21 +14,23 @@ _NAME = r"([^\W\d]\w*)"
 _NOUN = r"(?:variable|column|constant|function|parameter|class|data ?frame)"
 _THE = r"(?:(?:the|a|an|my|our|this|that)\s+)?"
 _SET = r"set(?=\W*$|\s+(?:by|to|in|from|as|for|at|on|first|again|anew)\b)"  # "the test set", "set up" are none
-_SETTING = re.compile(
-    rf"\b(?:defin(?:es?|ing)|definition of|sets?|assign(?:s|ing)?|creat(?:es?|ing)|declar(?:es?|ing)"
-    rf"|initiali[sz](?:es?|ing))\s+{_THE}(?:{_NOUN}\s+|value of\s+)?{_NAME}"
-    rf"|\b(?:is|are|was|were|gets?|do|does|did)\s+{_THE}(?:{_NOUN}\s+)?{_NAME}\s+(?:first\s+|get\s+)?"
-    rf"(?:defined|assigned|declared|created|initiali[sz]ed|{_SET}|comes?\s+from)\b"
-    rf"|\b{_NOUN}\s+{_NAME}"
-    rf"|\b{_NAME}\s+(?:variable|column|constant|function|parameter)\b",
-    re.IGNORECASE,
+_SETTING = tuple(
+    re.compile(rf"\b{pattern}", re.IGNORECASE)
+    for pattern in (
+        rf"(?:defin(?:es?|ing)|definition of|sets|(?:i|we|you|to) set|assign(?:s|ing)?|creat(?:es?|ing)"
+        rf"|declar(?:es?|ing)|initiali[sz](?:es?|ing))\s+{_THE}(?:{_NOUN}\s+|value of\s+)?{_NAME}",
+        rf"(?:is|are|was|were|gets?|do|does|did)\s+{_THE}(?:{_NOUN}\s+)?{_NAME}\s+(?:first\s+|get\s+)?"
+        rf"(?:defined|assigned|declared|created|initiali[sz]ed|{_SET}|comes?\s+from)\b",
+        rf"{_NOUN}\s+{_NAME}",
+        rf"{_NAME}\s+(?:variable|column|constant|function|parameter)\b",
+    )
 )
 _FAILURE = re.compile(r"(?:\w*errors?|\w*exceptions?|\w*warnings?|fail\w*|crash\w*|traceback)\Z")
 # fmt: off
 _SAYS_NOTHING = frozenset((
     "cell", "cells", "notebook", "variable", "column", "constant", "function", "parameter", "class", "dataframe",
     "frame", "value", "mean", "means", "called", "name", "named", "defined", "define", "defines", "definition", "set",
-    "sets", "assigned", "assign", "assigns", "created", "create", "creates", "declared", "come", "comes", "made",
+    "sets", "assigned", "assign", "assigns", "created", "create", "creates", "declared", "come", "comes", "made", "not",
 ))
 # fmt: on
 
@@ -39,7 +41,8 @@ def sought_names(question: str) -> tuple[str, ...]:
     An error that comes from somewhere is none, unless it stands between backticks.
     """
     marked = {name.casefold() for name in re.findall(r"`(\w+)`", question)}
-    found = (name.casefold() for match in _SETTING.finditer(plain(question)) for name in match.groups() if name)
+    text = plain(question)
+    found = (match[1].casefold() for pattern in _SETTING for match in pattern.finditer(text))
     return tuple(
         name
         for name in dict.fromkeys(found)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lorebook_api.errors import NotFound, Unusable
-from lorebook_api.retrieval import Kind
+from lorebook_api.retrieval import Kind, Similarity
 from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
@@ -89,15 +89,16 @@ MOST_GONE = 20_000
 class Store:
     """The database of one index. One process writes (see `storage.lock`), others read the last commit."""
 
-    def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, folder: Path, similarity: Similarity) -> None:
         self._db = connection
         self._folder = folder
+        self.similarity: Similarity = similarity
 
     @classmethod
-    def create(cls, folder: Path) -> Store:
+    def create(cls, folder: Path, similarity: Similarity = "cosine") -> Store:
         """Open the database for writing, made where there is none. Raises Damaged, StorageFailed."""
         with storage(folder):
-            store = cls(_connect(folder, "rwc"), folder)
+            store = cls(_connect(folder, "rwc"), folder, similarity)
             try:
                 store._db.execute("PRAGMA journal_mode = WAL")
                 with store.transaction():
@@ -110,13 +111,13 @@ class Store:
             return store
 
     @classmethod
-    def open(cls, folder: Path) -> Store:
+    def open(cls, folder: Path, similarity: Similarity = "cosine") -> Store:
         """Open the database for reading. Raises NotFound where there is none, Damaged where it is something else."""
         none = NotFound("This folder has no index yet.", "Make it: lorebook index DIR")
         if not (folder / DATABASE).is_file():
             raise none
         with storage(folder):
-            store = cls(_connect(folder, "rw"), folder)
+            store = cls(_connect(folder, "rw"), folder, similarity)
             try:
                 begun = store._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
             except BaseException:
@@ -363,14 +364,18 @@ class Store:
                 yield [key for key, _ in rows], matrix
 
     def graph(self, dimensions: int, anew: bool = False) -> Vectors:
-        """Return the graph of nearest neighbours, to be added to; an empty one where none can be read, or `anew`."""
-        nearest = self.meta.nearest
+        """Return the graph of nearest neighbours, to be added to; an empty one where none can be read, or `anew`.
+
+        So for another similarity than before: vectors stay as they are, only the graph does not serve it.
+        """
+        meta, nearest = self.meta, self.meta.nearest
+        anew = anew or meta.similarity != self.similarity
         if not anew and nearest is not None and is_whole(self._folder, nearest):
             try:
                 return Vectors.load(self._folder / nearest.name)
             except Unusable as error:
                 log.warning("%s", error)  # nothing is lost: the vectors themselves are in the database
-        return Vectors.empty(dimensions)
+        return Vectors.empty(dimensions, self.similarity)
 
     def save_graph(self, graph: Vectors, generation: int) -> Derived:
         """Write the graph as the one of this generation."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from lorebook_api.errors import BadRequest
-from lorebook_api.retrieval import Kind
+from lorebook_api.retrieval import Kind, Similarity
 from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import Ids, Lexical
 from lorebook_daemon.index.passage import Passage
@@ -30,10 +30,11 @@ _CHOICE = "store.json"
 
 @dataclass(frozen=True)
 class Choice:
-    """Where the indexes are kept, and the address of the database where it is PostgreSQL."""
+    """Where the indexes are kept, the address of the database where it is PostgreSQL, and what their graphs are for."""
 
     store: Literal["sqlite", "postgres"] = "sqlite"
     url: str = ""
+    similarity: Similarity = "cosine"
 
 
 class Graph(Meanings, Protocol):
@@ -64,6 +65,8 @@ class Store(Protocol):
     """
 
     # fmt: off
+    @property
+    def similarity(self) -> Similarity: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
     def transaction(self, write: bool = True) -> AbstractContextManager[None]: ...  # noqa: D102
     @property
@@ -114,16 +117,16 @@ def create_store(folder: Path) -> Store:
     """Open an index for writing, made where there is none. Raises Damaged, StorageFailed, Unusable."""
     chosen = choice(folder.parent)
     if chosen.store == "postgres":
-        return PostgresStore.create(folder, chosen.url)
-    return SqliteStore.create(folder)
+        return PostgresStore.create(folder, chosen.url, chosen.similarity)
+    return SqliteStore.create(folder, chosen.similarity)
 
 
 def open_store(folder: Path) -> Store:
     """Open an index for reading. Raises NotFound where there is none, Damaged, StorageFailed, Unusable."""
     chosen = choice(folder.parent)
     if chosen.store == "postgres":
-        return PostgresStore.open(folder, chosen.url)
-    return SqliteStore.open(folder)
+        return PostgresStore.open(folder, chosen.url, chosen.similarity)
+    return SqliteStore.open(folder, chosen.similarity)
 
 
 def erase_store(folder: Path) -> None:

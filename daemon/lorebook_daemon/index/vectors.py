@@ -1,18 +1,20 @@
-"""Nearest neighbours among vectors of length 1: hnswlib (arXiv 1603.09320), kept so that it can grow and shrink."""
+"""Nearest neighbours among vectors: hnswlib (arXiv 1603.09320), kept so that it can grow and shrink."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import hnswlib
 import numpy as np
 from numpy.typing import NDArray
 
 from lorebook_api.errors import Unusable
+from lorebook_api.retrieval import Similarity
 from lorebook_daemon.index.arrays import file_sum, read_arrays, write_arrays
 from lorebook_daemon.index.embed import Matrix
+from lorebook_daemon.index.similarity import compared, told_by_hnswlib
 from lorebook_daemon.index.storage import BESIDE, Derived, write_derived
 
 Ids = NDArray[np.int64]
@@ -27,7 +29,8 @@ _EXACT_BELOW = 2048  # so few are compared one by one, which is as fast, and exa
 _FEW_AMONG = 1024  # of all, so few that may come are looked at one by one (60 ms): the graph leads past them
 _MANY = 256  # so many at once are worth all cores: a graph is made anew, none is waited for
 _REMOVED, _THERE = 1, 2  # 0: never there
-_BESIDE = ("ids", "shape", "graph_sum")
+_SPACES = get_args(Similarity)
+_BESIDE = ("ids", "shape", "space", "graph_sum")
 
 
 class Vectors:
@@ -35,6 +38,7 @@ class Vectors:
 
     def __init__(self, index: Any, ids: Ids) -> None:
         self._index = index
+        self._similarity: Similarity = index.space
         self._states = np.zeros(_ROOM, np.uint8)  # by id: a set of a million numbers would take 80 MB
         self._mark(ids, _THERE)
         self._count = len(ids)
@@ -42,9 +46,9 @@ class Vectors:
         self._look_as_far_as_needed()
 
     @classmethod
-    def empty(cls, dimensions: int) -> Vectors:
+    def empty(cls, dimensions: int, similarity: Similarity = "cosine") -> Vectors:
         """Return an index that holds nothing yet."""
-        index = hnswlib.Index(space="cosine", dim=dimensions)
+        index = hnswlib.Index(space=similarity, dim=dimensions)
         index.init_index(_ROOM, ef_construction=EF_CONSTRUCTION, M=M, allow_replace_deleted=True)
         return cls(index, np.empty(0, np.int64))
 
@@ -82,7 +86,7 @@ class Vectors:
         self._rows = None
 
     def nearest(self, vector: Matrix, n: int, among: Collection[int] | Ids | None = None) -> tuple[Ids, Matrix]:
-        """Return the ids of the `n` nearest vectors and their cosine similarity, best first.
+        """Return the ids of the `n` nearest vectors and how near they are, best first (see `similarity`).
 
         `among` names the ids that may come; without it all may.
         """
@@ -92,14 +96,14 @@ class Vectors:
         if among is not None:
             keys = self._those(among, _THERE)
             if len(keys) <= _FEW_AMONG:
-                return _closest(vector, n, keys, self._matrix(keys, len(vector)))
+                return self._closest(vector, n, keys, self._matrix(keys, len(vector)))
             allowed = np.zeros(len(self._states), np.bool_)
             allowed[keys] = True
             chosen, most = allowed.tobytes().__getitem__, len(keys)
         if min(n, most) == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         labels, distances = self._index.knn_query(vector[np.newaxis], k=min(n, most), num_threads=1, filter=chosen)
-        return labels[0].astype(np.int64), 1.0 - distances[0]
+        return labels[0].astype(np.int64), told_by_hnswlib(self._similarity, vector, distances[0])
 
     def save(self, folder: Path, name: str) -> Derived:
         """Write the index to the file `name` in `folder`, and what hnswlib does not tell beside it.
@@ -110,6 +114,7 @@ class Vectors:
         beside = {
             "ids": self.ids,
             "shape": np.array([self._index.dim, self._index.get_current_count()], np.int64),
+            "space": np.array([_SPACES.index(self._similarity)], np.int64),
             "graph_sum": np.array([file_sum(folder / name)], np.int64),
         }
         write_derived(folder, name + BESIDE, lambda part: write_arrays(part, beside))
@@ -123,7 +128,7 @@ class Vectors:
             if file_sum(file) != beside["graph_sum"][0]:  # hnswlib would follow links that lead anywhere
                 raise ValueError("its checksum is another")
             dimensions, room = beside["shape"].tolist()
-            index = hnswlib.Index(space="cosine", dim=dimensions)
+            index = hnswlib.Index(space=_SPACES[beside["space"][0]], dim=dimensions)
             index.load_index(str(file), max_elements=room, allow_replace_deleted=True)
             return cls(index, beside["ids"])
         except (Unusable, OSError, ValueError, RuntimeError) as error:
@@ -137,7 +142,13 @@ class Vectors:
         if among is not None:
             allowed = np.isin(ids, self._those(among, _THERE))
             ids, matrix = ids[allowed], matrix[allowed]
-        return _closest(vector, n, ids, matrix)
+        return self._closest(vector, n, ids, matrix)
+
+    def _closest(self, vector: Matrix, n: int, ids: Ids, matrix: Matrix) -> tuple[Ids, Matrix]:
+        """Return the `n` of `ids` whose rows are nearest, and how near they are, best first."""
+        near = compared(self._similarity, vector, matrix)
+        best = np.argsort(-near, kind="stable")[:n]
+        return ids[best], near[best]
 
     def _matrix(self, ids: Ids, dimensions: int) -> Matrix:
         rows = self._index.get_items(ids) if len(ids) else []
@@ -175,10 +186,3 @@ class Vectors:
         wanted = self._index.get_current_count() + more
         if wanted > self._index.get_max_elements():
             self._index.resize_index(max(wanted, 2 * self._index.get_max_elements()))
-
-
-def _closest(vector: Matrix, n: int, ids: Ids, matrix: Matrix) -> tuple[Ids, Matrix]:
-    """Return the `n` of `ids` whose rows are nearest, and their similarities, best first."""
-    similarities = matrix @ vector
-    best = np.argsort(-similarities, kind="stable")[:n]
-    return ids[best], similarities[best]

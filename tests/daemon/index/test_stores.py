@@ -22,8 +22,10 @@ from lorebook_daemon.index.opened import OpenIndex
 from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.pgsearch import PgWords
 from lorebook_daemon.index.records import packed, passage_key
+from lorebook_daemon.index.search import Searcher
+from lorebook_daemon.index.store import Store as SqliteStore
 from lorebook_daemon.index.stores import Choice, choice, choose, create_store, erase_store, open_store
-from lorebook_daemon.index.tokens import question_terms
+from lorebook_daemon.index.tokens import FAILED, definition_term, question_terms
 from lorebook_daemon.index.update import empty, is_stale, update
 from lorebook_daemon.index.walk import FileStat
 
@@ -250,6 +252,48 @@ def test_an_index_is_made_searched_and_follows(root, folder):
     assert index_folders(folder.parent.parent) == [folder]
     assert empty(root, folder)
     assert passages_of(folder, "c.md") == []
+
+
+def test_another_similarity_makes_the_graph_anew_and_embeds_nothing(root, folder):
+    bring_up(root, folder)
+    embedder = HashEmbedder()
+    assert embed_missing(root, folder, embedder, silent) == 2
+    address = choice(folder.parent)
+    choose(folder.parent.parent, replace(address, similarity="l2"))
+    calm = NoEmbedder()
+    with contextlib.closing(OpenIndex.open(folder, calm)) as index:
+        assert (index.retrieval, index.info().vectors) == ("lexical", 0), "the old graph is for another similarity"
+        assert embed_missing(root, folder, calm, silent) == 2
+        index.refresh()
+        assert (index.retrieval, index.info().vectors) == ("hybrid", 2)
+    with contextlib.closing(open_store(folder)) as store:
+        assert store.meta.similarity == "l2"
+        row = HashEmbedder().embed(["some words on beta"])[0]
+        near = dict(zip(*(found.tolist() for found in store.nearest().nearest(row, 2)), strict=True))
+        for ids, matrix in store.vectors(list(near)):
+            assert near == pytest.approx(dict(zip(ids, (matrix @ row).tolist(), strict=True)), abs=0.01)
+
+
+class NoEmbedder(HashEmbedder):
+    """Refuses to embed: all vectors that are wanted are there."""
+
+    def embed(self, texts):
+        raise AssertionError(f"embedded anew: {texts}")
+
+
+FAILING = Passage(
+    "n.ipynb", 1, 2, "frame['x']\nKeyError: 'x'", "notebook", "python", cell=Cell("c", 1, "code", 2, "error")
+)
+
+
+def test_failed_cells_and_names_are_found_by_their_marks(store):
+    a, n, b = put(store, [ONE])[0], put(store, [CELL, FAILING]), put(store, [THREE])
+    words = store.words() if not isinstance(store, SqliteStore) else Lexical.build(store.passages_after(0))
+    assert words.top([FAILED], 5)[0].tolist() == n[1:]
+    assert words.top([definition_term("total")], 5)[0].tolist() == [a]
+    found = Searcher(words, None, None, store.passages).search("what went wrong?", 5)
+    assert [hit.id for hit in found] == n[1:]
+    assert b[0] not in [hit.id for hit in found]
 
 
 TEXTS = [f"{'price ' * (n % 5)}{'tax ' * (n % 3)}{'its a row ' * (n % 7)} word{n}" for n in range(60)]
