@@ -6,6 +6,7 @@ import stat
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 import postgres_server
 from fakes import HashEmbedder
 from lorebook_api.errors import BadRequest, Conflict, NotFound, StorageFailed, Unusable
-from lorebook_api.retrieval import Filters
+from lorebook_api.retrieval import Filters, Similarity
 from lorebook_daemon.index import pgconnection
 from lorebook_daemon.index.embedding import embed_missing
 from lorebook_daemon.index.lately import gone_passages, index_folders, passages_of, recent_passages, settle
@@ -23,6 +24,7 @@ from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.pgsearch import PgWords
 from lorebook_daemon.index.records import packed, passage_key
 from lorebook_daemon.index.search import Searcher
+from lorebook_daemon.index.similarity import compared
 from lorebook_daemon.index.store import Store as SqliteStore
 from lorebook_daemon.index.stores import Choice, choice, choose, create_store, erase_store, open_store
 from lorebook_daemon.index.tokens import FAILED, definition_term, question_terms
@@ -272,6 +274,30 @@ def test_another_similarity_makes_the_graph_anew_and_embeds_nothing(root, folder
         near = dict(zip(*(found.tolist() for found in store.nearest().nearest(row, 2)), strict=True))
         for ids, matrix in store.vectors(list(near)):
             assert near == pytest.approx(dict(zip(ids, (matrix @ row).tolist(), strict=True)), abs=0.01)
+
+
+@pytest.mark.parametrize("similarity", get_args(Similarity))
+def test_the_nearest_are_those_of_brute_force(folder, similarity):
+    choose(folder.parent.parent, replace(choice(folder.parent), similarity=similarity))
+    random = np.random.default_rng(4)
+    matrix = (random.normal(size=(40, 8)) * random.uniform(0.5, 4, (40, 1))).astype(np.float16).astype(np.float32)
+    asked = matrix[7] + np.float32(0.3)
+    passages = [Passage(f"f{n}.md", 1, 1, f"text {n}", "doc") for n in range(40)]
+    exact = compared(similarity, asked, matrix)
+    with contextlib.closing(create_store(folder)) as store:
+        ids = [put(store, [one])[0] for one in passages]
+        with store.transaction():
+            store.put_vectors([passage_key(one) for one in passages], matrix)
+        graph = store.graph(8)
+        for keys, rows in store.vectors(ids):
+            graph.add(keys, rows)
+        store.save_graph(graph, 1)
+        few = [ids[place] for place in np.argsort(-exact)[[0, 4, 39]].tolist()]
+        for among in (None, few):
+            found, near = graph.nearest(asked, 5, among)
+            wanted = np.argsort(-exact)[[0, 1, 2, 3, 4] if among is None else [0, 4, 39]]
+            assert found.tolist() == [ids[place] for place in wanted.tolist()]
+            assert near == pytest.approx(exact[wanted], abs=1e-3)
 
 
 class NoEmbedder(HashEmbedder):
