@@ -38,17 +38,17 @@ def main() -> None:
         "BM25Okapi, \\w+ tokens": okapi(asked),
         "MiniLM alone": dense(asked, embedder),
         "ours without links": ours(_unlinked(asked), embedder),
-        **{f"ours without {name}": ours(asked, embedder, {name}) for name in LINKING},
+        **{f"ours without {name} alone": ours(asked, embedder, {name}) for name in LINKING},
         OURS: ours(asked, embedder),
     }
     found = {name: [search(one.text, K) for one in asked.questions] for name, search in searches.items()}
     gains = {name: _gains(asked, lists) for name, lists in found.items()}
     kinds = np.array([query.kind for query in read_queries()])
-    print(f"  {'NDCG@10':24} {f'all {len(kinds)}':22} " + " ".join(f"{kind:8}" for kind in KINDS) + " repeated")
+    print(f"  {'NDCG@10':28} {f'all {len(kinds)}':22} " + " ".join(f"{kind:8}" for kind in KINDS) + " repeated")
     for name, each in gains.items():
         mean, low, high = interval(each)
         by_kind = " ".join(f"{each[kinds == kind].mean():<8.3f}" for kind in KINDS)
-        print(f"  {name:24} {mean:.3f} ({low:.3f} to {high:.3f})  {by_kind} {sum(map(_repeated, found[name]))}")
+        print(f"  {name:28} {mean:.3f} ({low:.3f} to {high:.3f})  {by_kind} {sum(map(_repeated, found[name]))}")
     mean, low, high = interval(gains[OURS] - gains["ours without links"])
     print(f"  links bring {mean:+.3f} ({low:+.3f} to {high:+.3f})")
     if not options.quick:
