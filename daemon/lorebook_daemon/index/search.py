@@ -178,9 +178,10 @@ class Searcher:
         """Return passages of failed cells where an error is asked for, first those with other words of the question."""
         if "error" not in question.forms or BY_FAILURE not in self.ways:
             return []
-        others = question.beside_failure
-        ids, _ = self.lexical.top([FAILED] * (1 + 2 * len(others)) + list(others), FAILURES, among)
-        return ids.tolist()
+        others = list(question.beside_failure)
+        terms = [FAILED] * (1 + 2 * len(others)) + others  # marked ones first, whatever else holds the words
+        found: list[int] = self.lexical.top(terms, FAILURES, among)[0].tolist()
+        return found
 
 
 @dataclass(frozen=True)

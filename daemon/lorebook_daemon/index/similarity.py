@@ -23,7 +23,9 @@ def compared(similarity: Similarity, vector: Matrix, matrix: Matrix) -> Matrix:
     if similarity == "ip":
         return found / _squared(vector)
     lengths = np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector)
-    return found / np.where(lengths > 0, lengths, 1)
+    lengths[lengths == 0] = 1.0
+    cosines: Matrix = found / lengths.astype(np.float32)
+    return cosines
 
 
 def told_by_hnswlib(similarity: Similarity, vector: Matrix, distances: Matrix) -> Matrix:
