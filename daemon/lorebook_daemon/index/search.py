@@ -78,7 +78,8 @@ class Searcher:
     ) -> list[Hit]:
         """Return at most `k` passages within `filters`, best first.
 
-        BM25Plus and embeddings give 50 passages each, passages that define a name asked for join them, the two
+        BM25Plus and embeddings give 50 passages each, passages that define a name asked for join them, and where an
+        error is asked for those of failed cells; where that is all that is asked, words look for these alone. The two
         lists are fused, words by how much of the question they explain, what the best take from other files comes in
         and a script gives way to the notebook it is paired with, the signals of names and files move code among code,
         and cells lift their neighbours. Without `spread` one file may take all of the first places.

@@ -9,12 +9,17 @@ from lorebook_daemon.index.tokens import STOP_WORDS, terms_of, words
 
 Form = Literal["reason", "error", "result", "picture", "code"]
 
-_MEASURED = "standard|squared?|absolute|mean|relative|percentage|training|test|validation|prediction|estimation"
-_MEASURED += "|measurement|sampling|rounding|margin of"
-_NO_FAILURE = "".join(rf"(?<!\b{word} )" for word in _MEASURED.replace("squared?", "square|squared").split("|"))
-"""What stands before an error that is a quantity; Python wants each to have a length of its own."""
+# fmt: off
+_MEASURED = (
+    "standard", "square", "squared", "absolute", "mean", "relative", "percentage", "training", "test", "validation",
+    "prediction", "estimation", "measurement", "sampling", "rounding", "margin of",
+)
+# fmt: on
+"""What stands before an error that is a quantity."""
+_NO_FAILURE = "".join(rf"(?<!\b{word} )" for word in _MEASURED)
 _DEALT_WITH = (
-    r"(?! (?:rates?|bars?|margins?|terms?|functions?|handling|handlers?|class(?:es)?|codes?|of the"
+    r"(?! (?:rates?|bars?|margins?|terms?|functions?|handling|handlers?|class(?:es)?|codes?"
+    r"|of the (?:mean|slope|intercept|fit|estimate|estimator|forecast|prediction|measurement|regression)"
     r"|(?:(?:is|are|was|were|be|being) )?(?:computed|calculated|estimated|measured|minimi[sz]ed|propagated"
     r"|handled|caught|raised|logged|defined)))"
 )

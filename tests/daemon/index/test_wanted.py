@@ -25,6 +25,8 @@ from lorebook_daemon.index.wanted import beside_failure, failed_here, wanted
         ("how is the error computed?", set()),
         ("mean absolute error of the forecast", {"result"}),
         ("margin of error", set()),
+        ("error of the slope", set()),
+        ("the error of the export", {"error"}),
         ("how are errors handled", set()),
         ("error bars", set()),
         ("how many rows were dropped", {"result"}),
