@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 
 from lorebook_api.home import Home, find_home
 from lorebook_api.indexing import RootInfo
+from lorebook_api.retrieval import Similarity
 from lorebook_daemon.app.engines import Engines
 from lorebook_daemon.app.forgetting import Forgetter
 from lorebook_daemon.app.indexroom import indexes_at, indexes_cut
 from lorebook_daemon.app.roots import Indexes
+from lorebook_daemon.index.stores import choice
 from lorebook_daemon.settings import Settings
 
 SETTINGS = Settings(model="tiny", offline=True)
@@ -73,3 +76,10 @@ def test_a_setting_cuts_the_daemons_own_otherwise(home: Home, root: Path) -> Non
     shorter = indexes_at(find_home(), Settings(model="tiny", offline=True, splitter="structure:200"))
     assert shorter.stale(root) == 1
     assert made(shorter, root).passages > usual.passages
+
+
+@pytest.mark.parametrize("similarity", ["ip", "cosine"])
+def test_the_similarity_that_is_set_stands_beside_the_indexes(home: Home, similarity: Similarity) -> None:
+    indexes_at(find_home(), replace(SETTINGS, similarity="l2"))
+    indexes_at(find_home(), replace(SETTINGS, similarity=similarity))
+    assert choice(home.cache / "index").similarity == similarity
