@@ -341,8 +341,8 @@ def parse_events(text: str) -> list[tuple[str, Any]]:
     return events
 
 
-async def eventually(holds: Callable[[], bool], within_s: float = 1.0) -> None:
-    """Wait until `holds()`; fail where it does not in time."""
+async def eventually(holds: Callable[[], bool], within_s: float = 15.0) -> None:
+    """Wait until `holds()`; fail where it does not in a time that is long enough for a busy machine."""
     async with asyncio.timeout(within_s):
         while not holds():
             await asyncio.sleep(0.005)

@@ -82,9 +82,9 @@ def test_two_ways_of_looking_up_are_compared(client: TestClient, bench: Bench, n
 def test_a_side_has_context_steps_of_its_own_and_shows_no_marks(bench: Bench, notes: str) -> None:
     heard = []
 
-    async def answer(request: Any, retriever: Any, engine: Any, emit: Any, settings: Any) -> Any:
+    async def answer(request: Any, retriever: Any, engine: Any, emit: Any, settings: Any, *turn: Any) -> Any:
         heard.append((settings.context_steps, request.rewrite, request.max_tokens))
-        found = await plain_answer(request, retriever, engine, emit, settings)
+        found = await plain_answer(request, retriever, engine, emit, settings, *turn)
         return dataclasses.replace(found, answer="It is so. [1] And so. [2]")
 
     parts = dataclasses.replace(bench.parts, answer=answer)
