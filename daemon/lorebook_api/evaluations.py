@@ -11,12 +11,18 @@ from dataclasses import asdict
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from lorebook_api.decoding import decode
-from lorebook_api.evaluation import (
+from lorebook_api.arena import (
     ArenaJudged,
     ArenaJudgeRequest,
     Battle,
     BattleRequest,
+    Preference,
+    Revealed,
+    Standings,
+    VoteRequest,
+)
+from lorebook_api.decoding import decode
+from lorebook_api.evaluation import (
     BiasRequest,
     Comparison,
     DiversityRequest,
@@ -27,13 +33,9 @@ from lorebook_api.evaluation import (
     JudgeRequest,
     McReport,
     McRequest,
-    Preference,
     Proposal,
     QuestionsRequest,
     RagRequest,
-    Revealed,
-    Standings,
-    VoteRequest,
 )
 from lorebook_api.indexing import Progress
 

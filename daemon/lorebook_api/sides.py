@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, get_args
 
+from lorebook_api.arena import Side
 from lorebook_api.errors import BadRequest
-from lorebook_api.evaluation import Side
 from lorebook_api.retrieval import Rerank, Rewrite
 from lorebook_api.typed import find_model, find_roots, parse_adapter
 

@@ -9,7 +9,8 @@ from playwright.sync_api import expect
 
 from browser.axe import find_barriers
 from browser.jupyter import ask_chat, run_command, wait_for_kernel, write_notebook
-from lorebook_api.evaluation import Battle, Compared, Comparison, EvalRun, Figure, Revealed, Standing, Standings
+from lorebook_api.arena import Battle, Revealed, Standing, Standings
+from lorebook_api.evaluation import Compared, Comparison, EvalRun, Figure
 
 pytestmark = pytest.mark.browser
 

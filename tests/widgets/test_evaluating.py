@@ -15,7 +15,16 @@ from lorebook.evaluating import grouped
 from lorebook.measures import MEASURES, measurement
 from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, Conflict, NotFound
-from lorebook_api.evaluation import Compared, Comparison, EvalReport, EvalRun, Figure, JudgeRequest, RagRequest, Skipped
+from lorebook_api.evaluation import (
+    Compared,
+    Comparison,
+    EvalReport,
+    EvalRun,
+    Figure,
+    JudgeRequest,
+    RagRequest,
+    Skipped,
+)
 from lorebook_api.indexing import Progress
 
 RUN = EvalRun(

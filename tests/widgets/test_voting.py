@@ -12,9 +12,10 @@ import lorebook
 from fake_daemon import FakeDaemon
 from fake_page import click, eventually, values
 from lorebook.voting import side_of
+from lorebook_api.arena import Battle, Revealed, Side, Standing, Standings
 from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, Conflict
-from lorebook_api.evaluation import Battle, Figure, Revealed, Side, Standing, Standings
+from lorebook_api.evaluation import Figure
 from lorebook_api.indexing import Progress
 
 BATTLE = Battle("b1", "Why?", "Because **it** is.", "<script>no</script>")

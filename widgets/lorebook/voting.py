@@ -14,8 +14,8 @@ from lorebook.errands import run_errand, run_work, told
 from lorebook.reaching import reach
 from lorebook.state import WidgetState
 from lorebook.widget import LorebookWidget
+from lorebook_api.arena import Battle, BattleRequest, Revealed, Side, Standings, VoteRequest, Winner
 from lorebook_api.errors import BadRequest, Cancelled, Conflict, LorebookError
-from lorebook_api.evaluation import Battle, BattleRequest, Revealed, Side, Standings, VoteRequest, Winner
 from lorebook_api.markdown import plain, prose
 from lorebook_api.sides import parse_side
 from lorebook_api.typed import find_model, find_roots

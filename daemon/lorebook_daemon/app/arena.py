@@ -11,21 +11,20 @@ from pathlib import Path
 
 from fastapi import APIRouter
 
-from lorebook_api.asking import Sampling
-from lorebook_api.errors import BadRequest, TooLong
-from lorebook_api.evaluation import (
+from lorebook_api.arena import (
     ArenaJudged,
     ArenaJudgeRequest,
     Battle,
     BattleRequest,
     Preference,
-    RagRequest,
     Revealed,
     Side,
-    Skipped,
     Standings,
     VoteRequest,
 )
+from lorebook_api.asking import Sampling
+from lorebook_api.errors import BadRequest, TooLong
+from lorebook_api.evaluation import RagRequest, Skipped
 from lorebook_api.indexing import Progress
 from lorebook_daemon.app.checks import check_adapters, check_text
 from lorebook_daemon.app.engines import Report

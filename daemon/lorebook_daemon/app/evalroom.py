@@ -11,8 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lorebook_api.arena import Standings
 from lorebook_api.asking import AdapterUse
-from lorebook_api.evaluation import EvalReport, EvalRun, Figure, Skipped, Standings
+from lorebook_api.evaluation import EvalReport, EvalRun, Figure, Skipped
 from lorebook_api.home import Home
 from lorebook_api.teaching import JobInfo
 from lorebook_api.version import VERSION

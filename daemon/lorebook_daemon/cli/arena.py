@@ -10,9 +10,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from lorebook_api.client import Client
-from lorebook_api.errors import BadRequest, StorageFailed
-from lorebook_api.evaluation import (
+from lorebook_api.arena import (
     ArenaJudged,
     ArenaJudgeRequest,
     Battle,
@@ -21,6 +19,8 @@ from lorebook_api.evaluation import (
     VoteRequest,
     Winner,
 )
+from lorebook_api.client import Client
+from lorebook_api.errors import BadRequest, StorageFailed
 from lorebook_api.sides import AXES, parse_side
 from lorebook_api.typed import find_model
 from lorebook_daemon.cli.measuring import followed, show_remarks, spelled

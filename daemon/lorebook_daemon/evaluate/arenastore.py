@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lorebook_api.arena import Preference, Revealed, Side, Winner
 from lorebook_api.errors import Conflict, NotFound, StorageFailed
-from lorebook_api.evaluation import Preference, Revealed, Side, Winner
 from lorebook_daemon.database import add_column, connected
 
 _TABLE = """

@@ -13,7 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from lorebook_api.evaluation import Figure, Standing, Standings
+from lorebook_api.arena import Standing, Standings
+from lorebook_api.evaluation import Figure
 from lorebook_daemon.evaluate.arenastore import Fought
 from lorebook_daemon.evaluate.statistics import Numbers
 

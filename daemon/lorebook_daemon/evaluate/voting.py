@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lorebook_api.evaluation import Winner
+from lorebook_api.arena import Winner
 from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Turn
 from lorebook_daemon.evaluate.task import Subject
 

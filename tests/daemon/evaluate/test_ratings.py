@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeEngine
+from lorebook_api.arena import Side, Winner
 from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import Conflict, NotFound
-from lorebook_api.evaluation import Side, Winner
 from lorebook_daemon.engine.protocol import ASKING, Continued
 from lorebook_daemon.evaluate.arenastore import ArenaStore, Fought, preferences
 from lorebook_daemon.evaluate.ratings import START, K, elo, standings
