@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lorebook_api.splitting import STRUCTURE, Splitting
@@ -48,11 +48,12 @@ class Batch:
         return cls(tuple(file for part in parts for file in part.files), Bags.join([part.bags for part in parts]))
 
 
-def prepare(wanted: Sequence[Wanted]) -> Batch:
-    """Read the files; what cannot be read says why and has no passages."""
+def prepare(wanted: Sequence[Wanted], begins: Callable[[], None] = lambda: None) -> Batch:
+    """Read the files; what cannot be read says why and has no passages. `begins` is called before each."""
     passages: list[Passage] = []
     files = []
     for one in wanted:
+        begins()
         try:
             taken = take(one.stat, one.known, one.unsaved, one.splitting)
         except FileNotFoundError:

@@ -1,7 +1,7 @@
 """A process that reads files for the indexer: `python -m lorebook_daemon.index.reader`, a child of `readers`.
 
-It takes lists of `Wanted` on stdin and answers each with a `Batch` on stdout. It ends at once when its stdin is closed:
-then nobody is left to read.
+It takes lists of `Wanted` on stdin (see `wire`) and answers each with a `Batch` on stdout; before that it says, once a
+second at most, that it begins another file. It ends at once when its stdin is closed: then nobody is left to read.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import IO
 
 from lorebook_daemon.index.batch import Wanted, prepare
 from lorebook_daemon.index.frames import receive, send
+from lorebook_daemon.index.wire import answered, wanted_in
 
 GREETING = "ready"
 """What a reader says when it has started."""
+BEGINS = "next"
+"""What it says when it begins another file."""
 ORPHANED = 3
 """Exit status of a reader whose parent is gone."""
+_QUIET_S = 1.0
 
 
 def main() -> None:
@@ -32,13 +37,28 @@ def main() -> None:
     threading.Thread(target=_listen, args=(sys.stdin.buffer, asked), daemon=True).start()
     send(out, GREETING)
     while True:
-        send(out, prepare(asked.get()))
+        send(out, *answered(prepare(asked.get(), _Beginnings(out))))
+
+
+class _Beginnings:
+    """Says that another file begins, where the last word was not a moment ago."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self._said = time.monotonic()
+
+    def __call__(self) -> None:
+        """Tell of a file that begins now."""
+        now = time.monotonic()
+        if now - self._said > _QUIET_S:
+            self._said = now
+            send(self._out, BEGINS)
 
 
 def _listen(pipe: IO[bytes], asked: SimpleQueue[Sequence[Wanted]]) -> None:
     try:
         while True:
-            asked.put(receive(pipe))
+            asked.put(wanted_in(receive(pipe)[0]))
     except EOFError:
         os._exit(ORPHANED)
 

@@ -1,24 +1,35 @@
-"""Many files made ready at once: by processes beside this one, as many as there are cores."""
+"""Files made ready by processes beside this one, as many as there are cores.
+
+No file is read in this process: what hangs, eats memory or crashes is ended there, and the work goes on here.
+"""
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from queue import SimpleQueue
+from typing import IO
 
 import psutil
 
 from lorebook_api.errors import LorebookError
 from lorebook_daemon.index.bags import Bags
-from lorebook_daemon.index.batch import Batch, Ready, Wanted, prepare
+from lorebook_daemon.index.batch import Batch, Ready, Wanted
+from lorebook_daemon.index.bounds import Bounds, Watch, kill
 from lorebook_daemon.index.frames import receive, send
-from lorebook_daemon.index.reader import GREETING
+from lorebook_daemon.index.reader import BEGINS, GREETING
+from lorebook_daemon.index.wire import asked, batch_in
 
-_WORTH_IT = 3_000_000  # bytes; what is less is read by the time a process has started
+BOUNDS = Bounds(seconds=100)
+"""What a reader may take for one file: more time than `loaders.apart` gives its child, whose reasons are the better."""
+_WORTH_IT = 3_000_000  # bytes; what is less is read by the time that more processes have started
+_FILE = 2_000  # bytes that take as long to read as to open a file does
 _BATCH = 1_000_000  # bytes of files; an answer of that size is some megabytes
 _HERE = 50_000  # the same, where who waits may stop the work after each
 _MOST_FILES = 100
@@ -29,15 +40,16 @@ _AHEAD = 2  # batches a reader, so that none waits while the last one's answer i
 def ready(wanted: Sequence[Wanted], alone: bool = False) -> Generator[Batch, None, None]:
     """Yield the files made ready, in the order wanted; close the iterator where not all are taken.
 
-    Few bytes are read here, and all where this process is to do it `alone`; many by processes. A file that ends the
+    Few bytes are read by one process, which is kept for the next, and many by several. `alone` has one process read,
+    little at a time, and nothing while the iterator is not asked. A file that hangs, takes too much memory or ends the
     process that reads it has no passages, and says so. Raises LorebookError where the processes do not start.
     """
-    batches = list(_batches(wanted, _BATCH))
-    cores = min(_MOST, len(batches), psutil.cpu_count(logical=False) or 1)
-    if alone or cores < 2 or sum(one.stat.size for one in wanted) < _WORTH_IT:
-        yield from map(prepare, _batches(wanted, _HERE))
+    if not wanted:
         return
-    readers = _Readers(cores)
+    batches = list(_batches(wanted, _HERE if alone else _BATCH))
+    few = sum(one.stat.size + _FILE for one in wanted) < _WORTH_IT
+    count = 1 if alone or few else min(_MOST, len(batches), psutil.cpu_count(logical=False) or 1)
+    readers = _Readers(count, ahead=1 if alone else _AHEAD * count)
     try:
         yield from readers.read(batches)
     finally:
@@ -45,7 +57,11 @@ def ready(wanted: Sequence[Wanted], alone: bool = False) -> Generator[Batch, Non
 
 
 class _Died(Exception):
-    """A reader ended while it read."""
+    """A reader ended while it read; the message is why, as it is told of the file at fault."""
+
+    def __init__(self, ended: str, status: int) -> None:
+        """Take why it was `ended` for what it took, empty where it ended by itself, and its exit status."""
+        super().__init__(ended or f"damaged: what reads it crashed ({_ending(status)})")
 
 
 class _Reader:
@@ -59,24 +75,46 @@ class _Reader:
 
     def read(self, wanted: Sequence[Wanted]) -> Batch:
         """Return the files made ready; raises _Died, and LorebookError where the process did not even start."""
-        pipes = self._process.stdin, self._process.stdout
-        if pipes[0] is None or pipes[1] is None:
+        into, out = self._process.stdin, self._process.stdout
+        if into is None or out is None:
             raise ValueError("a reader is asked through pipes")
+        self._greet(out)
+        watch = Watch(self._process.pid, BOUNDS, family=False)
+        try:
+            send(into, asked(wanted))
+            while (answer := receive(out))[0] == BEGINS:
+                watch.renew()
+        except (OSError, EOFError) as error:
+            raise _Died(watch.end(), self._process.wait()) from error
+        finally:
+            watch.end()
+        return batch_in(answer)
+
+    def _greet(self, out: IO[bytes]) -> None:
+        """Wait until the process has started."""
         try:
             if not self._greeted:
-                self._greeted = receive(pipes[1]) == GREETING
-            send(pipes[0], wanted)
-            answer: Batch = receive(pipes[1])
+                self._greeted = receive(out)[0] == GREETING
         except (OSError, EOFError) as error:
             how = _ending(self._process.wait())
-            if not self._greeted:
-                raise LorebookError(f"What reads files does not start ({how}).", "See: lorebook logs") from error
-            raise _Died(how) from error
-        return answer
+            raise LorebookError(f"What reads files does not start ({how}).", "See: lorebook logs") from error
+
+    @property
+    def lives(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
+    def fall_in(self) -> None:
+        """Give way to others as much as this process does by now."""
+        with suppress(psutil.Error):
+            reader, own = psutil.Process(self._process.pid), psutil.Process().nice()
+            if reader.nice() != own:
+                reader.nice(own)
 
     def kill(self) -> None:
-        """End the process at once."""
-        self._process.kill()
+        """End the process at once, and what it started."""
+        if self.lives:
+            kill(self._process.pid)
         self._process.wait()
 
     def close(self) -> None:
@@ -88,15 +126,50 @@ class _Reader:
                     pipe.close()
 
 
+class _Kept:
+    """The one reader that waits for the next files that are few; it ends with this process."""
+
+    def __init__(self) -> None:
+        self._reader: list[_Reader] = []
+
+    def take(self) -> _Reader:
+        """Return the reader that waits, or a new one."""
+        with suppress(IndexError):
+            reader = self._reader.pop()
+            if reader.lives:
+                reader.fall_in()
+                return reader
+            reader.close()
+        return _Reader()
+
+    def put(self, reader: _Reader) -> None:
+        """Let a reader that has nothing to do wait; one that waited already is ended."""
+        self.close()
+        self._reader.append(reader)
+
+    def close(self) -> None:
+        """End the reader, where one waits."""
+        while self._reader:
+            self._reader.pop().close()
+
+
+@cache
+def kept() -> _Kept:
+    """Return this process's keeper of a reader."""
+    made = _Kept()
+    atexit.register(made.close)
+    return made
+
+
 class _Readers:
     """Readers, each asked by a thread of its own."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, ahead: int) -> None:
         self._threads = ThreadPoolExecutor(count, "reader")
         self._idle: SimpleQueue[_Reader] = SimpleQueue()
-        self._ahead = _AHEAD * count
-        self._all = [_Reader() for _ in range(count)]
-        self._closing = False
+        self._ahead = ahead
+        self._all = [kept().take(), *(_Reader() for _ in range(count - 1))]
+        self._closing = self._through = False
         for reader in self._all:
             self._idle.put(reader)
 
@@ -109,10 +182,13 @@ class _Readers:
             running.append(self._threads.submit(self._read, batch))
         while running:
             yield running.popleft().result()
+        self._through = True
 
     def close(self) -> None:
-        """End the processes, whatever they are at."""
+        """End the processes, whatever they are at; one that read all there was to read is kept."""
         self._closing = True
+        if self._through and len(self._all) == 1:
+            kept().put(self._all.pop())
         for reader in self._all:
             reader.kill()
         self._threads.shutdown(cancel_futures=True)
@@ -129,7 +205,7 @@ class _Readers:
                 raise
             reader = self._replaced(reader)
             if tries == 1:
-                return _crashed(batch[0], death)
+                return _left_out(batch[0], death)
         finally:
             self._idle.put(reader)
         return Batch.join([self._read([one], tries=1) for one in batch])
@@ -153,8 +229,8 @@ def _batches(wanted: Sequence[Wanted], most: int) -> Iterator[list[Wanted]]:
         yield batch
 
 
-def _crashed(one: Wanted, death: _Died) -> Batch:
-    return Batch((Ready(one.stat, why=f"damaged: what reads it crashed ({death})"),), Bags.of(()))
+def _left_out(one: Wanted, death: _Died) -> Batch:
+    return Batch((Ready(one.stat, why=str(death)),), Bags.of(()))
 
 
 def _ending(status: int) -> str:

@@ -26,11 +26,14 @@ import psutil
 
 from lorebook_api.errors import LorebookError
 from lorebook_api.indexing import Progress
+from lorebook_daemon.index.batch import Wanted
 from lorebook_daemon.index.embed import EMBEDDERS, Embedder
 from lorebook_daemon.index.embedding import embed_missing
 from lorebook_daemon.index.pace import Pace
-from lorebook_daemon.index.split import read_passages
+from lorebook_daemon.index.readers import ready
+from lorebook_daemon.index.unsaved import Unsaved
 from lorebook_daemon.index.update import update
+from lorebook_daemon.index.walk import FileStat
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +114,8 @@ class Worker:
 
     def rehearse(self, embedder_folder: str) -> None:
         """Read a few lines of the commonest kinds, so that all that is needed for them is there when a job comes."""
-        for name, text in _REHEARSAL.items():
-            read_passages(Path(name), name, text.encode())
+        for _ in ready([_typed(name, text) for name, text in _REHEARSAL.items()]):
+            pass
         if embedder_folder:
             with suppress(LorebookError):  # the job that needs it will say so
                 self._embedder(embedder_folder)
@@ -189,6 +192,11 @@ def _take_orders(jobs: SimpleQueue[Job | str], pace: Pace) -> None:
 def _job(body: dict[str, Any]) -> Job:
     paths = body.pop("paths")
     return Job(**body, paths=None if paths is None else tuple(paths))
+
+
+def _typed(name: str, text: str) -> Wanted:
+    """Return a file that is nowhere on disk."""
+    return Wanted(FileStat(name, name, 0, 0, len(text)), unsaved=Unsaved(name, (0, 0, 0), 0, text))
 
 
 def _step_back() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lorebook_api.errors import BadRequest, NotFound, Unusable
 from lorebook_daemon.index.loaders.encoding import decode, with_newlines
-from lorebook_daemon.index.loaders.outputs import output_lines
+from lorebook_daemon.index.loaders.outputs import rendered
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 _TEACH = re.compile(r"%%teach\b[^\n]*\n?")
@@ -123,7 +123,7 @@ def _read(path: Path, index: int, cell: dict[str, Any], chosen: bool) -> Selecte
         index=index,
         type=str(cell.get("cell_type", "raw")),
         source=source.lstrip()[teach.end() :] if teach else source,
-        output=with_newlines("\n".join(output_lines(cell.get("outputs")))).strip("\n"),
+        output=with_newlines("\n".join(rendered(cell.get("outputs")).lines)).strip("\n"),
         chosen=chosen and not _OURS.match(source),
         taught=teach is not None,
     )

@@ -11,27 +11,14 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
-
+from lorebook_daemon.index.bounds import Bounds, Watch, kill
 from lorebook_daemon.index.passage import Cell, Unit, Unreadable
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What one file may take."""
-
-    seconds: float = 90.0
-    megabytes: int = 2_000
-    """Of memory, all processes that the loader starts together."""
-    look_s: float = 0.25
-    """How often that is looked at."""
 
 
 class Child:
@@ -49,7 +36,7 @@ class Child:
         """
         with self._turn:
             process = self._started()
-            watch = _Watch(process.pid, self._bounds)
+            watch = Watch(process.pid, self._bounds)
             try:
                 reply = _exchange(process, {"loader": loader, "path": str(path), "bytes": len(data)}, data)
             finally:
@@ -66,7 +53,7 @@ class Child:
         process, self._process = self._process, None
         if process is None:
             return
-        _kill(process.pid)
+        kill(process.pid)
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
@@ -111,34 +98,6 @@ def kept_child() -> Child:
     return child
 
 
-class _Watch:
-    """Ends a process that takes more than it may."""
-
-    def __init__(self, pid: int, bounds: Bounds) -> None:
-        self._pid, self._bounds = pid, bounds
-        self._why = ""
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-
-    def end(self) -> str:
-        """Look no more; return why the process was ended, empty where it was not."""
-        self._over.set()
-        self._thread.join()
-        return self._why
-
-    def _look(self) -> None:
-        until = time.monotonic() + self._bounds.seconds
-        while not self._over.wait(self._bounds.look_s):
-            if time.monotonic() > until:
-                self._why = f"given up after {self._bounds.seconds:g} s"
-            elif _memory(self._pid) > self._bounds.megabytes * 1024**2:
-                self._why = f"given up: it takes more than {self._bounds.megabytes:,} MB of memory to read"
-            if self._why:
-                _kill(self._pid)
-                return
-
-
 def _exchange(process: subprocess.Popen[bytes], head: dict[str, Any], data: bytes) -> dict[str, Any] | None:
     """Return the child's reply, None where it ended instead."""
     try:
@@ -170,24 +129,3 @@ def _unit(fields: dict[str, Any]) -> Unit:
 def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields with their lists, which JSON has in place of tuples, as tuples again."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    with suppress(psutil.Error):
-        first = psutil.Process(pid)
-        return [*first.children(recursive=True), first]
-    return []
-
-
-def _memory(pid: int) -> int:
-    total = 0
-    for process in _family(pid):
-        with suppress(psutil.Error):
-            total += process.memory_info().rss
-    return total
-
-
-def _kill(pid: int) -> None:
-    for process in _family(pid):
-        with suppress(psutil.Error):
-            process.kill()

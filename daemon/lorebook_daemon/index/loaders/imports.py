@@ -11,11 +11,15 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from lorebook_daemon.index.loaders.names import parsed
 
 _RUN = re.compile(r"^[ \t]*%run[ \t]+((?:-\S+[ \t]+)*)(?:\"([^\"]+)\"|'([^']+)'|(\S+))", re.MULTILINE)
 _RUNS_MODULE = "-m"
+_MOST_WHOLE = 20  # modules of which a name may be: with `*` the nearest are meant, and a real notebook has few
+_MOST_MEANT = 20_000  # references to such, in one notebook
+_DEEPEST = 8  # attributes of a name: of `a.b.c` the longest that was imported is meant
 _TAKES_VALUE = re.compile(r"-N[ \t]+\d+[ \t]+")
 
 
@@ -26,9 +30,11 @@ class Origins:
     own: Collection[str] = ()
     """Names that cells of the notebook set themselves."""
     names: dict[str, str] = field(default_factory=dict)
-    whole: list[str] = field(default_factory=list)
-    """Modules whose every name was imported, and files that were run."""
+    whole: dict[str, None] = field(default_factory=dict)
+    """Modules whose every name was imported, and files that were run; the last ones count."""
     imported: set[str] = field(default_factory=set)
+    room: int = _MOST_MEANT
+    """How many names may still be looked for in all of those."""
 
     def taken(self, source: str, defines: Iterable[str], uses: Iterable[str]) -> tuple[str, ...]:
         """Return the references of a cell, sorted; `defines` and `uses` are its `names`. Cells come in their order.
@@ -43,15 +49,27 @@ class Origins:
             self.names.pop(name, None)
         for name, origin in _imports(body):
             if name == "*":
-                self.whole.append(origin)
+                self._take_whole(origin)
             else:
                 self.names[name] = origin
-        self.whole += _runs(source)
+        for file in _runs(source):
+            self._take_whole(file)
         self.imported |= imported_names(source)
         found = {reference for chain in _chains(body) for reference in self._references(chain)}
         unknown = [name for name in uses if name not in self.own and name not in self.imported]
-        found.update(f"{origin}:{name}" for origin in self.whole for name in unknown)
+        found.update(self._meant(unknown))
         return tuple(sorted(found))
+
+    def _take_whole(self, origin: str) -> None:
+        self.whole.pop(origin, None)  # it is the last one now
+        self.whole[origin] = None
+
+    def _meant(self, unknown: Iterable[str]) -> list[str]:
+        """Return references of names to the modules that they may be of, as many as there is room for."""
+        nearest = list(islice(reversed(self.whole), _MOST_WHOLE))
+        meant = list(islice((f"{origin}:{name}" for name in unknown for origin in nearest), self.room))
+        self.room -= len(meant)
+        return meant
 
     def _references(self, chain: tuple[str, ...]) -> Iterator[str]:
         """Yield what a name with its attributes refers to: `m.f` is `module:f`, once `module` was imported as `m`."""
@@ -110,7 +128,7 @@ def _chains(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ...]]:
     for node in _nodes(body):
         names: list[str] = []
         inner = node
-        while isinstance(inner, ast.Attribute):
+        while isinstance(inner, ast.Attribute) and len(names) < _DEEPEST:
             names.append(inner.attr)
             inner = inner.value
         if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 _MAGIC = re.compile(r"^(\s*)(?:%|!|\?|[\w.]+\?{1,2}\s*$)")
-_ASSIGNED_MAGIC = re.compile(r"^(\s*[\w, ]+=\s*)[!%].*$")
+_ASSIGNED_MAGIC = re.compile(r"^(\s*\w[\w, ]*=\s*)[!%].*$")
 _BUILTINS = frozenset(dir(builtins)) | {"get_ipython", "display", "__file__", "__name__"}
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 

@@ -13,13 +13,13 @@ from lorebook_daemon.index.loaders.flow import Step, stale
 from lorebook_daemon.index.loaders.imports import Origins, imported_names
 from lorebook_daemon.index.loaders.markdown import headings
 from lorebook_daemon.index.loaders.names import names
-from lorebook_daemon.index.loaders.outputs import output_lines, shows
+from lorebook_daemon.index.loaders.outputs import Room, rendered
 from lorebook_daemon.index.loaders.sections import Heading, below, titles
 from lorebook_daemon.index.passage import Cell, Unit, Unreadable
 from lorebook_daemon.index.split_lines import USUAL
 
 _CELL_MAGIC = re.compile(r"^\s*%%(\w+)")
-_OUR_OWN = re.compile(r"^\s*%{1,2}(?:ask|teach|lore)\b|\blorebook\.(?:ask|chat|search)\(", re.MULTILINE)
+_OUR_OWN = re.compile(r"^[ \t]*%{1,2}(?:ask|teach|lore)\b|\blorebook\.(?:ask|chat|search)\(", re.MULTILINE)
 """Cells that ask lorebook: a question is no source for its own answer, and a shown answer none for the next."""
 
 _MAGIC_LANGUAGES = {
@@ -71,7 +71,8 @@ def load_notebook(path: Path, data: bytes) -> list[Unit]:
     """
     notebook = _notebook(decode(data))
     language = _language(notebook)
-    cells = [_read(cell, index, language) for index, cell in enumerate(notebook["cells"])]
+    room = Room()
+    cells = [_read(cell, index, language, room) for index, cell in enumerate(notebook["cells"])]
     old = stale(cell.step for cell in cells if cell.where.type == "code")
     cells = _with_references(cells)
     path_above: tuple[Heading, ...] = ()
@@ -147,7 +148,7 @@ def _source(cell: Any) -> str:
     return "".join(map(str, source)) if isinstance(source, list) else str(source)
 
 
-def _read(cell: Any, index: int, kernel: str) -> _Read:
+def _read(cell: Any, index: int, kernel: str, room: Room) -> _Read:
     source = with_newlines(_source(cell))
     count, kind = cell.get("execution_count"), str(cell.get("cell_type", "raw"))
     where = Cell(
@@ -159,13 +160,13 @@ def _read(cell: Any, index: int, kernel: str) -> _Read:
     )
     if kind != "code":
         return _Read(where, source)
-    outputs = cell.get("outputs")
-    shown = with_newlines("\n".join(output_lines(outputs, caption(source))))
+    outputs = rendered(cell.get("outputs"), caption(source), room)
+    shown = with_newlines("\n".join(outputs.lines))
     language = _cell_language(source, kernel)
     defines, uses = names(source) if language == "python" else ((), ())
     imported = imported_names(source) if "import" in source and defines else set()
     defines = tuple(name for name in defines if name not in imported)
-    return _Read(replace(where, shows=shows(outputs)), source, shown, language, defines, uses)
+    return _Read(replace(where, shows=outputs.kind), source, shown, language, defines, uses)
 
 
 def _units(cell: _Read, context: tuple[str, ...], old: str | None) -> list[Unit]:

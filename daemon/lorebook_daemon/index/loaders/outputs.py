@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from lorebook_daemon.index.loaders.html import extract
@@ -15,6 +16,10 @@ LONGEST_LINE = 500
 """Characters of one line; of more, the middle is left out and counted."""
 MOST_FRAMES = 16
 """Lines of a traceback."""
+MOST_HTML = 20_000
+"""Characters of one output's HTML that are read; the rest is counted. Its lines are no more than MOST_LINES anyway."""
+ALL_HTML = 200_000
+"""The same, of all outputs of a notebook: a parser of HTML takes its time on what is made to take it."""
 
 Output = dict[str, Any]
 
@@ -22,26 +27,53 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 _OBJECT = re.compile(r"^<[^<>]*(?: at 0x[0-9a-fA-F]+| object)>$")
 _RULE = re.compile(r"^-{20,}$")
 _FIGURE = re.compile(r"^<Figure size [^<>]*>$")
+_TAG = re.compile(r"<[^<>]*>")
+_OPENED = re.compile(r"<[a-zA-Z/!?]")
 
 
-def output_lines(outputs: Any, caption: str = "") -> list[str]:
-    """Return the outputs in their order: streams, results, errors.
+@dataclass
+class Room:
+    """How much HTML of a notebook's outputs may still be read."""
+
+    characters: int = ALL_HTML
+
+    def take(self, html: str) -> tuple[str, int]:
+        """Return the beginning of some HTML, without a tag that is not closed at its end, and how much is left out."""
+        cut = html[: min(MOST_HTML, self.characters)]
+        self.characters -= len(cut)
+        open_tag = _OPENED.search(cut, cut.rfind(">") + 1)  # which shows nothing, and takes the parser longest
+        return cut[: open_tag.start()] if open_tag else cut, len(html) - len(cut)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The outputs of a cell: their lines, and what they are.
+
+    `kind` is `error` where one is an error, else `image`, else `text`, and empty where there is no line.
+    """
+
+    lines: tuple[str, ...]
+    kind: str
+
+
+def rendered(outputs: Any, caption: str = "", room: Room | None = None) -> Shown:
+    """Return the outputs in their order: streams, results, errors. `room` is the notebook's, which they take from.
 
     A picture is a line that names its kind, and says what is known of it: its alternative text, else `caption`.
     """
-    shown = (_lines(one, caption) for one in _joined(outputs))
-    return [_short_line(line) for lines in shown for line in lines]
+    room = room or Room()
+    lines: list[str] = []
+    kinds = set()
+    for one in _joined(outputs):
+        if own := _lines(one, caption, room):
+            lines += map(_short_line, own)
+            kinds.add(_kind(one))
+    return Shown(tuple(lines), next((kind for kind in ("error", "image", "text") if kind in kinds), ""))
 
 
-def shows(outputs: Any) -> str:
-    """Return what the outputs are: `error` where one is an error, else `image`, else `text`; empty without any."""
-    kinds = {_kind(one) for one in _joined(outputs) if _lines(one, "")}
-    return next((kind for kind in ("error", "image", "text") if kind in kinds), "")
-
-
-def _lines(output: Output, caption: str) -> list[str]:
+def _lines(output: Output, caption: str, room: Room) -> list[str]:
     kind = output.get("output_type")
-    return _LINES[kind](output, caption) if kind in _LINES else []
+    return _LINES[kind](output, caption, room) if kind in _LINES else []
 
 
 def _kind(output: Output) -> str:
@@ -75,11 +107,11 @@ def _joined(outputs: Any) -> Iterator[Output]:
         yield held
 
 
-def _stream(output: Output, caption: str) -> list[str]:
+def _stream(output: Output, caption: str, room: Room) -> list[str]:
     return _short(_plain_lines(_text(output.get("text"))), MOST_LINES)
 
 
-def _error(output: Output, caption: str) -> list[str]:
+def _error(output: Output, caption: str, room: Room) -> list[str]:
     summary = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}".strip()
     frames = output.get("traceback")
     text = "\n".join(_text(frame) for frame in frames) if isinstance(frames, list) else ""
@@ -87,7 +119,7 @@ def _error(output: Output, caption: str) -> list[str]:
     return [*_plain_lines(summary), *_short(lines, MOST_FRAMES)]
 
 
-def _result(output: Output, caption: str) -> list[str]:
+def _result(output: Output, caption: str, room: Room) -> list[str]:
     data = output.get("data")
     if not isinstance(data, dict):
         return []
@@ -96,21 +128,34 @@ def _result(output: Output, caption: str) -> list[str]:
         first = plain.partition("\n")[0]
         named = "" if _FIGURE.match(first) or _OBJECT.match(first) else first
         return [f"[{images[0]}] {_alt(output, images[0]) or caption or named or first}".rstrip()]
-    return _short(_plain_lines(_best(data, plain)), MOST_LINES)
+    return _short(_plain_lines(_best(data, plain, room)), MOST_LINES)
 
 
-def _best(data: dict[str, Any], plain: str) -> str:
+def _best(data: dict[str, Any], plain: str, room: Room) -> str:
     """Return the plain text, or another form where the plain one only names an object."""
     if plain and not _OBJECT.match(plain):
         return plain
     if "text/html" in data:
-        return "\n".join(line.text for line in extract(_text(data["text/html"]))) or plain
+        return _seen(_text(data["text/html"]), plain, room)
     for mime in ("text/markdown", "text/latex"):
         if mime in data:
             return _text(data[mime])
     if "application/json" in data:
         return json.dumps(data["application/json"], ensure_ascii=False, indent=1)
     return plain
+
+
+def _seen(html: str, plain: str, room: Room) -> str:
+    """Return the text of some HTML, `plain` where it has none; what the parser refuses is read without its tags."""
+    from bs4.builder import ParserRejectedMarkup
+
+    markup, left_out = room.take(html)
+    try:
+        text = "\n".join(line.text for line in extract(markup))
+    except (ParserRejectedMarkup, RecursionError):
+        text = _TAG.sub(" ", markup).strip()
+    note = f"\n[… {left_out:,} characters of HTML left out …]" if left_out else ""
+    return (text or plain) + note
 
 
 def _alt(output: Output, mime: str) -> str:
@@ -146,7 +191,7 @@ def _short_line(line: str) -> str:
     return f"{line[:half]} [… {len(line) - 2 * half:,} characters left out …] {line[-half:]}"
 
 
-_LINES: dict[Any, Callable[[Output, str], list[str]]] = {
+_LINES: dict[Any, Callable[[Output, str, Room], list[str]]] = {
     "stream": _stream,
     "error": _error,
     "execute_result": _result,

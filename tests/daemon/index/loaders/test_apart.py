@@ -16,8 +16,9 @@ import pyarrow.parquet
 import pytest
 
 import fake_documents
+from lorebook_daemon.index.bounds import Bounds
 from lorebook_daemon.index.loaders import LOADERS, apart, child
-from lorebook_daemon.index.loaders.apart import Apart, Bounds, Child
+from lorebook_daemon.index.loaders.apart import Apart, Child
 from lorebook_daemon.index.passage import Cell, Unit, Unreadable
 from lorebook_daemon.index.split import read_passages
 

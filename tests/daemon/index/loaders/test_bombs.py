@@ -9,9 +9,11 @@ import pytest
 
 import fake_documents
 from lorebook_api.indexing import Skipped
+from lorebook_daemon.index.batch import Wanted, prepare
+from lorebook_daemon.index.bounds import Bounds
 from lorebook_daemon.index.loaders import LOADERS
 from lorebook_daemon.index.loaders import apart as running_apart
-from lorebook_daemon.index.loaders.apart import Bounds, Child
+from lorebook_daemon.index.loaders.apart import Child
 from lorebook_daemon.index.passage import Unreadable
 from lorebook_daemon.index.split import read_passages
 from lorebook_daemon.index.update import update
@@ -29,6 +31,17 @@ def deep(depth, core="1"):
 
 def deep_objects(depth):
     return '{"a": ' * depth + "1" + "}" * depth
+
+
+def of_cells(*cells):
+    """Return a notebook of cells: pairs of a source and of the HTML that it shows, or the source of Markdown."""
+    made = []
+    for cell in cells:
+        source, html = cell if isinstance(cell, tuple) else (cell, None)
+        data = {"text/plain": "<X object>", "text/html": html}
+        shown = {"outputs": [{"output_type": "display_data", "metadata": {}, "data": data}]} if html else {}
+        made.append({"cell_type": "code" if html else "markdown", "metadata": {}, "source": source, **shown})
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": made})
 
 
 def notebook(output):
@@ -97,13 +110,13 @@ def test_a_file_that_is_let_through_and_takes_too_much_is_skipped_and_the_rest_g
     tight = Child(Bounds(seconds=60, megabytes=200, look_s=0.02))
     monkeypatch.setattr(running_apart, "kept_child", lambda: tight)
     try:
-        report = update(root, tmp_path / "index", max_file_mb=20, alone=True, report=lambda progress: None)
+        batch = prepare([Wanted(stat) for stat in walk(root, 20)])
     finally:
         tight.close()
-    assert [(one.path, one.why) for one in report.skipped] == [
-        ("big.json", "given up: it takes more than 200 MB of memory to read")
+    assert [(one.stat.path, one.why, len(one.rows)) for one in batch.files] == [
+        ("big.json", "given up: it takes more than 200 MB of memory to read", 0),
+        ("z.md", None, 1),
     ]
-    assert report.files == 1
 
 
 PUMPED = [
@@ -182,3 +195,43 @@ def test_what_repeats_without_end_takes_no_more_than_seconds(suffix):
         except Unreadable as error:
             assert str(error)
         assert time.monotonic() - began < SLOW_S, piece
+
+
+@pytest.mark.parametrize("piece", [*PUMPED, "<![<![", " ", "\n", "import a;", "a.b", "lambda a=", "title='", "%run "])
+def test_what_repeats_within_a_notebook_takes_no_more_than_seconds_and_no_other_cell(piece):
+    text = piece * (LETTERS // len(piece))
+    began = time.monotonic()
+    passages = read_passages(
+        Path("a.ipynb"), "a.ipynb", of_cells("Words before.", ("x = 1", text), (text, "<p>y"), text, "After.").encode()
+    )
+    assert time.monotonic() - began < SLOW_S
+    assert [passages[0].text, passages[-1].text] == ["Words before.", "After."]
+    assert any(one.text.startswith("x = 1") for one in passages)
+
+
+def test_what_is_imported_whole_many_times_is_looked_for_in_the_nearest():
+    source = "\n".join(f"from m{number} import *" for number in range(15_000))
+    names = "\n".join(f"name{number}" for number in range(15_000))
+    passages = read_passages(Path("a.ipynb"), "a.ipynb", of_cells((source, "<p>a"), (names, "<p>b")).encode())
+    found = {use for one in passages for use in one.uses if ":" in use}
+    assert "m14999:name0" in found and "m0:name0" not in found
+    assert len(found) <= 20_000
+
+
+def test_every_notebook_of_much_html_is_read_to_the_same_bound():
+    html = "<p>" + "words " * 10_000
+    passages = read_passages(
+        Path("a.ipynb"), "a.ipynb", of_cells(*((f"x = {n}", html) for n in range(15)), ("y", "<p>z")).encode()
+    )
+    assert sum("characters of HTML left out" in one.text for one in passages) == 16
+    assert passages[-1].text == "y\n<X object>\n[… 4 characters of HTML left out …]"
+
+
+def test_markup_that_the_parser_refuses_is_read_without_its_tags():
+    (passage,) = read_passages(Path("a.ipynb"), "a.ipynb", of_cells(("x", "<b>Words</b> <![ <i>more</i>")).encode())
+    assert passage.text.startswith("x\nWords") and "more" in passage.text and "<b>" not in passage.text
+
+
+def test_a_comparison_in_html_is_no_tag():
+    (passage,) = read_passages(Path("a.ipynb"), "a.ipynb", of_cells(("x", "<b>significant</b> at p < 0.05")).encode())
+    assert passage.text == "x\nsignificant at p < 0.05"

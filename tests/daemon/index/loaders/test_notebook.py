@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lorebook_daemon.index.loaders.names import names
 from lorebook_daemon.index.loaders.notebook import load_notebook
-from lorebook_daemon.index.loaders.outputs import MOST_LINES, output_lines, shows
+from lorebook_daemon.index.loaders.outputs import MOST_LINES, rendered
 from lorebook_daemon.index.passage import Unreadable
 from lorebook_daemon.index.split import read_passages
 
@@ -146,7 +146,7 @@ def test_outputs_in_every_form():
             "traceback": ["\x1b[0;31m" + "-" * 60, "File x\n----> 3 df['level']", "KeyError: 'level'"],
         },
     ]
-    assert output_lines(outputs) == [
+    assert list(rendered(outputs).lines) == [
         "100%",
         "red",
         "[image/png] <Figure size 640x480 with 1 Axes>",
@@ -163,7 +163,7 @@ def test_outputs_in_every_form():
 
 def test_alt_text_of_a_picture_is_kept():
     output = {**shown(**{"image/svg+xml": "<svg/>"}), "metadata": {"image/svg+xml": {"alt": "level over time"}}}
-    assert output_lines([output]) == ["[image/svg+xml] level over time"]
+    assert list(rendered([output]).lines) == ["[image/svg+xml] level over time"]
 
 
 def test_a_picture_is_told_by_the_code_that_drew_it():
@@ -172,7 +172,7 @@ def test_a_picture_is_told_by_the_code_that_drew_it():
     assert unit.text.split("\n")[-1] == "[image/png] Level over time; m"
     assert unit.cell.shows == "image"
     with_alt = {**figure, "metadata": {"alt": "a falling line"}}
-    assert output_lines([with_alt], "Level over time") == ["[image/png] a falling line"]
+    assert list(rendered([with_alt], "Level over time").lines) == ["[image/png] a falling line"]
 
 
 def failure(name="KeyError"):
@@ -191,7 +191,7 @@ def failure(name="KeyError"):
     ],
 )
 def test_a_cell_says_what_it_shows(outputs, what):
-    assert shows(outputs) == what
+    assert rendered(outputs).kind == what
 
 
 def test_a_stale_output_is_marked_where_it_stands():
@@ -210,7 +210,7 @@ def test_of_a_long_cell_only_the_output_is_stale():
 
 
 def test_long_outputs_say_what_was_left_out():
-    lines = output_lines([stream("".join(f"{i}\n" for i in range(500)) + "x" * 5_000)])
+    lines = rendered([stream("".join(f"{i}\n" for i in range(500)) + "x" * 5_000)]).lines
     stated = [line for line in lines if "left out" in line]
     assert stated == ["[… 442 lines left out …]", f"{'x' * 250} [… 4,500 characters left out …] {'x' * 250}"]
     assert (lines[0], lines[-2]) == ("0", "499")
@@ -219,7 +219,7 @@ def test_long_outputs_say_what_was_left_out():
 
 @pytest.mark.parametrize("outputs", [None, 3, [None], [{}], [{"output_type": "display_data", "data": 3}], [{"x": []}]])
 def test_odd_outputs_are_passed_over(outputs):
-    assert output_lines(outputs) == []
+    assert list(rendered(outputs).lines) == []
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from fake_documents import pdf, pdf_of, scanned_pdf, stream
+from lorebook_daemon.index.bounds import Bounds
 from lorebook_daemon.index.loaders import image, scans
 from lorebook_daemon.index.loaders import pdf as reader
-from lorebook_daemon.index.loaders.apart import Bounds, Child
+from lorebook_daemon.index.loaders.apart import Child
 from lorebook_daemon.index.loaders.pdf import load_pdf
 from lorebook_daemon.index.passage import Unreadable
 
