@@ -1,8 +1,13 @@
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
+from lorebook_daemon.index import spent
 from lorebook_daemon.index.pace import Pace
+from lorebook_daemon.index.spent import Spent
 
 
 class Machine:
@@ -47,3 +52,69 @@ def test_held_work_waits_until_it_may_go_on():
     pace.go_on()
     assert went.wait(2)
     worker.join()
+
+
+BURN = "import time\nwhile time.process_time() < 0.6: pass\n"
+"""What takes more than half a second of a processor, however busy the machine is."""
+
+
+def test_what_children_use_counts_while_they_live_and_after_it(monkeypatch):
+    monkeypatch.setattr(spent, "_LOOK_S", 0)
+    clock = Spent()
+    before = clock()
+    nested = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BURN!r}]); print(); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", nested], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        during = []
+        thread = threading.Thread(target=child.stdout.readline)
+        thread.start()
+        while thread.is_alive():
+            during.append(clock())
+            time.sleep(0.02)
+        alive = clock()
+        child.stdin.close()
+    assert alive - before >= 0.5
+    assert during == sorted(during)
+    assert clock() >= alive
+
+
+def test_a_child_that_nobody_saw_end_counts_with_what_it_was_seen_to_use(monkeypatch):
+    """As on systems that do not tell what children had that have ended."""
+
+    class Times:
+        user, system, children_user, children_system = 2.0, 1.0, 0.0, 0.0
+
+    class Process:
+        pid = 1
+
+        def __init__(self, children=()):
+            self._children = children
+
+        def children(self, recursive):
+            return self._children
+
+        def cpu_times(self):
+            return Times
+
+        def create_time(self):
+            return 0.0
+
+    child = Process()
+    child.pid = 2
+    monkeypatch.setattr(spent, "_LOOK_S", 0)
+    monkeypatch.setattr(spent.psutil, "Process", lambda: Process([child]))
+    clock = Spent()
+    assert clock() == 6.0
+    monkeypatch.setattr(spent.psutil, "Process", lambda: Process([]))
+    assert clock() == 6.0
+
+
+def test_the_processes_are_not_looked_for_all_the_time(monkeypatch):
+    looked = []
+    monkeypatch.setattr(Spent, "_look", lambda self: looked.append(1) or 1.0)
+    clock = Spent()
+    assert [clock() for _ in range(50)] == [1.0] * 50
+    assert len(looked) < 5
+
+
+def test_without_a_limit_the_clock_is_not_looked_at():
+    Pace(lambda: 1 / 0).keep()
