@@ -26,11 +26,57 @@ def test_an_output_is_stale_where_the_cell_above_that_sets_its_name_ran_later():
         [(9, ["x"], []), (4, ["x"], []), (5, [], ["x"])],  # the nearest above is what counts
         [(9, ["y"], []), (2, [], ["x"])],
         [],
+        [(1, ["x"], []), (2, ["y"], ["x"]), (3, [], ["y"])],
+        [(5, ["x"], []), (None, ["y"], ["x"]), (3, [], ["y"])],  # what never ran made nothing that is known
     ],
-    ids=["in order", "never set", "never used", "below", "nearest", "another name", "nothing"],
+    ids=[
+        *("in order", "never set", "never used", "below", "nearest", "another name", "nothing"),
+        *("in order, through another", "through what never ran"),
+    ],
 )
 def test_what_is_as_new_as_its_input_is_not_stale(rows):
     assert stale(cells(*rows)) == {}
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        (
+            [(5, ["x"], []), (2, ["y"], ["x"]), (3, [], ["y"])],
+            {
+                1: "stale output: x was set again later, by In [5]",
+                2: "stale output: x was set again later, by In [5], and y is made from it",
+            },
+        ),
+        (
+            [(9, ["x"], []), (5, ["y"], ["x"]), (6, ["z"], ["y"]), (7, [], ["z"])],
+            {
+                1: "stale output: x was set again later, by In [9]",
+                2: "stale output: x was set again later, by In [9], and y is made from it",
+                3: "stale output: x was set again later, by In [9], and z is made from it",
+            },
+        ),
+        (  # what lies between ran again, the last one did not
+            [(5, ["x"], []), (6, ["y"], ["x"]), (3, [], ["y"])],
+            {2: "stale output: y was set again later, by In [6]"},
+        ),
+        (
+            [(5, ["df"], []), (2, ["df"], ["df"]), (3, [], ["df"])],
+            dict.fromkeys([1, 2], "stale output: df was set again later, by In [5]"),
+        ),
+        (  # f may be a function, which finds the new x
+            [(5, ["x"], []), (2, ["f"], ["x"]), (6, [], ["f"])],
+            {1: "stale output: x was set again later, by In [5]"},
+        ),
+        (
+            [(5, ["x"], []), (2, ["z"], ["x"]), (3, [], ["y"])],
+            {1: "stale output: x was set again later, by In [5]"},
+        ),
+    ],
+    ids=["through one", "through two", "between ran again", "one name", "ran after all", "another name"],
+)
+def test_what_was_made_from_something_old_is_old_too(rows, lines):
+    assert stale(cells(*rows)) == lines
 
 
 NAMES = st.lists(st.sampled_from("abc"), max_size=3)
@@ -45,6 +91,12 @@ def test_a_notebook_run_from_top_to_bottom_has_no_stale_output(rows):
 def test_only_cells_that_use_names_can_be_stale(rows):
     found = stale(cells(*rows))
     assert all(rows[index][0] is not None and rows[index][2] for index in found)
+
+
+@given(st.lists(st.tuples(st.integers(1, 99), NAMES, NAMES), max_size=8, unique_by=lambda row: row[0]))
+def test_a_cell_that_ran_last_is_not_stale(rows):
+    last = max(range(len(rows)), key=lambda index: rows[index][0], default=0)
+    assert last not in stale(cells(*rows))
 
 
 @pytest.mark.parametrize(
