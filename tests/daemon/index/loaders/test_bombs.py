@@ -197,7 +197,9 @@ def test_what_repeats_without_end_takes_no_more_than_seconds(suffix):
         assert time.monotonic() - began < SLOW_S, piece
 
 
-@pytest.mark.parametrize("piece", [*PUMPED, "<![<![", " ", "\n", "import a;", "a.b", "lambda a=", "title='", "%run "])
+@pytest.mark.parametrize(
+    "piece", [*PUMPED, "<![<![", " ", "\n", "import a;", "a.b", "lambda a=", "title='", "labels={'a':'b',", "%run "]
+)
 def test_what_repeats_within_a_notebook_takes_no_more_than_seconds_and_no_other_cell(piece):
     text = piece * (LETTERS // len(piece))
     began = time.monotonic()

@@ -107,7 +107,27 @@ def test_a_cell_that_ran_last_is_not_stale(rows):
         ("df.plot(title='Loans', ylabel=\"n\")", "Loans; n"),
         ('plt.suptitle(\n    "Two\n lines"\n)', "Two lines"),
         ('plt.title("T²"); plt.title("T²")', "T²"),
-        ('plt.title(f"{n} cells")', ""),
+        ('plt.title(f"{n} cells")', "cells"),
+        ('plt.title(f"{n}: {m:>{w}}")', ""),
+        ("plt.title(rf'Level of {{x}}, {unit}')", "Level of {x}"),
+        ('ax.set(xlabel="week", ylabel="rain (mm)", title="Rain")', "Rain; week; rain (mm)"),
+        ('sns.relplot(x="a").set_axis_labels("week", "rain (mm)")', "week; rain (mm)"),
+        ('fig.supylabel("share")', "share"),
+        ('fig.update_layout(xaxis_title="Month", yaxis_title="EUR", title_text="Revenue")', "Revenue; Month; EUR"),
+        ('fig.update_layout(title=dict(text="Revenue"), legend_title_text="Region")', "Revenue; Region"),
+        ('fig.update_layout(title={"text": "Revenue"})', "Revenue"),
+        (
+            'px.bar(df, x="m", labels={"m": "Month", "e": "Revenue (EUR)"}, title="By month")',
+            "By month; Month; Revenue (EUR)",
+        ),
+        ("px.bar(df, labels=dict(m='Month', e=name))", "Month"),
+        ('px.bar(df, labels={"m": name, "e": "EUR"})', ""),  # read as far as it is plain
+        ('make_subplots(rows=1, subplot_titles=("One", "Two"))', "One; Two"),
+        ('alt.Chart(df).encode(alt.X("m:T", title="Month")).properties(title="Revenue")', "Month; Revenue"),
+        ('alt.Chart(df, title=alt.Title("Revenue", subtitle="x"))', "Revenue"),
+        ('ggplot(df) + labs(x="Month", y="EUR") + ggtitle("Revenue")', "Revenue; Month; EUR"),
+        ('plt.pie(x, labels=["a", "b"])', ""),
+        ('titles = {"title": "x"}', ""),
         ('if title == "draft": pass', ""),
         ("plt.title('it\\'s')", "it\\'s"),
         ('plt.title("never closed)', ""),
@@ -117,6 +137,6 @@ def test_the_title_and_the_axes_are_read_from_the_code(source, says):
     assert caption(source) == says
 
 
-@given(st.text(alphabet="title=('\") \nx", max_size=60))
+@given(st.text(alphabet="title=('\") \nxf{}", max_size=60))
 def test_any_code_has_a_caption_of_one_line(source):
     assert "\n" not in caption(source)
