@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import json
 import os
 import statistics
 import subprocess
@@ -18,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +24,7 @@ import psutil
 from rank_bm25 import BM25Plus
 
 from benchmarks.engine import parser
+from benchmarks.first_index import first_index
 from benchmarks.stocked import drawn, milliseconds, opening, real_vectors, stock
 from benchmarks.tree import copies, copy_tree, passages_in, questions
 from benchmarks.verdict import say, spread
@@ -37,7 +36,6 @@ from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.tokens import passage_terms, question_terms
 from lorebook_daemon.index.update import update
 from lorebook_daemon.index.vectors import Vectors
-from lorebook_daemon.index.worker import Job
 from lorebook_daemon.models.pull import ensure_embedder
 
 MEGABYTES = 60.0
@@ -72,7 +70,7 @@ def indexing(tree: Path, scratch: Path, size: float, turns: int) -> None:
     own: list[float] = []
     semble: list[float] = []
     for turn in range(turns):
-        own.append(first_index(tree, scratch / f"first{turn}"))
+        own.append(first_index(tree, scratch / f"first{turn}").seconds)
         semble += semble_index(tree)
     folder = scratch / "first0"
     say(f"{size:.0f} MB searchable by words, s ({spread(own, 's').strip()})", statistics.median(own), at_most=15)
@@ -81,26 +79,6 @@ def indexing(tree: Path, scratch: Path, size: float, turns: int) -> None:
         print(f"semble: {spread(semble, 's')}")
     times = [changed_again(tree, folder) for _ in range(turns)]
     say("1% of the files changed, searchable again, s", statistics.median(times), at_most=1.5)
-
-
-def first_index(tree: Path, folder: Path) -> float:
-    """Return the seconds from the start of the product's own worker until it says that words can be searched."""
-    order = json.dumps({"job": asdict(Job(str(tree), str(folder), max_file_mb=20))})
-    command = [sys.executable, "-P", "-m", "lorebook_daemon.index.worker"]
-    start = time.perf_counter()
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        if process.stdin is None or process.stdout is None:
-            raise ValueError("a worker is asked through pipes")
-        print(order, file=process.stdin, flush=True)
-        for line in process.stdout:
-            event = json.loads(line)
-            if event["event"] == "error":
-                raise SystemExit(event["error"]["message"])
-            if event["event"] == "indexed":
-                seconds = time.perf_counter() - start
-                process.stdin.close()  # which ends it
-                return seconds
-    raise SystemExit("the indexer ended without a report")
 
 
 def semble_index(tree: Path) -> list[float]:

@@ -4,7 +4,8 @@ from contextlib import closing
 
 import numpy as np
 
-from benchmarks.scale import first_index
+from benchmarks.first_index import first_index
+from benchmarks.indexing import tiny_files
 from benchmarks.stocked import drawn, milliseconds, stock
 from benchmarks.tree import copies, questions
 from fakes import HashEmbedder
@@ -51,7 +52,10 @@ def test_what_is_stocked_is_searched_as_any_index(tmp_path):
 
 
 def test_the_products_own_worker_is_timed(tmp_path):
-    (tmp_path / "root").mkdir()
-    (tmp_path / "root" / "a.py").write_text("def alpha():\n    return 1\n")
-    assert 0 < first_index(tmp_path / "root", tmp_path / "index") < 60
-    assert OpenIndex.open(tmp_path / "index", None).search("alpha", 1)
+    tiny_files(tmp_path / "root", 5)
+    took = first_index(tmp_path / "root", tmp_path / "index")
+    assert 0 < took.seconds < 60
+    assert 20 < took.worker_mb < took.all_mb, "what reads for it is counted"
+    with closing(OpenIndex.open(tmp_path / "index", None)) as index:
+        assert index.info().files == 5
+        assert index.search("function0", 1)[0].passage.path == "part0/module0.py"

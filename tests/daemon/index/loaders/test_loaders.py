@@ -1,3 +1,4 @@
+import re
 import sqlite3
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from lorebook_daemon.index.loaders.structured import LARGEST, load_structured
 from lorebook_daemon.index.loaders.table import SAMPLE_ROWS, load_table
 from lorebook_daemon.index.passage import Unreadable
 from lorebook_daemon.index.split import read_passages
+
+DOCS = Path(__file__).parents[4] / "docs" / "files.md"
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,11 @@ def test_a_file_is_of_the_kind_that_its_name_says(name, kind):
 @pytest.mark.parametrize("name", ["a.exe", "noext", ".env", "a.so", "a"])
 def test_other_files_have_no_loader(name):
     assert loader_for(Path(name)) is None
+
+
+def test_every_name_that_has_a_loader_stands_in_the_table_of_files():
+    told = set(re.findall(r"[\w.+]+", DOCS.read_text(encoding="utf-8")))
+    assert sorted(set(LOADERS) - told) == []
 
 
 def test_names_of_loaders_are_lower_case():
