@@ -32,7 +32,7 @@ def test_a_file_that_is_written_while_it_is_read_is_read_again(root, monkeypatch
     assert taken.stat.stamp == stat_of(root, "a.py").stamp
 
 
-def test_a_file_that_never_rests_is_looked_at_again(root, tmp_path, monkeypatch):
+def test_a_file_that_never_rests_is_looked_at_again(root, tmp_path, here, monkeypatch):
     real, count = Path.read_bytes, 0
 
     def read(path):
@@ -56,7 +56,7 @@ def test_known_content_is_split_no_further(root):
     assert (taken.sha256, taken.passages, taken.why) == (digest, [], None)
 
 
-def test_a_file_that_went_meanwhile_is_no_file(root, tmp_path, monkeypatch):
+def test_a_file_that_went_meanwhile_is_no_file(root, tmp_path, here, monkeypatch):
     stat = stat_of(root, "a.py")
     (root / "a.py").unlink()
     with pytest.raises(FileNotFoundError):

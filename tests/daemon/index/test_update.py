@@ -72,7 +72,7 @@ def test_a_root_becomes_an_index_and_a_second_run_finds_nothing_to_do(root, fold
     assert (again.files, counts(again), again.passages) == (2, (0, 0, 0), report.passages)
 
 
-def test_only_what_changed_is_read(root, folder, monkeypatch):
+def test_only_what_changed_is_read(root, folder, here, monkeypatch):
     bring_up(root, folder)
     read = []
     real = records.passage_key
@@ -176,7 +176,7 @@ def test_files_that_cannot_be_read_are_named_once_and_remembered(root, folder):
     assert {each.path for each in bring_up(root, folder).skipped} == {"binary.py", "huge.csv"}
 
 
-def test_a_file_that_the_system_refuses_is_named(root, folder, monkeypatch):
+def test_a_file_that_the_system_refuses_is_named(root, folder, here, monkeypatch):
     real = Path.read_bytes
 
     def refuse(path):
