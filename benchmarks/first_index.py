@@ -31,7 +31,7 @@ class First:
 def first_index(tree: Path, folder: Path) -> First:
     """Index `tree` into `folder`; the clock runs from the start of the worker. Ends where that says an error."""
     order = json.dumps({"job": asdict(Job(str(tree), str(folder), max_file_mb=20))})
-    command = [sys.executable, "-P", "-m", "lorebook_daemon.index.worker"]
+    command = [sys.executable, "-P", "-m", "lorebook_daemon.index.start"]
     start = time.perf_counter()
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         if process.stdin is None or process.stdout is None:

@@ -171,7 +171,7 @@ class _Worker:
         worker = cls(
             await asyncio.create_subprocess_exec(
                 # -P: `lorebook serve` may stand in a folder whose queue.py is not the standard library's.
-                *(sys.executable, "-P", "-m", "lorebook_daemon.index.worker"),
+                *(sys.executable, "-P", "-m", "lorebook_daemon.index.start"),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=PIPE,

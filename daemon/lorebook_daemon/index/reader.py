@@ -6,6 +6,7 @@ second at most, that it begins another file. It ends at once when its stdin is c
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ BEGINS = "next"
 ORPHANED = 3
 """Exit status of a reader whose parent is gone."""
 _QUIET_S = 1.0
+_ENDLESS_S = 150.0
+"""More than `readers` grants a file: here ends what has lost its parent, and listens to nobody, as C code may."""
 
 
 def main() -> None:
@@ -37,7 +40,10 @@ def main() -> None:
     threading.Thread(target=_listen, args=(sys.stdin.buffer, asked), daemon=True).start()
     send(out, GREETING)
     while True:
-        send(out, *answered(prepare(asked.get(), _Beginnings(out))))
+        wanted = asked.get()
+        batch = prepare(wanted, _Beginnings(out))
+        faulthandler.cancel_dump_traceback_later()
+        send(out, *answered(batch))
 
 
 class _Beginnings:
@@ -46,13 +52,20 @@ class _Beginnings:
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
         self._said = time.monotonic()
+        _end_later()
 
     def __call__(self) -> None:
         """Tell of a file that begins now."""
         now = time.monotonic()
         if now - self._said > _QUIET_S:
             self._said = now
+            _end_later()
             send(self._out, BEGINS)
+
+
+def _end_later() -> None:
+    """End this process, with its traceback in the log, if what begins now has no end."""
+    faulthandler.dump_traceback_later(_ENDLESS_S, exit=True)
 
 
 def _listen(pipe: IO[bytes], asked: SimpleQueue[Sequence[Wanted]]) -> None:

@@ -6,8 +6,6 @@ No file is read in this process: what hangs, eats memory or crashes is ended the
 from __future__ import annotations
 
 import atexit
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +17,7 @@ from typing import IO
 import psutil
 
 from lorebook_api.errors import LorebookError
+from lorebook_daemon.index.ahead import started
 from lorebook_daemon.index.bags import Bags
 from lorebook_daemon.index.batch import Batch, Ready, Wanted
 from lorebook_daemon.index.bounds import Bounds, Watch, kill
@@ -68,9 +67,7 @@ class _Reader:
     """One process, which reads one batch after the other."""
 
     def __init__(self) -> None:
-        # -P: `lorebook serve` may stand in a folder whose queue.py is not the standard library's.
-        command = [sys.executable, "-P", "-m", "lorebook_daemon.index.reader"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = started()
         self._greeted = False
 
     def read(self, wanted: Sequence[Wanted]) -> Batch:

@@ -1,4 +1,4 @@
-"""The indexer as a process of its own: `python -m lorebook_daemon.index.worker`.
+"""The indexer as a process of its own (see `start`).
 
 On stdin it takes one order a line: `{"rehearse": embedder_folder}`, `{"job": Job}`, and while it works `{"hold": true}`
 and `{"hold": false}`. It writes one JSON object a line on stdout: `{"event": "progress", …Progress}`, `{"event":
@@ -205,7 +205,3 @@ def _step_back() -> None:
         psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
     else:
         os.nice(_NICENESS)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -171,6 +171,23 @@ def test_a_reader_whose_parent_is_gone_ends(tmp_path):
     process.stdout.close()
 
 
+def test_a_reader_that_hangs_and_hears_nobody_ends_by_itself(wanted, many, monkeypatch, tmp_path):
+    """A regular expression without end holds the interpreter: that its parent is gone is not heard."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import lorebook_daemon.index.batch as batch, faulthandler, re\n"
+        "real = faulthandler.dump_traceback_later\n"
+        "faulthandler.dump_traceback_later = lambda seconds, exit: real(seconds / 150, exit=exit)\n"
+        "batch.take = lambda *given: re.match('(a+)+$', 'a' * 60 + 'b')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    reader = readers._Reader()
+    try:
+        with pytest.raises(readers._Died, match="crashed"):
+            reader.read(wanted[:1])
+    finally:
+        reader.close()
+
+
 def test_many_slow_files_are_no_hanging_one(wanted, many, monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import lorebook_daemon.index.batch as batch, time\n"

@@ -53,7 +53,7 @@ async def until(events, kind):
 
 
 def start(*jobs):
-    command = [sys.executable, "-W", "ignore", "-m", "lorebook_daemon.index.worker"]
+    command = [sys.executable, "-W", "ignore", "-m", "lorebook_daemon.index.start"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     for job in jobs:
         order(child, job=asdict(job))
@@ -78,7 +78,7 @@ def children():
     found = []
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or one that ended just now
-            found += [child] if "lorebook_daemon.index.worker" in child.cmdline() else []
+            found += [child] if "lorebook_daemon.index.start" in child.cmdline() else []
     return found
 
 
