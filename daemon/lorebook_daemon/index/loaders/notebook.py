@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,11 +100,9 @@ def _with_references(cells: list[_Read]) -> list[_Read]:
 
 def _notebook(text: str) -> Any:
     """Return the notebook as JSON of format 4, its cells a list of dictionaries."""
-    from nbformat import reader
-
     try:
-        notebook = reader.parse_json(text)
-    except reader.NotJSONError as error:
+        notebook = json.loads(text)
+    except ValueError as error:
         raise Unreadable("not a notebook: not JSON") from error
     if not isinstance(notebook, dict) or not ("cells" in notebook or "worksheets" in notebook):
         raise Unreadable("not a notebook: no cells")
@@ -119,7 +118,7 @@ def _notebook(text: str) -> Any:
 
 def _upgraded(text: str) -> Any:
     """Return a notebook of format 3 or older in format 4, without the ids that the upgrade makes up each time."""
-    import nbformat
+    import nbformat  # which takes seconds to load, and is needed for old ones alone
     from nbformat import reader
 
     try:

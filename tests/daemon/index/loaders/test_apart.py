@@ -99,7 +99,7 @@ def test_every_loader_that_runs_apart_is_there():
 def test_nothing_of_them_is_loaded_before_such_a_file_comes():
     script = "import sys, lorebook_daemon.index.split; print([m for m in sys.argv[1:] if m in sys.modules])"
     names = [f"{apart.__package__}.{one.module}" for one in APART if one.module != "html"]  # notebooks show HTML
-    names += ["pypdf", "openpyxl", "pyarrow", "duckdb", "defusedxml", "plistlib", "bs4"]
+    names += ["pypdf", "openpyxl", "pyarrow", "duckdb", "defusedxml", "plistlib", "bs4", "nbformat"]
     done = subprocess.run([sys.executable, "-c", script, *names], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
