@@ -18,7 +18,7 @@ from lorebook_daemon.index.loaders.names import parsed
 _RUN = re.compile(r"^[ \t]*%run[ \t]+((?:-\S+[ \t]+)*)(?:\"([^\"]+)\"|'([^']+)'|(\S+))", re.MULTILINE)
 _RUNS_MODULE = "-m"
 _MOST_WHOLE = 20  # modules of which a name may be: with `*` the nearest are meant, and a real notebook has few
-_MOST_MEANT = 20_000  # references to such, in one notebook
+_MOST_MEANT = 5_000  # references to such, in one notebook
 _DEEPEST = 8  # attributes of a name: of `a.b.c` the longest that was imported is meant
 _TAKES_VALUE = re.compile(r"-N[ \t]+\d+[ \t]+")
 

@@ -217,7 +217,7 @@ def test_what_is_imported_whole_many_times_is_looked_for_in_the_nearest():
     passages = read_passages(Path("a.ipynb"), "a.ipynb", of_cells((source, "<p>a"), (names, "<p>b")).encode())
     found = {use for one in passages for use in one.uses if ":" in use}
     assert "m14999:name0" in found and "m0:name0" not in found
-    assert len(found) <= 20_000
+    assert len(found) <= 5_000
 
 
 def test_every_notebook_of_much_html_is_read_to_the_same_bound():
