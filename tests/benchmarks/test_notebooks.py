@@ -21,7 +21,7 @@ from benchmarks.notebooks.queries import (
     read_notebooks,
     read_queries,
 )
-from lorebook_daemon.index.loaders.outputs import output_lines
+from lorebook_daemon.index.loaders.outputs import rendered
 
 NOTEBOOKS = sorted(COLLECTION.glob("*.ipynb"))
 QUERIES = read_queries()
@@ -44,7 +44,7 @@ def content_words(text):
 @cache
 def texts(notebook):
     cells = json.loads((COLLECTION / notebook).read_text(encoding="utf-8"))["cells"]
-    return {cell["id"]: "\n".join(["".join(cell["source"]), *output_lines(cell.get("outputs"))]) for cell in cells}
+    return {cell["id"]: "\n".join(["".join(cell["source"]), *rendered(cell.get("outputs")).lines]) for cell in cells}
 
 
 def cell_text(notebook, wanted):
