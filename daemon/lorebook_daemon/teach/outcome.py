@@ -29,7 +29,7 @@ def outcome(folder: Path, job: TrainJob) -> dict[str, Any]:
     same = card.get("job") == job.id and card.get("base", {}).get("sha256") == job.sha256
     if not made or not same:
         return {}
-    kept = [asdict(example.origin) for example in read_examples(folder / "examples.jsonl")]
+    kept = [asdict(origin) for example in read_examples(folder / "examples.jsonl") for origin in example.origins]
     return card if all(cell in kept for cell in card.get("cells", ())) else {}
 
 
