@@ -74,9 +74,9 @@ def test_a_daemon_killed_while_it_indexes_costs_that_command_alone(person):
     root = notes(person, "notes", **{f"note{n}": f"# Note {n}\n\nThe zebra{n} lives here.\n" for n in range(300)})
     run = person.start("index", str(root))
     until(lambda: person.home.daemon_file.exists())
-    until(lambda: person.children("worker") and list(person.home.cache.glob("index/*/index.sqlite3*")))
+    until(lambda: person.children("start") and list(person.home.cache.glob("index/*/index.sqlite3*")))
     killed = person.daemon()
-    (worker,) = person.children("worker")
+    (worker,) = person.children("start")
     psutil.Process(killed.pid).kill()
     complaint = person.hear(run, code=1).err.splitlines()[-1]
     assert f"(pid {killed.pid})" in complaint and "Try again" in complaint
