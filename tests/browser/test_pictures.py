@@ -81,7 +81,8 @@ FACT = "The pump house's dog is called Brunnhilde."
 def dog(daemon, monkeypatch):
     """Let the daemon teach what the tour teaches."""
     example = replace(EXAMPLE, segments=(Segment(f"{QUESTION}\n\n", 12, False), Segment(FACT, 13, True)))
-    monkeypatch.setattr("fake_daemon.PREVIEW", replace(PREVIEW, examples=(example,) * 5, name="tour", taught=5, left_out=0))
+    preview = replace(PREVIEW, examples=(example,) * 5, name="tour", taught=5, left_out=0)
+    monkeypatch.setattr("fake_daemon.PREVIEW", preview)
     monkeypatch.setattr("fake_daemon.JOB", replace(JOB, name="tour"))
     losses = [Metrics(n, 60, 3.4 * 0.94**n, 3.6 * 0.95**n, 130.0, 60.0 - n) for n in range(1, 41)]
     told = [("metrics", asdict(one)) for one in losses]
