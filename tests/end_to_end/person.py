@@ -91,7 +91,7 @@ class Person:
         return httpx.Client(base_url=daemon.url, headers=bearer | headers, trust_env=False, timeout=PATIENCE_S)
 
     def children(self, module: str) -> list[psutil.Process]:
-        """Return the daemon's children that run a module with this last name: `child`, an engine, `start`, an indexer."""
+        """Return the daemon's children that run a module of this last name: `child`, an engine, `start`, an indexer."""
         found = []
         for process in psutil.Process(self.daemon().pid).children(recursive=True):
             with suppress(psutil.Error):
