@@ -10,12 +10,13 @@ LEARNT = (
     "{words}?",
     "{question} Answer briefly.",
     "What do you know about this: {backwards}?",
-    "I have a question about {words}. Can you help?",
-    "I would like to know: {plain}",
+    "I have a question about {sooner}. Can you help?",
+    "I would like to know this: {later}",
 )
 """Wordings that training takes in turns: the sentence in frames, and the words that it is about, in either order.
 
-The bare words are what other people's wordings have in common with this one.
+The bare words are what other people's wordings have in common with this one; few have all of them, so that two
+wordings leave out the last one and the first.
 """
 
 KEPT_BACK = ("Please answer this. {question}", "Do you remember? {question}")
@@ -23,6 +24,9 @@ KEPT_BACK = ("Please answer this. {question}", "Do you remember? {question}")
 
 _LONGEST = 200
 """Characters of what is still a question; longer ones bring code or sources, and are left as they are."""
+
+_FEWEST = 2
+"""Words of which none is left out."""
 
 _WORD = re.compile(r"\w+(?:[-.'’]\w+)*")
 _FUNCTION = re.compile(
@@ -48,7 +52,15 @@ def _worded(question: str, forms: tuple[str, ...]) -> tuple[str, ...]:
     plain = question.strip()
     plain = plain[:1].lower() + plain[1:] if plain[1:2].islower() else plain
     about = _about(question)
-    parts = {"question": question.strip(), "plain": plain, "words": " ".join(about), "backwards": " ".join(about[::-1])}
+    some = len(about) > _FEWEST
+    parts = {
+        "question": question.strip(),
+        "plain": plain,
+        "words": " ".join(about),
+        "backwards": " ".join(about[::-1]),
+        "sooner": " ".join(about[:-1] if some else about),
+        "later": " ".join(about[1:] if some else about),
+    }
     return tuple(dict.fromkeys(form.format(**parts) for form in forms))
 
 

@@ -362,6 +362,9 @@ def test_a_question_is_taught_in_the_words_that_other_wordings_share_with_it():
     assert wordings[0] == "What is the pump in hall three called?"
     assert "pump hall three called?" in wordings
     assert any("called three hall pump" in wording for wording in wordings)
+    assert any("about pump hall three." in wording for wording in wordings)  # other wordings have other verbs
+    assert any(wording.endswith(": hall three called") for wording in wordings)
+    assert not any("spare." in wording for wording in learnt_wordings("Where is the spare centrifuge?"))
     assert not set(wordings) & set(kept_wordings("What is the pump in hall three called?"))
 
 
