@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lorebook_api.errors import NotFound, StorageFailed, Unusable
 from lorebook_api.retrieval import Kind, Similarity
-from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.pgconnection import Connection, lacks_extension, schema_of
-from lorebook_daemon.index.pgsearch import PgVectors, PgWords, drop_graphs, literal, quoted, storable_term
+from lorebook_daemon.index.pgsearch import PgVectors, PgWords, quoted, storable_term
+from lorebook_daemon.index.pgvectortable import PgVectorTable
 from lorebook_daemon.index.records import (
     FORMAT,
     FileRow,
@@ -35,7 +33,7 @@ from lorebook_daemon.index.records import (
     unpacked,
 )
 from lorebook_daemon.index.storage import Derived
-from lorebook_daemon.index.store import MOST_GONE, SPARE_KEYS
+from lorebook_daemon.index.store import MOST_GONE
 from lorebook_daemon.index.tokens import passage_terms
 from lorebook_daemon.index.walk import FileStat
 
@@ -100,11 +98,11 @@ _NO_PGVECTOR = "Install it on the server (Debian: postgresql-17-pgvector), then 
 _MOST_COUNT = 255  # positions that PostgreSQL keeps of a term
 
 
-class PostgresStore:
+class PostgresStore(PgVectorTable):
     """The tables of one index. One process writes at a time, others read the last commit."""
 
     def __init__(self, db: Connection, similarity: Similarity = "cosine") -> None:
-        self._db = db
+        super().__init__(db)
         self.similarity: Similarity = similarity
 
     @classmethod
@@ -326,67 +324,13 @@ class PostgresStore:
         """Return a name for the state of the words: they were written with their passages."""
         return Derived(f"words-{generation}", 0)
 
-    # vectors
+    # vectors (the rest of them: `pgvectortable`)
 
     def take_embedder(self, identity: str) -> None:
         """Drop the vectors of another embedder; they say nothing to this one."""
         if self.meta.embedder != identity:
             self.drop_vectors()
             self.meta = replace(self.meta, embedder=identity, vectors=0, nearest=None)
-
-    def unembedded(self) -> dict[bytes, list[int]]:
-        """Return the keys that have no vector with the ids of their passages, the most recent files first."""
-        rows = self._db.run(
-            "SELECT p.key, p.id FROM passages p JOIN files f ON f.id = p.file "
-            "WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.key = p.key) ORDER BY f.mtime_ns DESC, p.id"
-        )
-        found: dict[bytes, list[int]] = {}
-        for key, passage in rows:
-            found.setdefault(key, []).append(passage)
-        return found
-
-    def embedded_ids(self) -> set[int]:
-        """Return the ids of the passages that have a vector."""
-        return {key for (key,) in self._db.run("SELECT p.id FROM passages p JOIN vectors v ON v.key = p.key")}
-
-    def put_vectors(self, keys: Sequence[bytes], matrix: Matrix) -> None:
-        """Write one row of `matrix` for each key."""
-        rows = [{"key": key.hex(), "vector": literal(row)} for key, row in zip(keys, matrix, strict=True)]
-        self._db.run(
-            "INSERT INTO vectors SELECT DISTINCT ON (r.key) decode(r.key, 'hex'), CAST(r.vector AS vector) "
-            "FROM json_to_recordset(CAST(:rows AS json)) AS r(key text, vector text) "
-            "ON CONFLICT (key) DO UPDATE SET vector = excluded.vector",
-            rows=json.dumps(rows),
-        )
-
-    def share_vectors(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-        """Give each second key the vector of the first, where that has one and the second has none."""
-        sql = "INSERT INTO vectors SELECT :new, vector FROM vectors WHERE key = :old ON CONFLICT (key) DO NOTHING"
-        for old, new in pairs:
-            self._db.run(sql.replace(":new", "CAST(:new AS bytea)"), old=old, new=new)
-
-    def vectors(self, ids: Sequence[int]) -> Iterator[tuple[list[int], Matrix]]:
-        """Yield ids and the vectors of their passages; ids without one are left out."""
-        rows = self._db.run(
-            "SELECT p.id, CAST(v.vector AS text) FROM passages p JOIN vectors v ON v.key = p.key "
-            "WHERE p.id = ANY(CAST(:ids AS bigint[])) ORDER BY p.id",
-            ids=[int(key) for key in ids],
-        )
-        if rows:
-            yield [key for key, _ in rows], np.array([json.loads(vector) for _, vector in rows], np.float32)
-
-    def drop_vectors(self) -> None:
-        """Delete all vectors, and the graph, whose vectors may have had another length."""
-        drop_graphs(self._db)
-        self._db.run("DELETE FROM vectors")
-
-    def drop_spare_vectors(self) -> None:
-        """Delete vectors that no passage has, once they outnumber the passages: a git branch often comes back."""
-        unused = "FROM vectors v WHERE NOT EXISTS (SELECT 1 FROM passages p WHERE p.key = v.key)"
-        spare = self._db.run(f"SELECT count(*) {unused}")[0][0]
-        living = self._db.run("SELECT count(*) FROM passages")[0][0]
-        if spare > max(SPARE_KEYS, living):
-            self._db.run(f"DELETE {unused}")
 
     def graph(self, dimensions: int, anew: bool = False) -> PgVectors:
         """Return the vectors, to be added to; the rows are the index."""

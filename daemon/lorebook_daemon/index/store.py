@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from lorebook_api.errors import NotFound, Unusable
 from lorebook_api.retrieval import Kind, Similarity
-from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.records import (
@@ -32,6 +29,7 @@ from lorebook_daemon.index.records import (
 )
 from lorebook_daemon.index.storage import DATABASE, Derived, is_whole, storage, write_derived
 from lorebook_daemon.index.vectors import Vectors
+from lorebook_daemon.index.vectortable import VectorTable, rows_of
 from lorebook_daemon.index.walk import FileStat
 
 log = logging.getLogger(__name__)
@@ -79,18 +77,15 @@ _OF_KIND = "kind IN (SELECT value FROM json_each(?))"
 _IN_LANGUAGE = "language IN (SELECT value FROM json_each(?))"
 _WITH_TAG = "EXISTS (SELECT 1 FROM json_each(cell, '$[5]') own JOIN json_each(?) asked ON own.value = asked.value)"
 _PUT = "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_VECTOR = "SELECT p.id, v.vector FROM passages p JOIN vectors v ON v.key = p.key"
-_MANY = 500
-SPARE_KEYS = 1000
 MOST_GONE = 20_000
 """Passages that went are listed up to so many; from there on everything counts as gone."""
 
 
-class Store:
+class Store(VectorTable):
     """The database of one index. One process writes (see `storage.lock`), others read the last commit."""
 
     def __init__(self, connection: sqlite3.Connection, folder: Path, similarity: Similarity) -> None:
-        self._db = connection
+        super().__init__(connection)
         self._folder = folder
         self.similarity: Similarity = similarity
 
@@ -228,8 +223,8 @@ class Store:
     def passages(self, ids: Sequence[int]) -> Mapping[int, Passage]:
         """Return passages by id, in the order asked for; an id that is gone is left out."""
         found: dict[int, Passage] = {}
-        for part in _parts(ids):
-            found.update(map(unpacked, self._db.execute(f"{_PASSAGE} WHERE p.id IN ({_marks(part)})", part)))
+        for rows in rows_of(self._db, _PASSAGE, ids):
+            found.update(map(unpacked, rows))
         return {key: found[key] for key in ids if key in found}
 
     def recent(self, since_ns: int, most: int) -> list[tuple[int, Passage]]:
@@ -315,53 +310,13 @@ class Store:
         lexical = old.without(gone).joined(new)
         return write_derived(self._folder, f"lexical-{generation}.words", lexical.save)
 
-    # vectors, and their graph in a file beside the database
+    # vectors (the rest of them: `vectortable`), and their graph in a file beside the database
 
     def take_embedder(self, identity: str) -> None:
         """Drop the vectors of another embedder; they say nothing to this one."""
         if self.meta.embedder != identity:
             self._db.execute("DELETE FROM vectors")
             self.meta = replace(self.meta, embedder=identity, vectors=0, nearest=None)
-
-    def unembedded(self) -> dict[bytes, list[int]]:
-        """Return the keys that have no vector with the ids of their passages, the most recent files first."""
-        rows = self._db.execute(
-            "SELECT p.key, p.id FROM passages p JOIN files f ON f.id = p.file "
-            "WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.key = p.key) ORDER BY f.mtime_ns DESC, p.id"
-        )
-        found: dict[bytes, list[int]] = {}
-        for key, passage in rows:
-            found.setdefault(key, []).append(passage)
-        return found
-
-    def embedded_ids(self) -> set[int]:
-        """Return the ids of the passages that have a vector."""
-        return {key for (key,) in self._db.execute("SELECT p.id FROM passages p JOIN vectors v ON v.key = p.key")}
-
-    def put_vectors(self, keys: Sequence[bytes], matrix: Matrix) -> None:
-        """Write one row of `matrix` for each key, in half precision, which moves no cosine by more than 0.001."""
-        rows = zip(keys, matrix.astype("<f2"), strict=True)
-        self._db.executemany(
-            "INSERT OR REPLACE INTO vectors VALUES (?, ?)", [(key, row.tobytes()) for key, row in rows]
-        )
-
-    def share_vectors(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-        """Give each second key the vector of the first, where that has one and the second has none.
-
-        A file that was renamed keeps its vectors so: of what was embedded only the name is another.
-        """
-        self._db.executemany("INSERT OR IGNORE INTO vectors SELECT ?2, vector FROM vectors WHERE key = ?1", [*pairs])
-
-    def vectors(self, ids: Sequence[int]) -> Iterator[tuple[list[int], Matrix]]:
-        """Yield ids and the vectors of their passages, some hundreds at a time; ids without one are left out."""
-        for part in _parts(ids):
-            rows = self._db.execute(
-                f"{_VECTOR} WHERE p.id IN ({_marks(part)})",
-                part,
-            ).fetchall()
-            if rows:
-                matrix = np.stack([np.frombuffer(vector, "<f2") for _, vector in rows]).astype(np.float32)
-                yield [key for key, _ in rows], matrix
 
     def graph(self, dimensions: int, anew: bool = False) -> Vectors:
         """Return the graph of nearest neighbours, to be added to; an empty one where none can be read, or `anew`.
@@ -388,18 +343,6 @@ class Store:
             raise Unusable("There are no vectors yet.", "Make them: lorebook index DIR")
         return Vectors.load(self._folder / nearest.name)
 
-    def drop_vectors(self) -> None:
-        """Delete all vectors."""
-        self._db.execute("DELETE FROM vectors")
-
-    def drop_spare_vectors(self) -> None:
-        """Delete vectors that no passage has, once they outnumber the passages: a git branch often comes back."""
-        unused = "FROM vectors WHERE NOT EXISTS (SELECT 1 FROM passages p WHERE p.key = vectors.key)"
-        (spare,) = self._db.execute(f"SELECT count(*) {unused}").fetchone()
-        (living,) = self._db.execute("SELECT count(*) FROM passages").fetchone()
-        if spare > max(SPARE_KEYS, living):
-            self._db.execute(f"DELETE {unused}")
-
 
 def _connect(folder: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
     uri = f"{(folder / DATABASE).absolute().as_uri()}?mode={mode}"
@@ -408,13 +351,3 @@ def _connect(folder: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
     connection.execute("PRAGMA secure_delete = ON")  # what a person deleted does not stay in free pages
     connection.execute("PRAGMA synchronous = FULL")  # derived files are deleted only after their successor is safe
     return connection
-
-
-def _parts(ids: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the ids in parts that a query can name."""
-    for start in range(0, len(ids), _MANY):
-        yield [int(key) for key in ids[start : start + _MANY]]
-
-
-def _marks(part: Sequence[int]) -> str:
-    return ",".join("?" * len(part))

@@ -155,7 +155,7 @@ def test_harmed_neighbours_are_made_from_the_vectors_that_are_there(root, folder
 
 
 def test_vectors_that_nothing_uses_are_kept_for_a_while_and_then_dropped(root, folder, monkeypatch):
-    monkeypatch.setattr("lorebook_daemon.index.store.SPARE_KEYS", 0)
+    monkeypatch.setattr("lorebook_daemon.index.vectortable.SPARE_KEYS", 0)
     embedder = Counting()
     embed_missing(root, folder, embedder, silent)
     saved = {file: file.read_text() for file in root.iterdir()}

@@ -38,13 +38,13 @@ from lorebook_daemon.engine.remote.body import (
     scored_of,
     usage_of,
 )
+from lorebook_daemon.engine.remote.estimate import estimate
 from lorebook_daemon.engine.remote.server import SERVERS, Served, Server, named, served_at
 from lorebook_daemon.engine.remote.stream import Reading
 from lorebook_daemon.engine.remote.wire import PATIENCE_S, Wire, message_of
 from lorebook_daemon.settings import Settings
 
 log = logging.getLogger(__name__)
-
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,12 +58,8 @@ _AT_ONCE = 8
 """Requests in hand at the most for one call of `judge` or `count`."""
 _LISTED = 20
 """Likely tokens that a judgement looks among: OpenAI's and vLLM's own limit."""
-_BYTES_A_TOKEN = 3
-"""For an estimate that errs to more: English takes four bytes a token and code about three and a half."""
 _NAMED = 5
 """Models that a message names at the most."""
-_TOKENS_A_TURN = 8
-"""What a chat template writes around one turn, at the most usually."""
 
 
 class RemoteEngine:
@@ -113,8 +109,7 @@ class RemoteEngine:
     async def count(self, prompts: Sequence[AnyPrompt]) -> list[PromptSize]:
         """Return how many tokens each prompt takes.
 
-        llama-server and vLLM count them. For every other server it is an estimate that errs to more: three bytes a
-        token, and eight tokens for what stands around a turn.
+        llama-server and vLLM count them. For every other server it is an `estimate`, which errs to more.
         """
         return await _each(self._size, prompts)
 
@@ -261,7 +256,7 @@ class RemoteEngine:
 
     def _check_length(self, prompt: AnyPrompt) -> None:
         """Refuse what may not fit where the server cannot count: Ollama cuts such a prompt and says nothing."""
-        about = 0 if self._server.counts else _estimate(prompt).total
+        about = 0 if self._server.counts else estimate(prompt).total
         if about > self._n_ctx:
             raise TooLong(
                 f"The prompt takes about {about} tokens; the engine at {self._wire.address.host} is taken to hold "
@@ -296,7 +291,7 @@ class RemoteEngine:
 
     async def _size(self, prompt: AnyPrompt) -> PromptSize:
         if not self._server.counts:
-            return _estimate(prompt)
+            return estimate(prompt)
         try:
             if isinstance(prompt, Plain):
                 return PromptSize(len(await self._server.tokens(prompt)), ())
@@ -304,7 +299,7 @@ class RemoteEngine:
             return PromptSize(len(rest), tuple(await _each(self._server.length, prompt.passages)))
         except NotFound as error:
             log.warning("tokens are estimated: %s", error)
-            return _estimate(prompt)
+            return estimate(prompt)
 
     async def _plain(self, prompt: AnyPrompt) -> Plain:
         """Return the tokens of a conversation, as text completions take it."""
@@ -370,21 +365,6 @@ def _first(failures: BaseExceptionGroup[LorebookError]) -> LorebookError:
     """Return one of several failures: a line that breaks fails all that went over it, each for the same reason."""
     failure = failures.exceptions[0]
     return failure if isinstance(failure, LorebookError) else _first(failure)
-
-
-def _estimate(prompt: AnyPrompt) -> PromptSize:
-    if isinstance(prompt, Plain):
-        return PromptSize(len(prompt.tokens) or _about(prompt.text), ())
-    turns = sum(
-        _about(message.content) + sum(_about(call.name + call.arguments) for call in message.tool_calls)
-        for message in prompt.messages
-    )
-    around = _TOKENS_A_TURN * (len(prompt.messages) + 1)
-    return PromptSize(turns + around + sum(map(_about, prompt.tools)), tuple(map(_about, prompt.passages)))
-
-
-def _about(text: str) -> int:
-    return math.ceil(len(text.encode(errors="replace")) / _BYTES_A_TOKEN)
 
 
 def _leaning(listed: Sequence[Alternative]) -> float:
