@@ -40,6 +40,12 @@ export interface Exchange {
 
 export type IndexEvent = { event: 'progress'; data: Progress } | { event: 'report'; data: IndexReport };
 
+/** What a request may have beside its body. */
+interface Aside {
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
 const NO_CONTENT = 204;
 const JSON_BODY = { 'Content-Type': 'application/json' };
 /** Lets a daemon that sleeps sleep on: the answer is then NO_CONTENT. */
@@ -49,12 +55,12 @@ export class HttpDoor implements Door, TeachDoor, OpenDoor {
   constructor(private readonly settings: ServerConnection.ISettings) {}
 
   async *ask(question: Question, signal: AbortSignal): AsyncIterable<AskEvent> {
-    yield* this.events<AskEvent>(await this.post('api/ask', question, signal), 'answer');
+    yield* this.events<AskEvent>(await this.post('api/ask', question, { signal }), 'answer');
   }
 
   /** Reads the folders that are not read yet, or have changed. */
   async *index(roots: string[], signal: AbortSignal): AsyncIterable<IndexEvent> {
-    yield* this.events<IndexEvent>(await this.post('api/index', { roots }, signal), 'done');
+    yield* this.events<IndexEvent>(await this.post('api/index', { roots }, { signal }), 'done');
   }
 
   async cancel(requestId: string): Promise<void> {
@@ -88,8 +94,7 @@ export class HttpDoor implements Door, TeachDoor, OpenDoor {
   }
 
   async noteOpen(note: OpenNote, mayStart: boolean): Promise<boolean> {
-    const headers = { ...JSON_BODY, ...(mayStart ? {} : ASLEEP) };
-    const response = await this.request('api/open', { method: 'POST', body: JSON.stringify(note), headers });
+    const response = await this.post('api/open', note, { headers: mayStart ? {} : ASLEEP });
     return response.status !== NO_CONTENT;
   }
 
@@ -121,9 +126,9 @@ export class HttpDoor implements Door, TeachDoor, OpenDoor {
     return (await (await this.post(`${jobPath(id)}/resume`, {})).json()) as JobInfo;
   }
 
-  private post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
-    const init = { method: 'POST', body: JSON.stringify(body), headers: JSON_BODY };
-    return this.request(path, { ...init, ...(signal ? { signal } : {}) });
+  private post(path: string, body: unknown, aside: Aside = {}): Promise<Response> {
+    const headers = { ...JSON_BODY, ...aside.headers };
+    return this.request(path, { ...aside, method: 'POST', body: JSON.stringify(body), headers });
   }
 
   /** Returns the answer once its head is here; rejects with a Failure for any status that is an error. */
