@@ -88,11 +88,6 @@ class Written:
         """Milliseconds to the first piece."""
         return (self.times[0] - self.asked) * 1000
 
-    @property
-    def gaps_ms(self) -> list[float]:
-        """Milliseconds between one piece and the next."""
-        return [(after - before) * 1000 for before, after in zip(self.times, self.times[1:], strict=False)]
-
 
 async def write(
     engine: EngineProcess,

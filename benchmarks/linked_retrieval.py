@@ -52,7 +52,7 @@ def main() -> None:
     mean, low, high = interval(gains[OURS] - gains["ours without links"])
     print(f"  links bring {mean:+.3f} ({low:+.3f} to {high:+.3f})")
     if not options.quick:
-        _print_losses(asked, found[OURS], gains[OURS])
+        _print_losses(found[OURS], gains[OURS])
 
 
 def _gains(asked: Corpus, found: Sequence[Sequence[Passage]]) -> Gains:
@@ -76,7 +76,7 @@ def _alone(passage: Passage, paths: set[str]) -> str:
     return passage.path.replace(".py", _ALONE) if notebook_of(passage) in paths else passage.path
 
 
-def _print_losses(asked: Corpus, found: Sequence[Sequence[Passage]], gains: Gains) -> None:
+def _print_losses(found: Sequence[Sequence[Passage]], gains: Gains) -> None:
     """Print the queries that are not answered by the first passage, and what came first."""
     for query, passages, gain in zip(read_queries(), found, gains, strict=True):
         if gain < 1:

@@ -23,7 +23,6 @@ class SeenCell:
     index: int | None = None
     execution_count: int | None = None
     output: str = ""
-    is_code: bool = True
 
 
 class CellRecord:
@@ -113,7 +112,6 @@ def _cell(index: int, cell: Mapping[str, Any]) -> SeenCell:
         index=index,
         execution_count=cell.get("execution_count"),
         output=output[-OUTPUT_LONGEST:],
-        is_code=cell.get("cell_type") == "code",
     )
 
 

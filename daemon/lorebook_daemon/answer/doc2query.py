@@ -21,7 +21,7 @@ from lorebook_api.asking import Sampling
 from lorebook_daemon.answer.prompts import passage_text, questions_prompt
 from lorebook_daemon.answer.retrieved import Retrieved, Retriever, RootHit
 from lorebook_daemon.engine.diskblocks import passage_digest
-from lorebook_daemon.engine.protocol import WARMING, Engine, Token, Turn
+from lorebook_daemon.engine.protocol import WARMING, Engine, Token
 from lorebook_daemon.index.embed import Embedder
 from lorebook_daemon.index.storage import Damaged, storage
 
@@ -38,11 +38,11 @@ _VECTORS = "SELECT passage, vector FROM questions WHERE embedder = ? AND vector 
 _TABLE = "CREATE TABLE IF NOT EXISTS questions (passage BLOB, embedder TEXT, question TEXT, vector BLOB)"
 
 
-async def write_questions(text: str, engine: Engine, turn: Turn = WARMING) -> tuple[str, ...]:
+async def write_questions(text: str, engine: Engine) -> tuple[str, ...]:
     """Return up to three questions that a passage (as the model reads it) answers. Raises what the engine raises."""
     written = ""
-    sampling = Sampling(grammar=_GRAMMAR)
-    async with contextlib.aclosing(engine.generate(questions_prompt(text), sampling, _MOST_TOKENS, (), turn)) as pieces:
+    told = engine.generate(questions_prompt(text), Sampling(grammar=_GRAMMAR), _MOST_TOKENS, (), WARMING)
+    async with contextlib.aclosing(told) as pieces:
         async for piece in pieces:
             written += piece.text if isinstance(piece, Token) else ""
     lines = (line.strip() for line in written.split("\n"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,6 @@ from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.storage import Damaged, lock, storage, sweep
 from lorebook_daemon.index.stores import Store, open_store
 from lorebook_daemon.index.update import Report, derived_names
-
-log = logging.getLogger(__name__)
 
 _BATCH = 16
 _WINDOW = 16 * _BATCH  # passages sorted by length at a time: larger would take old files before recent ones

@@ -121,7 +121,6 @@ class GGUFHeader:
     """Tokens that the model was trained for."""
     file_type: str
     """How most weights are packed, such as `Q4_K_M`; the number where it has no name here."""
-    has_chat_template: bool
     tensors: int
     size: int
     """Bytes of the file."""
@@ -219,7 +218,6 @@ def _describe(fields: Mapping[str, Field], tensors: int, size: int) -> GGUFHeade
         name=_text(fields, "general.name"),
         context_length=context if isinstance(context, int) else 0,
         file_type="" if not isinstance(file_type, int) else _FILE_TYPES.get(file_type, str(file_type)),
-        has_chat_template=bool(_text(fields, "tokenizer.chat_template")),
         tensors=tensors,
         size=size,
     )

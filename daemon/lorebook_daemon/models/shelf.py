@@ -37,15 +37,6 @@ class LocalModel:
     """`lorebook`, `added`, `path`, or the program that holds it: `huggingface`, `ollama`, `lmstudio`."""
 
 
-@dataclass(frozen=True)
-class Removed:
-    """What `remove` did: `freed` bytes of lorebook's own, 0 where only the registration of a person's file went."""
-
-    name: str
-    path: Path
-    freed: int
-
-
 def resolve(name_or_path: str, home: Home) -> LocalModel:
     """Return the answering model that a name or a path means, looking where people already have it first.
 
@@ -140,24 +131,24 @@ def add(path: Path, home: Home) -> LocalModel:
     return model
 
 
-def remove(name: str, home: Home) -> Removed:
+def remove(name: str, home: Home) -> None:
     """Delete a model of lorebook's own, or take the registration of an added one back.
 
     Raises NotFound, BadRequest for what another program holds, Conflict where the file is in use.
     """
     model = local_model(name, home)
     if model is None:
-        return _remove_rest(name, find_known(name), home)
+        _remove_rest(name, find_known(name), home)
+        return
     if model.origin in _OWNERS:
         raise BadRequest(
             f"{model.name} belongs to {_OWNERS[model.origin]} ({model.path}).", "Remove it with that program."
         )
     if model.origin == "added":
         added.take_back(home, model.name)
-        return Removed(model.name, model.path, 0)
-    removed = Removed(model.name, model.path, _delete(model.path))
+        return
+    _delete(model.path)
     model_card(model.path).unlink(missing_ok=True)
-    return removed
 
 
 def missing(known: KnownModel) -> NotFound:
@@ -247,7 +238,7 @@ def _likeness(typed: str, name: str) -> float:
     return difflib.SequenceMatcher(None, typed.casefold(), name[: len(typed)].casefold()).ratio()
 
 
-def _remove_rest(name: str, known: KnownModel | None, home: Home) -> Removed:
+def _remove_rest(name: str, known: KnownModel | None, home: Home) -> None:
     """Delete what an interrupted download of a known model left."""
     if known is None:
         raise _not_found(name, None, home)
@@ -255,12 +246,12 @@ def _remove_rest(name: str, known: KnownModel | None, home: Home) -> Removed:
     left = [place for place in places if place.is_file()]
     if not left:
         raise missing(known)
-    return Removed(known.name, left[0], sum(_delete(place) for place in left))
+    for place in left:
+        _delete(place)
 
 
-def _delete(path: Path) -> int:
-    """Delete a file or a folder of lorebook's own and return its bytes."""
-    size = _size(path)
+def _delete(path: Path) -> None:
+    """Delete a file or a folder of lorebook's own."""
     try:
         if path.is_dir():
             shutil.rmtree(path)
@@ -269,7 +260,6 @@ def _delete(path: Path) -> int:
     except OSError as error:
         hint = "The daemon may have it open: lorebook stop"
         raise Conflict(f"{path} cannot be deleted ({error.strerror or error}).", hint) from error
-    return size
 
 
 def _size(path: Path) -> int:

@@ -23,7 +23,7 @@ def _write(path: Path, data: bytes) -> Path:
 def test_a_whole_file_is_described(tmp_path: Path) -> None:
     header = read_header(_write(tmp_path / "tiny.gguf", WHOLE))
     assert (header.kind, header.architecture, header.name) == ("model", "tiny", "Tiny")
-    assert (header.context_length, header.file_type, header.has_chat_template) == (4096, "Q4_K_M", True)
+    assert (header.context_length, header.file_type) == (4096, "Q4_K_M")
     assert (header.tensors, header.size) == (1, len(WHOLE))
 
 

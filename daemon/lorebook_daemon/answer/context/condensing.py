@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from lorebook_daemon.index.tokens import question_terms, terms_of, words
-
-Likeness = Callable[[str, Sequence[str]], Sequence[float]]
-"""Returns for each line what it has to do with the question; 0 is nothing."""
 
 BESIDE = 0.5
 """What a line gets of the likeness of the lines next to it: an answer often stands below the words that ask for it."""
@@ -23,13 +20,13 @@ def by_words(question: str, lines: Sequence[str]) -> list[float]:
     return [sum(math.log(1 + len(lines) / frequency[term]) for term in terms) for terms in held]
 
 
-def matching_lines(question: str, text: str, most: int, likeness: Likeness = by_words) -> list[int]:
+def matching_lines(question: str, text: str, most: int) -> list[int]:
     """Return which lines of a text, from 0, to keep in at most `most` characters; none where none matches.
 
     Lines are taken by what they, and half as much the lines next to them, have to do with the question.
     """
     lines = text.split("\n")
-    own = likeness(question, lines)
+    own = by_words(question, lines)
     if max(own) <= 0:
         return []
     padded = [0.0, *own, 0.0]
