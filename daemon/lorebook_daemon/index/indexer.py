@@ -40,7 +40,7 @@ class Indexer:
     """Has workers do jobs, one a root; different roots are worked on side by side.
 
     `cache` is `Home.cache`; `embedder_folder` holds the embedder's files, None leaves vectors out. `cpu_percent` bounds
-    each worker to a part of one processor, `splitter` says how files are cut (see `split.parse_splitting`).
+    each worker to a part of one processor, `splitter` says how files are cut (see `splitting.parse_splitting`).
     """
 
     def __init__(

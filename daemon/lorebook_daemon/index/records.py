@@ -40,7 +40,7 @@ class Meta:
     similarity: Similarity = "cosine"
     """What the graph was made for."""
     splitter: str = "structure"
-    """How its files were cut (see `split.parse_splitting`)."""
+    """How its files were cut (see `splitting.parse_splitting`)."""
     device: int = 0
     """Where the root lay when it was last looked at (`st_dev`); 0 is not known."""
 

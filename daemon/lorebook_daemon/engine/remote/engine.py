@@ -67,7 +67,7 @@ class RemoteEngine:
 
     What differs from the engine on this machine: nothing is kept of the passages here, so that `warm` and `forget`
     do nothing; a turn's priority is not told, since servers take no order from strangers; what a file holds that
-    looks like a control token is told with an invisible mark in it (`remote_body.chat_of`); what a model thinks
+    looks like a control token is told with an invisible mark in it (`body.chat_of`); what a model thinks
     before it answers is not shown where the server keeps it apart; a call of a tool comes as the text that a model
     writes for it.
     """
