@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from fake_daemon import FakeDaemon
 from lorebook_api.home import Home, find_home
 
 # No test fails for a machine that is busy.
@@ -25,6 +27,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LOREBOOK_HOME", str(tmp_path / "home"))
     return find_home().make()
+
+
+@pytest.fixture
+def fake(home: Home) -> Iterator[FakeDaemon]:
+    """Run a daemon that says what the test has it say, where everybody looks for theirs."""
+    with FakeDaemon(home.runtime) as daemon:
+        yield daemon
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from starlette.testclient import TestClient
+
 import fakes
 from lorebook_api.asking import Answer
+from lorebook_api.discovery import Daemon
 from lorebook_api.errors import NotFound
 from lorebook_api.home import find_home
 from lorebook_api.indexing import FileChange, IndexReport, Progress, RootInfo
@@ -27,7 +30,6 @@ from lorebook_daemon.app.evalroom import EvalRoom
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.jobs import Jobs
 from lorebook_daemon.app.jobstore import JobStore
-from lorebook_daemon.app.lifecycle import RuntimeFile
 from lorebook_daemon.app.opinions import Opinions
 from lorebook_daemon.app.parts import Models, Parts
 from lorebook_daemon.app.roots import Indexes, NamedEmbedder, Roots
@@ -278,7 +280,7 @@ class Bench:
         doings = Doings()
         parts = Parts(
             settings=settings,
-            told=RuntimeFile(f"http://{HOST}", TOKEN, 1, "0.1.0", "2030-01-01T00:00:00+00:00"),
+            told=Daemon(f"http://{HOST}", TOKEN, 1, "0.1.0", "2030-01-01T00:00:00+00:00"),
             credentials=Credentials(TOKEN, frozenset({HOST})),
             served=(),
             activity=activity,
@@ -346,3 +348,13 @@ async def eventually(holds: Callable[[], bool], within_s: float = 15.0) -> None:
     async with asyncio.timeout(within_s):
         while not holds():
             await asyncio.sleep(0.005)
+
+
+def client_of(bench: Bench, raise_server_exceptions: bool = True) -> TestClient:
+    """Return a client of the app that knows its token; to be entered where the app's own tasks are wanted."""
+    return TestClient(
+        create_app(bench.parts),
+        base_url=f"http://{HOST}",
+        headers=AUTHORIZED,
+        raise_server_exceptions=raise_server_exceptions,
+    )

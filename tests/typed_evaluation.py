@@ -13,9 +13,10 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from fake_app import TOKEN, Bench
+from lorebook_api.discovery import Daemon
 from lorebook_api.home import Home
 from lorebook_api.version import VERSION
-from lorebook_daemon.app.lifecycle import RuntimeFile, announced
+from lorebook_daemon.app.lifecycle import announced
 from lorebook_daemon.cli.commands import lorebook
 
 QUESTIONS = (
@@ -53,7 +54,7 @@ def served(bench: Bench, home: Home) -> Iterator[Typing]:
 
     async def serve() -> None:
         async with bench.served() as url:
-            with announced(home, RuntimeFile(url, TOKEN, 1, VERSION, "now")):
+            with announced(home, Daemon(url, TOKEN, 1, VERSION, "now")):
                 ready.set()
                 while not done.is_set():
                     await asyncio.sleep(0.01)

@@ -18,12 +18,6 @@ def toolbox(home: Home) -> Toolbox:
     return Toolbox(home, ("/data",), start=False)
 
 
-@pytest.fixture
-def fake(home: Home):
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
-
-
 def test_off_until_a_person_turns_them_on_and_off_again_at_once(toolbox: Toolbox, home: Home, fake: FakeDaemon) -> None:
     assert toolbox.search("fare").passages
     home.tools_switch.unlink()

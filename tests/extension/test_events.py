@@ -1,7 +1,6 @@
 """The events of a question on an event loop."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,12 +13,6 @@ from lorebook_api.home import Home
 from lorebook_extension.events import follow
 
 REQUEST = AskRequest("why?", ("/data",), request_id="an-id")
-
-
-@pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
 
 
 @pytest.fixture

@@ -1,23 +1,16 @@
 """`@lorebook` in Jupyter AI's chat, on the published base class and a real chat document."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from fake_daemon import FakeDaemon
 from lorebook_api.errors import EngineDied
-from lorebook_api.home import Home
 from rendered import render
 
 pytest.importorskip("jupyter_ai_persona_manager", reason="jupyter-ai-persona-manager is not installed")
-
-
-@pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
 
 
 @pytest.fixture

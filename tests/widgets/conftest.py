@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from fake_daemon import FakeDaemon
 from lorebook_api import discovery
 from lorebook_api.errors import DaemonUnavailable
 from lorebook_api.home import Home
@@ -24,13 +23,6 @@ def no_real_daemon() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(discovery, "_spawn", refuse)
         yield
-
-
-@pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    """Run a daemon that says what the test has it say, where notebooks look for theirs."""
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from lorebook.session import ChatOptions, ChatSession, shown_attachment, shown_o
 from lorebook.shelf import Shelf
 from lorebook.state import WidgetState
 from lorebook.variables import visible_names
-from lorebook.widget import LorebookWidget
+from lorebook.widget import LorebookWidget, deed_of
 from lorebook_api.asking import Answer as Body
 from lorebook_api.asking import AskRequest, Attachment
 from lorebook_api.client import decode
@@ -109,10 +109,7 @@ class Chat(LorebookWidget):
 
     def act(self, message: Message) -> None:
         """Do what a page asks for."""
-        deed = _DEEDS.get(str(message.get("type")))
-        if deed is None:
-            raise BadRequest(f"The page asks for {message.get('type')!r}, which this kernel does not know.", _RELOAD)
-        deed(self, message)
+        deed_of(_DEEDS, message, _RELOAD)(self, message)
 
     def static_text(self) -> str:
         """Return the conversation so far, and how to ask where no widget is shown."""
@@ -175,7 +172,7 @@ class Chat(LorebookWidget):
             client = reach()
             models = [model.name for model in client.models() if model.installed]
             adapters = [adapter.name for adapter in client.adapters() if not adapter.damaged]
-            self.channel.post({"type": "set", "values": {"models": models, "adapters": adapters}})
+            self._show(models=models, adapters=adapters)
 
         run_errand(work, self.channel.post, "choices")
 
@@ -217,7 +214,7 @@ class Chat(LorebookWidget):
         names = self._shell.user_ns if self._shell is not None else {}
         values = {"context": [shown_attachment(one) for one in self._attached], "offers": _offers(names)}
         if any(self._state.values[name] != value for name, value in values.items()):
-            self.channel.post({"type": "set", "values": values})
+            self._show(**values)
 
 
 def _surroundings(shell: Any, options: ChatOptions) -> Surroundings:

@@ -15,9 +15,9 @@ from lorebook.errands import run_errand, run_work, told
 from lorebook.measures import Measurement, measurement
 from lorebook.reaching import reach
 from lorebook.state import WidgetState
-from lorebook.widget import LorebookWidget
+from lorebook.widget import deed_of
+from lorebook.working import WorkingWidget
 from lorebook_api.client import Client
-from lorebook_api.errors import BadRequest, Conflict
 from lorebook_api.evaluation import Comparison, EvalRun, Figure, JudgeRequest, McRequest
 from lorebook_api.indexing import Progress
 from lorebook_api.markdown import plain
@@ -42,13 +42,13 @@ def evaluate(data: str | Path | None = None, kind: str = "mc", **choices: Any) -
     return view
 
 
-class EvaluateView(LorebookWidget):
+class EvaluateView(WorkingWidget):
     """The runs of `lorebook eval`, by what they measured; `runs` are those that were finished, the latest first."""
+
+    _busy = ("Something is being measured.", "Wait for its end: .wait()")
 
     def __init__(self) -> None:
         self.runs: tuple[EvalRun, ...] = ()
-        self._lock = threading.Lock()
-        self._running: threading.Thread | None = None
         self._stopped = False
         self._state = WidgetState(groups=[], comparison=None, told="", measuring=False, failure=None)
         super().__init__("evaluate", self._state)
@@ -61,23 +61,18 @@ class EvaluateView(LorebookWidget):
 
     def measure(self, request: Measurement) -> EvaluateView:
         """Begin a measurement, in a thread; return itself. Raises Conflict while another one goes on."""
-        with self._lock:
-            if self._running is not None and self._running.is_alive():
-                raise Conflict("Something is being measured.", "Wait for its end: .wait()")
+
+        def start() -> threading.Thread:
             self._stopped = False
             self._show(measuring=True, told="measuring …")
-            self._running = run_work(lambda: self._measure(request), self.channel.post, "measure")
+            return run_work(lambda: self._measure(request), self.channel.post, "measure")
+
+        self._begin(start)
         return self
 
     def stop(self) -> None:
         """End the measurement with the next item; the same one goes on from there."""
         self._stopped = True
-
-    def wait(self) -> EvaluateView:
-        """Return itself when the measurement in hand has ended."""
-        if self._running is not None:
-            self._running.join()
-        return self
 
     def compare(self, first: str, second: str) -> Comparison:
         """Return two runs, given by their ids, item by item; a page shows the latest comparison."""
@@ -87,9 +82,7 @@ class EvaluateView(LorebookWidget):
 
     def act(self, message: Message) -> None:
         """Do what a page asks for."""
-        deed = _DEEDS.get(str(message.get("type")))
-        if deed is None:
-            raise BadRequest(f"The page asks for {message.get('type')!r}, which this kernel does not know.")
+        deed = deed_of(_DEEDS, message)
         run_errand(lambda: deed(self, message), self.channel.post, "evaluate")
 
     def static_text(self) -> str:
@@ -119,9 +112,6 @@ class EvaluateView(LorebookWidget):
         finally:
             self._show(measuring=False, told="")
         self.refresh()
-
-    def _show(self, **values: Any) -> None:
-        self.channel.post({"type": "set", "values": values})
 
 
 _DEEDS: dict[str, Callable[[EvaluateView, Message], Any]] = {

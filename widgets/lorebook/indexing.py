@@ -13,8 +13,8 @@ from lorebook.channel import Message
 from lorebook.errands import run_errand
 from lorebook.reaching import reach
 from lorebook.state import WidgetState
-from lorebook.widget import LorebookWidget
-from lorebook_api.errors import BadRequest, Conflict
+from lorebook.widget import deed_of
+from lorebook.working import WorkingWidget
 from lorebook_api.indexing import IndexReport, IndexRequest, Progress
 from lorebook_api.state import Status
 from lorebook_api.typed import find_roots
@@ -30,13 +30,13 @@ def index(root: Roots = None) -> IndexView:
     return view
 
 
-class IndexView(LorebookWidget):
+class IndexView(WorkingWidget):
     """What the indexes of `roots` hold; `reports` are those of the last update, by root."""
+
+    _busy = ("The index is being brought up to date.", "Wait for its end.")
 
     def __init__(self, roots: tuple[str, ...]) -> None:
         self._roots = roots
-        self._lock = threading.Lock()
-        self._running: threading.Thread | None = None
         self._reports: dict[str, IndexReport] = {}
         self._state = WidgetState(
             roots=list(roots), infos=[], work=[], paused=False, watched=[], reports=[], updating=False, progress=None
@@ -50,17 +50,12 @@ class IndexView(LorebookWidget):
 
     def update(self, full: bool = False) -> None:
         """Read what changed, or everything anew, in a thread. Raises Conflict while that is being done already."""
-        with self._lock:
-            if self._running is not None and self._running.is_alive():
-                raise Conflict("The index is being brought up to date.", "Wait for its end.")
-            self._show(updating=True, progress=asdict(Progress("looking for changes")))
-            self._running = run_errand(lambda: self._update(full), self.channel.post, "index")
 
-    def wait(self) -> IndexView:
-        """Return this view when the update in hand has ended."""
-        if self._running is not None:
-            self._running.join()
-        return self
+        def start() -> threading.Thread:
+            self._show(updating=True, progress=asdict(Progress("looking for changes")))
+            return run_errand(lambda: self._update(full), self.channel.post, "index")
+
+        self._begin(start)
 
     def pause(self) -> None:
         """Hold all indexing, until `resume` or the daemon's end."""
@@ -76,10 +71,7 @@ class IndexView(LorebookWidget):
 
     def act(self, message: Message) -> None:
         """Do what a page asks for."""
-        deed = _DEEDS.get(str(message.get("type")))
-        if deed is None:
-            raise BadRequest(f"The page asks for {message.get('type')!r}, which this kernel does not know.")
-        deed(self)
+        deed_of(_DEEDS, message)(self)
 
     def static_text(self) -> str:
         """Return what the last update found."""
@@ -118,7 +110,7 @@ class IndexView(LorebookWidget):
 
     def _show(self, **values: Any) -> None:
         if any(self._state.values.get(name) != value for name, value in values.items()):
-            self.channel.post({"type": "set", "values": values})
+            super()._show(**values)
 
 
 _DEEDS: dict[str, Callable[[IndexView], None]] = {

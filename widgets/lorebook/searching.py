@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from lorebook.channel import Message
 from lorebook.errands import run_errand
@@ -86,9 +86,6 @@ class SearchBox(LorebookWidget):
         with self._lock:
             if mine == self._asked:
                 deed()
-
-    def _show(self, **values: Any) -> None:
-        self.channel.post({"type": "set", "values": values})
 
 
 _NO_FRONT_END = (

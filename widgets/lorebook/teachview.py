@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
@@ -13,8 +12,9 @@ from lorebook.errands import run_errand, run_work, told
 from lorebook.job import Job
 from lorebook.state import WidgetState
 from lorebook.teaching import begin, show_examples, teach_request
-from lorebook.widget import LorebookWidget
-from lorebook_api.errors import BadRequest, Conflict, LorebookError
+from lorebook.widget import deed_of
+from lorebook.working import WorkingWidget
+from lorebook_api.errors import BadRequest, LorebookError
 from lorebook_api.fence import code_block
 from lorebook_api.markdown import plain
 from lorebook_api.teaching import ENDED, Preview, PreviewExample, Said, TeachRequest
@@ -37,7 +37,7 @@ def examples(notebook: Any = (), **choices: Any) -> TeachWidget:
     return TeachWidget(teach_request(notebook, **choices)).look()
 
 
-class TeachWidget(LorebookWidget):
+class TeachWidget(WorkingWidget):
     """The examples of a request with boxes to leave some out, then the job that teaches them; `job` is None till then.
 
     Without a request it shows a job that was begun elsewhere.
@@ -47,8 +47,6 @@ class TeachWidget(LorebookWidget):
         self.job: Job | None = None
         self._request = request
         self._preview: Preview | None = None
-        self._lock = threading.Lock()
-        self._running: threading.Thread | None = None
         self._shown = float("-inf")
         self._words: tuple[str, int] | None = None
         self._state = WidgetState(
@@ -67,7 +65,7 @@ class TeachWidget(LorebookWidget):
         request = self._request
         if request is None:
             raise BadRequest("There is nothing to be looked at here.", "Show examples: lorebook.examples('a.ipynb')")
-        self._begin(lambda: self._look(request))
+        self._work(lambda: self._look(request))
         return self
 
     def teach(self, without: Collection[str] = ()) -> TeachWidget:
@@ -75,7 +73,7 @@ class TeachWidget(LorebookWidget):
         if self._request is None or self._preview is None:
             raise BadRequest("There is nothing to be taught here.", "Show examples: lorebook.examples('a.ipynb')")
         request = replace(self._request, without=tuple(without))
-        self._begin(lambda: self._teach(request))
+        self._work(lambda: self._teach(request))
         return self
 
     def stop(self) -> None:
@@ -85,13 +83,7 @@ class TeachWidget(LorebookWidget):
     def resume(self) -> TeachWidget:
         """Go on with a job that did not get to its end, in a thread; return itself."""
         job = self._job()
-        self._begin(lambda: self._follow(job.resume(wait=False)))
-        return self
-
-    def wait(self) -> TeachWidget:
-        """Return itself when what is being done has ended: the look, or the job."""
-        if self._running is not None:
-            self._running.join()
+        self._work(lambda: self._follow(job.resume(wait=False)))
         return self
 
     def show(self, job: Job) -> None:
@@ -101,14 +93,11 @@ class TeachWidget(LorebookWidget):
         moment, words = time.monotonic(), (job.headline, len(job.seen.said))
         if words != self._words or moment - self._shown >= PAUSE_S:
             self._shown, self._words = moment, words
-            self._post(phase="ended" if ended else "running", **_shown_job(job))
+            self._show(phase="ended" if ended else "running", **_shown_job(job))
 
     def act(self, message: Message) -> None:
         """Do what a page asks for."""
-        deed = _DEEDS.get(str(message.get("type")))
-        if deed is None:
-            raise BadRequest(f"The page asks for {message.get('type')!r}, which this kernel does not know.")
-        deed(self, message)
+        deed_of(_DEEDS, message)(self, message)
 
     def static_text(self) -> str:
         """Return the job as text where there is one, the examples otherwise."""
@@ -129,30 +118,27 @@ class TeachWidget(LorebookWidget):
         head, _, rest = self.static_text().partition("\n")
         return "\n\n".join(filter(None, (plain(head), code_block(rest) if rest else "")))
 
-    def _begin(self, work: Callable[[], None]) -> None:
-        with self._lock:
-            if self._running is not None and self._running.is_alive():
-                raise Conflict("This is being done already.", "Wait for its end: .wait()")
-            self._running = run_work(work, self.channel.post, "teach")
+    def _work(self, work: Callable[[], None]) -> None:
+        self._begin(lambda: run_work(work, self.channel.post, "teach"))
 
     def _look(self, request: TeachRequest) -> None:
-        self._post(phase="looking")
+        self._show(phase="looking")
         try:
             self._preview = show_examples(request)
         except LorebookError:
-            self._post(phase="refused")
+            self._show(phase="refused")
             raise
         shown = [_shown_example(example) for example in self._preview.examples[:ROWS_MOST]]
         listed = sum(not one["left_out"] and not one["held_out"] for one in shown)
         more = self._preview.taught - listed
-        self._post(phase="choosing", examples=shown, more=more, plan=_plan(self._preview))
+        self._show(phase="choosing", examples=shown, more=more, plan=_plan(self._preview))
 
     def _teach(self, request: TeachRequest) -> None:
-        self._post(phase="beginning")
+        self._show(phase="beginning")
         try:
             job = begin(request, wait=False)
         except LorebookError:
-            self._post(phase="choosing")
+            self._show(phase="choosing")
             raise
         self._follow(job)
 
@@ -166,9 +152,6 @@ class TeachWidget(LorebookWidget):
         if self.job is None:
             raise BadRequest("Nothing is being taught.", "Begin with .teach()")
         return self.job
-
-    def _post(self, **values: Any) -> None:
-        self.channel.post({"type": "set", "values": values})
 
 
 _DEEDS: dict[str, Callable[[TeachWidget, Message], Any]] = {

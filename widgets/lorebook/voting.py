@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -13,9 +12,10 @@ from lorebook.channel import Message
 from lorebook.errands import run_errand, run_work, told
 from lorebook.reaching import reach
 from lorebook.state import WidgetState
-from lorebook.widget import LorebookWidget
+from lorebook.widget import deed_of
+from lorebook.working import WorkingWidget
 from lorebook_api.arena import Battle, BattleRequest, Revealed, Side, Standings, VoteRequest, Winner
-from lorebook_api.errors import BadRequest, Cancelled, Conflict, LorebookError
+from lorebook_api.errors import BadRequest, Cancelled, LorebookError
 from lorebook_api.markdown import plain, prose
 from lorebook_api.sides import parse_side
 from lorebook_api.typed import find_model, find_roots
@@ -33,14 +33,14 @@ def arena(first: str | Side, second: str | Side, *, max_tokens: int = 320) -> Ar
     return Arena(sides, max_tokens)
 
 
-class Arena(LorebookWidget):
+class Arena(WorkingWidget):
     """Asks two sides the same, shows their answers blind and in shuffled order, and keeps a person's votes."""
+
+    _busy = ("Both are answering.", "Wait for their end: .wait()")
 
     def __init__(self, sides: tuple[Side, Side], max_tokens: int = 320) -> None:
         self._sides = sides
         self._max_tokens = max_tokens
-        self._lock = threading.Lock()
-        self._running: threading.Thread | None = None
         self._stopped = False
         self._battle: Battle | None = None
         self._standings: Standings | None = None
@@ -68,7 +68,7 @@ class Arena(LorebookWidget):
         """Have both sides answer, in a thread; return itself. Raises Conflict while they answer another question."""
         if not question.strip():
             raise BadRequest("There is no question.", "Type one.")
-        self._begin(lambda: self._ask(question.strip()))
+        self._begin(lambda: run_work(lambda: self._ask(question.strip()), self.channel.post, "arena"))
         return self
 
     def vote(self, winner: str) -> Revealed:
@@ -93,18 +93,9 @@ class Arena(LorebookWidget):
         """Take the question in hand back: the answers end with the next that is heard of them."""
         self._stopped = True
 
-    def wait(self) -> Arena:
-        """Return itself when both have answered."""
-        if self._running is not None:
-            self._running.join()
-        return self
-
     def act(self, message: Message) -> None:
         """Do what a page asks for."""
-        deed = _DEEDS.get(str(message.get("type")))
-        if deed is None:
-            raise BadRequest(f"The page asks for {message.get('type')!r}, which this kernel does not know.")
-        deed(self, message)
+        deed_of(_DEEDS, message)(self, message)
 
     def static_text(self) -> str:
         """Return the two answers, blind until there is a vote, and how to vote where no widget is shown."""
@@ -155,15 +146,6 @@ class Arena(LorebookWidget):
         except LorebookError:
             self._show(phase="voting")
             raise
-
-    def _begin(self, work: Callable[[], None]) -> None:
-        with self._lock:
-            if self._running is not None and self._running.is_alive():
-                raise Conflict("Both are answering.", "Wait for their end: .wait()")
-            self._running = run_work(work, self.channel.post, "arena")
-
-    def _show(self, **values: Any) -> None:
-        self.channel.post({"type": "set", "values": values})
 
 
 def side_of(named: str | Side) -> Side:

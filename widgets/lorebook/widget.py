@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import anywidget
@@ -11,8 +12,10 @@ import traitlets
 
 from lorebook.channel import Channel, Message, State
 from lorebook.errands import failure
-from lorebook_api.errors import LorebookError
+from lorebook_api.errors import BadRequest, LorebookError
 from lorebook_api.fence import code_block
+
+D = TypeVar("D")
 
 STATIC = Path(__file__).parent / "static"
 """Where `make frontend` puts the widgets' scripts and their style sheet."""
@@ -66,6 +69,9 @@ class LorebookWidget(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return self.static_text()
 
+    def _show(self, **values: Any) -> None:
+        self.channel.post({"type": "set", "values": values})
+
     def _hear(self, _: Any, content: Message, buffers: Any) -> None:
         self.channel.receive(content)
 
@@ -74,6 +80,14 @@ class LorebookWidget(anywidget.AnyWidget):
             self.act(message)
         except LorebookError as error:
             self.channel.post({"type": "notice", "failure": failure(error)})
+
+
+def deed_of(deeds: Mapping[str, D], message: Message, hint: str = "") -> D:
+    """Return what a page asks for, by the message's type; raises BadRequest for what is not among the deeds."""
+    deed = deeds.get(str(message.get("type")))
+    if deed is None:
+        raise BadRequest(f"The page asks for {message.get('type')!r}, which this kernel does not know.", hint)
+    return deed
 
 
 def _read(name: str) -> str:

@@ -201,7 +201,7 @@ def _keeps(question: str, text: str) -> bool:
 
 def _place(hit: RootHit) -> tuple[object, ...]:
     passage = hit.passage
-    return hit.root, passage.path, passage.cell.index if passage.cell else None, passage.start_line, passage.end_line
+    return hit.root, passage.path, passage.cell_index, passage.start_line, passage.end_line
 
 
 async def _write(wish: str, grammar: str, engine: Engine, turn: Turn) -> str:

@@ -8,26 +8,16 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from lorebook_api.discovery import Daemon
 from lorebook_api.errors import Conflict, StorageFailed
 from lorebook_api.home import Home
-
-
-@dataclass(frozen=True)
-class RuntimeFile:
-    """What `daemon.json` says; `started` is an ISO 8601 time in UTC."""
-
-    url: str
-    token: str
-    pid: int
-    version: str
-    started: str
 
 
 def now() -> str:
@@ -66,7 +56,7 @@ def _acquire(lock: BaseFileLock, home: Home, deadline: float) -> None:
 
 
 @contextlib.contextmanager
-def announced(home: Home, told: RuntimeFile) -> Iterator[None]:
+def announced(home: Home, told: Daemon) -> Iterator[None]:
     """Write the runtime file for the block, in place of a dead daemon's; at the end remove it if it is still ours."""
     _write(home.daemon_file, told)
     try:
@@ -85,7 +75,7 @@ def _read(file: Path) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _write(file: Path, told: RuntimeFile) -> None:
+def _write(file: Path, told: Daemon) -> None:
     """Write all or nothing, readable by the user alone: mkstemp makes the file 0600, and it keeps that when moved."""
     try:
         handle, name = tempfile.mkstemp(prefix=".daemon-", dir=file.parent)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lorebook_api.asking import Answer, AskRequest
+from lorebook_api.discovery import Daemon
 from lorebook_api.state import ModelInfo
 from lorebook_daemon.answer.reading import Emit
 from lorebook_daemon.answer.retrieved import Retriever
@@ -19,7 +20,6 @@ from lorebook_daemon.app.engines import Engines, Report
 from lorebook_daemon.app.evalroom import EvalRoom
 from lorebook_daemon.app.guard import Credentials
 from lorebook_daemon.app.jobs import Jobs
-from lorebook_daemon.app.lifecycle import RuntimeFile
 from lorebook_daemon.app.opinions import Opinions
 from lorebook_daemon.app.roots import Roots
 from lorebook_daemon.app.running import Running
@@ -71,7 +71,7 @@ class Parts:
     """Everything that the routes need."""
 
     settings: Settings
-    told: RuntimeFile
+    told: Daemon
     credentials: Credentials
     served: tuple[Path, ...]
     """The roots asked about where a request names none."""

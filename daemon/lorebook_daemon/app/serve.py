@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from lorebook_api.discovery import Daemon
 from lorebook_api.errors import DaemonUnavailable, LorebookError
 from lorebook_api.home import Home
 from lorebook_api.version import VERSION
@@ -28,7 +29,7 @@ from lorebook_daemon.app.holding import Holding
 from lorebook_daemon.app.indexroom import indexes_at, indexes_cut
 from lorebook_daemon.app.jobs import Jobs
 from lorebook_daemon.app.jobstore import JobStore
-from lorebook_daemon.app.lifecycle import RuntimeFile, announced, now, sole
+from lorebook_daemon.app.lifecycle import announced, now, sole
 from lorebook_daemon.app.logs import logging_to
 from lorebook_daemon.app.modelroom import engines_at, models_at
 from lorebook_daemon.app.opinions import Opinions
@@ -68,7 +69,7 @@ def assemble(
 ) -> Parts:
     """Return the real parts: models and indexes of `home`, engines in child processes."""
     activity = Activity()
-    told = RuntimeFile(endpoint.url, secrets.token_urlsafe(32), os.getpid(), VERSION, now())
+    told = Daemon(endpoint.url, secrets.token_urlsafe(32), os.getpid(), VERSION, now())
     engines = engines_at(home, settings)
     indexes = indexes_at(home, settings)
 

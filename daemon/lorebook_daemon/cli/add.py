@@ -9,9 +9,10 @@ from dataclasses import asdict
 import click
 
 from lorebook_api.client import Client
-from lorebook_api.errors import DaemonUnavailable, Unusable
+from lorebook_api.errors import Unusable
 from lorebook_api.home import Home, find_home
 from lorebook_api.indexing import IndexReport, IndexRequest, Progress
+from lorebook_daemon.cli.daemonpackages import daemon_packages
 from lorebook_daemon.cli.options import daemon_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Bars, Screen, printable
@@ -45,13 +46,8 @@ def add(urls: tuple[str, ...], as_json: bool, start: bool) -> None:
 
 def _kept(urls: tuple[str, ...], home: Home, settings: Settings, screen: Screen) -> tuple[str, list[str]]:
     """Fetch the pages; return the folder that they are kept in, and their paths in it."""
-    try:
+    with daemon_packages():
         from lorebook_daemon.index import webpages  # it reads pages with the daemon's own packages, which are an extra
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("lorebook"):
-            raise
-        message = f"the daemon's packages are not installed ({error.name} is missing)."
-        raise DaemonUnavailable(message, "Type: pip install 'lorebook[daemon]'") from error
     folder = webpages.pages_folder(home)
     kept = []
     for url in urls:

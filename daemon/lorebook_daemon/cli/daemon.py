@@ -18,6 +18,7 @@ from lorebook_api.home import find_home
 from lorebook_api.indexing import Indexing
 from lorebook_api.state import Status
 from lorebook_api.typed import find_model, find_roots
+from lorebook_daemon.cli.daemonpackages import daemon_packages
 from lorebook_daemon.cli.options import debug_option, examples, json_option
 from lorebook_daemon.cli.screen import Screen, printable
 from lorebook_daemon.settings import load_settings
@@ -43,14 +44,9 @@ def serve(roots: tuple[str, ...], model: str | None, port: int | None, socket_pa
     home = find_home()
     settings = load_settings(home, model=find_model(model) if model else None, port=port)
     folders = find_roots(roots) if roots else ()
-    try:
+    with daemon_packages():
         from lorebook_daemon.app.serve import serve as serve_app  # the daemon's own packages are an extra
         from lorebook_daemon.models.shelf import check_name
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("lorebook"):
-            raise
-        message = f"the daemon's packages are not installed ({error.name} is missing)."
-        raise DaemonUnavailable(message, "Type: pip install 'lorebook[daemon]'") from error
     if model and settings.engine == "llama":
         check_name(settings.model, home)
     asyncio.run(serve_app(settings, home.make(), folders, socket_path.absolute() if socket_path else None))

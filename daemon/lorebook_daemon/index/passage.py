@@ -68,3 +68,8 @@ class Passage:
     defines: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     cell: Cell | None = None
+
+    @property
+    def cell_index(self) -> int | None:
+        """Which of its notebook's cells it stands in; None where that is no notebook."""
+        return self.cell.index if self.cell else None

@@ -18,7 +18,7 @@ def passage_at(passages: Iterable[Passage], line: int, cell_index: int | None = 
     With `cell_index` the line counts inside that cell; without it no passage of a notebook's cells is meant. A line
     between two passages, as blank ones are, belongs to the one before it; there is none past the last.
     """
-    of_cell = sorted((one for one in passages if _cell_index(one) == cell_index), key=lambda one: one.start_line)
+    of_cell = sorted((one for one in passages if one.cell_index == cell_index), key=lambda one: one.start_line)
     begun = [passage for passage in of_cell if passage.start_line <= line]
     holding = next((passage for passage in begun if line <= passage.end_line), None)
     between = begun and len(begun) < len(of_cell)
@@ -34,9 +34,5 @@ def is_other(found: Passage, passage: Passage, in_one_root: bool) -> bool:
     """Return whether `found` is neither a copy of `passage` nor, both being of one root, overlaps it."""
     if found.text == passage.text:
         return False
-    in_one_place = in_one_root and found.path == passage.path and _cell_index(found) == _cell_index(passage)
+    in_one_place = in_one_root and found.path == passage.path and found.cell_index == passage.cell_index
     return not in_one_place or found.start_line > passage.end_line or passage.start_line > found.end_line
-
-
-def _cell_index(passage: Passage) -> int | None:
-    return passage.cell.index if passage.cell else None

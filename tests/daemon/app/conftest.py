@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 import fake_app
+from lorebook_daemon.app import warming
+from tiny_models import tiny_llama
 
 
 @pytest.fixture
@@ -15,10 +19,20 @@ def bench() -> fake_app.Bench:
 
 
 @pytest.fixture
-def notes(tmp_path: Path) -> Path:
-    """A root with two files."""
-    root = tmp_path / "notes"
-    root.mkdir()
-    (root / "a.txt").write_text("the rate was 42 percent")
-    (root / "b.txt").write_text("rows with null age were dropped")
-    return root
+def client(bench: fake_app.Bench) -> Iterator[TestClient]:
+    """A client of the app on that bench."""
+    with fake_app.client_of(bench) as client:
+        yield client
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what is done while nobody asks begin at once."""
+    for name in ("_QUIET_S", "_PAUSE_S", "_AGAIN_S", "_GLANCE_S"):
+        monkeypatch.setattr(warming, name, 0.002)
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model."""
+    return tiny_llama(tmp_path_factory.mktemp("models") / "tiny.gguf")

@@ -6,13 +6,11 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from starlette.testclient import TestClient
 
 import tiny_models
-from fake_app import AUTHORIZED, HOST, Bench, FakeModels, parse_events
+from fake_app import Bench, FakeModels, client_of, parse_events
 from lorebook_api.home import Home
 from lorebook_daemon.answer.ask import ask
-from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.modelroom import engines_at
 from lorebook_daemon.models.shelf import LocalModel
 from lorebook_daemon.settings import Settings
@@ -60,7 +58,7 @@ def client(home: Home, files: Path):
     settings = Settings(model="base", n_ctx=1024, threads=1)
     models = OneModel(files / "base.gguf").parts()
     bench = Bench(settings=settings, engines=engines_at(home, settings), models=models, answer=ask)
-    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
+    with client_of(bench) as client:
         yield client
         client.portal.call(bench.parts.engines.close)
 

@@ -2,27 +2,19 @@ import json
 import os
 
 import pytest
-from starlette.testclient import TestClient
 
-from fake_app import AUTHORIZED, HOST, Bench, parse_events
+from fake_app import Bench, client_of, parse_events
 from lorebook_api.asking import Answer
 from lorebook_api.errors import Conflict, EngineDied
 from lorebook_api.retrieval import SearchResponse
 from lorebook_api.state import Status
 from lorebook_daemon.answer.ask import ask
-from lorebook_daemon.app.application import create_app
 from lorebook_daemon.engine.protocol import Priority, Turn
-
-
-def client_of(bench):
-    return TestClient(
-        create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED, raise_server_exceptions=False
-    )
 
 
 @pytest.fixture
 def client(bench):
-    with client_of(bench) as client:
+    with client_of(bench, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -54,7 +46,7 @@ def test_ask_sends_sources_then_tokens_then_the_answer(client, notes):
 
 def test_the_real_way_of_answering_fits(notes):
     bench = Bench(answer=ask)
-    with client_of(bench) as client:
+    with client_of(bench, raise_server_exceptions=False) as client:
         events = events_of(client, "/api/ask", {"question": "what was the rate?", "roots": [str(notes)]})
     assert events[-1][0] == "answer", events[-1]
     assert next(data for name, data in events if name == "sources")["sources"][0]["path"] == "a.txt"
@@ -63,7 +55,7 @@ def test_the_real_way_of_answering_fits(notes):
 
 def test_the_engine_is_told_who_asks_at_every_step(notes):
     bench = Bench(answer=ask)
-    with client_of(bench) as client:
+    with client_of(bench, raise_server_exceptions=False) as client:
         for user in ("ann", ""):
             events = events_of(client, "/api/ask", {"question": "the rate was?", "roots": [str(notes)], "user": user})
             assert events[-1][1]["answer"].startswith("the rate was 42 percent")
@@ -83,7 +75,7 @@ def test_without_grounding_no_root_is_needed_and_none_is_read(bench, client):
         return Answer("from the model alone", False, 0.0, (), (), (), engine.model)
 
     bench = Bench(answer=alone)
-    with client_of(bench) as client:
+    with client_of(bench, raise_server_exceptions=False) as client:
         events = events_of(client, "/api/ask", {"question": "hello?", "grounding": False})
     assert events[-1][1]["answer"] == "from the model alone"
     assert bench.indexes.runs == []
@@ -98,7 +90,7 @@ def test_auto_is_the_model_of_the_settings(bench, client, notes):
 
 def test_served_roots_stand_in_where_a_request_names_none(notes):
     bench = Bench(served=(notes,))
-    with client_of(bench) as client:
+    with client_of(bench, raise_server_exceptions=False) as client:
         assert client.post("/api/search", json={"query": "rate"}).json()["results"][0]["path"] == "a.txt"
 
 
@@ -115,7 +107,7 @@ def test_an_engine_that_dies_is_told_in_the_stream(notes):
         raise EngineDied("The engine's process ended.", "Ask again.")
 
     bench = Bench(answer=dying)
-    with client_of(bench) as client:
+    with client_of(bench, raise_server_exceptions=False) as client:
         for _ in range(2):
             events = events_of(client, "/api/ask", {"question": "q", "roots": [str(notes)]})
             assert events[-1][1]["error"]["code"] == 502

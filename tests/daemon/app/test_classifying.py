@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from starlette.testclient import TestClient
 
 import tiny_models
-from fake_app import AUTHORIZED, HOST, Bench
 from lorebook_api.asking import AdapterUse
 from lorebook_api.home import Home
-from lorebook_daemon.app.application import create_app
 from lorebook_daemon.models.adapters import import_adapter, peft_folder
 from lorebook_daemon.models.classes import HEAD, TASK, Head, read_head, write_head
 
 # The fake engine's hidden state is the number of a text's words, and whether the first is "bad".
 CLASSES = Head(("bad", "good"), np.array([[0.0, 4.0], [0.0, -4.0]], np.float32), np.array([-2, 2], np.float32))
-
-
-@pytest.fixture
-def client(bench: Bench) -> Iterator[TestClient]:
-    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
-        yield client
 
 
 @pytest.fixture

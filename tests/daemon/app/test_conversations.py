@@ -2,13 +2,11 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
-from starlette.testclient import TestClient
 
-from fake_app import AUTHORIZED, HOST, parse_events
+from fake_app import parse_events
 from lorebook_api.asking import Answer, Message
 from lorebook_api.conversation import Conversation, Exchange
 from lorebook_api.errors import EngineDied, NotFound, StorageFailed
-from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.conversations import HISTORY_MOST, Conversations
 
 ANSWER = Answer("42 percent", False, 1.0, (), (), (), "fake")
@@ -17,12 +15,6 @@ ANSWER = Answer("42 percent", False, 1.0, (), (), (), "fake")
 @pytest.fixture
 def kept(home):
     return Conversations(home)
-
-
-@pytest.fixture
-def client(bench):
-    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
-        yield client
 
 
 def ask(client, notes, question, **fields):

@@ -1,7 +1,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from fake_app import AUTHORIZED, HOST
+from fake_app import AUTHORIZED, HOST, client_of
 from lorebook_api import errors
 from lorebook_daemon.app.application import create_app
 
@@ -56,7 +56,7 @@ def test_what_nobody_foresaw_is_500_with_the_next_step_and_no_detail(failing):
     ],
 )
 def test_unknown_paths_and_methods_have_the_same_shape(bench, method, path, status, kind):
-    client = TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED)
+    client = client_of(bench)
     response = client.request(method, path)
     assert response.status_code == status
     assert response.json()["error"]["code"] == status

@@ -4,14 +4,12 @@ import asyncio
 import dataclasses
 
 import pytest
-from starlette.testclient import TestClient
 
-from fake_app import AUTHORIZED, HOST, Bench, parse_events
+from fake_app import Bench, client_of, parse_events
 from lorebook_api.asking import Citation
 from lorebook_api.feedback import Feedback
 from lorebook_api.home import find_home
 from lorebook_daemon.app.activity import Activity
-from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.indexroom import indexes_at
 from lorebook_daemon.app.opinions import Opinions
 from lorebook_daemon.app.roots import Roots
@@ -19,16 +17,6 @@ from lorebook_daemon.index.feedback import FeedbackStore
 from lorebook_daemon.index.storage import index_folder
 from lorebook_daemon.index.update import update
 from lorebook_daemon.settings import Settings
-
-
-def client_of(bench):
-    return TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED)
-
-
-@pytest.fixture
-def client(bench):
-    with client_of(bench) as client:
-        yield client
 
 
 def searched(client, root, query="the rate", **wishes):

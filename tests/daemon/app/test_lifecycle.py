@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_app import eventually
+from lorebook_api.discovery import Daemon
 from lorebook_api.errors import BadRequest, Conflict, StorageFailed
 from lorebook_daemon.app.activity import Activity, until_idle
 from lorebook_daemon.app.endpoint import listen
-from lorebook_daemon.app.lifecycle import RuntimeFile, announced, now, sole
+from lorebook_daemon.app.lifecycle import announced, now, sole
 from lorebook_daemon.app.logs import logging_to
 from lorebook_daemon.app.threads import in_thread
 
-TOLD = RuntimeFile("http://127.0.0.1:1", "token", os.getpid(), "0.1.0", now())
+TOLD = Daemon("http://127.0.0.1:1", "token", os.getpid(), "0.1.0", now())
 
 
 def test_the_runtime_file_is_there_for_the_block_and_private(home):
@@ -53,10 +54,11 @@ def test_a_runtime_folder_that_cannot_be_written_is_said(home):
 
 HOLD = """
 import sys
+from lorebook_api.discovery import Daemon
 from lorebook_api.home import find_home
-from lorebook_daemon.app.lifecycle import RuntimeFile, announced, sole
+from lorebook_daemon.app.lifecycle import announced, sole
 home = find_home()
-with sole(home), announced(home, RuntimeFile("http://127.0.0.1:7", "t", 1, "v", "now")):
+with sole(home), announced(home, Daemon("http://127.0.0.1:7", "t", 1, "v", "now")):
     print("held", flush=True)
     sys.stdin.read()
 """

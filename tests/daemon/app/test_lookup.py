@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 import fakes
-from fake_app import AUTHORIZED, HOST, Bench, parse_events
+from fake_app import Bench, client_of, parse_events
 from lorebook_daemon.answer.ask import ask
-from lorebook_daemon.app.application import create_app
 from lorebook_daemon.engine.protocol import Priority, Turn
 from lorebook_daemon.settings import Settings
 from tiny_onnx import write_cross_encoder
@@ -22,16 +20,6 @@ HISTORY = [
     {"role": "user", "content": "what was the rate?"},
     {"role": "assistant", "content": "the rate was 42 percent"},
 ]
-
-
-def client_of(bench: Bench) -> TestClient:
-    return TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED)
-
-
-@pytest.fixture
-def client(bench: Bench) -> Iterator[TestClient]:
-    with client_of(bench) as client:
-        yield client
 
 
 @pytest.fixture

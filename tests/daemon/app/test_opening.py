@@ -2,10 +2,8 @@ import dataclasses
 import json
 
 import pytest
-from starlette.testclient import TestClient
 
-from fake_app import AUTHORIZED, HOST, Bench
-from lorebook_daemon.app.application import create_app
+from fake_app import Bench, client_of
 from lorebook_daemon.engine.diskblocks import BlockKey, DiskBlocks
 from lorebook_daemon.engine.kvplace import kv_root
 
@@ -29,7 +27,7 @@ def bench(notes):
 
 @pytest.fixture
 def post(bench):
-    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
+    with client_of(bench) as client:
         yield lambda **body: client.post(
             "/api/open", content=json.dumps(body), headers={"content-type": "application/json"}
         )
@@ -96,7 +94,7 @@ def test_status_tells_what_is_kept_of_the_reading(home):
     disk.put(BlockKey(bytes(20), bytes(16)), bytes(3 << 20))
     assert disk.flush()
     disk.close()
-    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
+    with client_of(bench) as client:
         status = client.get("/api/status").json()
     assert status["kv_disk_mb"] == 3.0
     assert 0 < status["kv_disk_most_mb"] <= 8192 and 0 < status["kv_memory_most_mb"] <= 2048

@@ -1,20 +1,12 @@
 """Passages near to a place, over HTTP."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from fake_app import AUTHORIZED, HOST, Bench
-from lorebook_daemon.app.application import create_app
-
-
-@pytest.fixture
-def client(bench: Bench) -> Iterator[TestClient]:
-    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
-        yield client
+from fake_app import Bench
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from lorebook_daemon.index.storage import index_folder
 from lorebook_daemon.index.update import update
 from lorebook_daemon.models.shelf import LocalModel
 from lorebook_daemon.settings import Settings
-from tiny_models import tiny_llama
+
+pytestmark = pytest.mark.usefixtures("hurry")
 
 
 def nobody(progress):
@@ -93,17 +94,6 @@ async def eventually(holds):
 async def a_while():
     """Let the warmer look around a few times."""
     await asyncio.sleep(0.1)
-
-
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch):
-    for name in ("_QUIET_S", "_PAUSE_S", "_AGAIN_S", "_GLANCE_S"):
-        monkeypatch.setattr(warming, name, 0.002)
-
-
-@pytest.fixture(scope="session")
-def model_file(tmp_path_factory):
-    return tiny_llama(tmp_path_factory.mktemp("models") / "tiny.gguf")
 
 
 @pytest.fixture

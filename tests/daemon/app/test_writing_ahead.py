@@ -8,16 +8,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 import fakes
-from fake_app import AUTHORIZED, HOST, Bench, eventually
+from fake_app import Bench, client_of, eventually
 from lorebook_api.errors import EngineFailed, NotFound
 from lorebook_api.home import Home
 from lorebook_daemon.answer.doc2query import Questions
 from lorebook_daemon.answer.retrieved import Retrieved, RootHit
-from lorebook_daemon.app import warming
-from lorebook_daemon.app.application import create_app
 from lorebook_daemon.app.engines import Engines
 from lorebook_daemon.app.forgetting import Forgetter, text_of
 from lorebook_daemon.app.warming import Warmer
@@ -27,7 +24,8 @@ from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.records import Gone
 from lorebook_daemon.models.shelf import LocalModel
 from lorebook_daemon.settings import Settings
-from tiny_models import tiny_llama
+
+pytestmark = pytest.mark.usefixtures("hurry")
 
 PASSAGES = tuple(Passage(f"found{n}.md", 1, 1, f"found {n}", "doc") for n in range(3))
 
@@ -75,17 +73,6 @@ class Scene:
                 await self.engines.close()
 
         asyncio.run(whole())
-
-
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_QUIET_S", "_PAUSE_S", "_AGAIN_S", "_GLANCE_S"):
-        monkeypatch.setattr(warming, name, 0.002)
-
-
-@pytest.fixture(scope="session")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_llama(tmp_path_factory.mktemp("models") / "tiny.gguf")
 
 
 def test_questions_are_written_once_for_each_passage_after_all_were_read(home: Home, model_file: Path) -> None:
@@ -147,7 +134,7 @@ def test_what_was_written_of_a_passage_goes_with_it(home: Home) -> None:
 
 
 def searched(bench: Bench, root: Path) -> list[str]:
-    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
+    with client_of(bench) as client:
         response = client.post("/api/search", json={"query": "rows rate", "roots": [str(root)]})
     return [result["path"] for result in response.json()["results"]]
 

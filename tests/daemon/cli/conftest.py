@@ -5,16 +5,8 @@ import pytest
 
 from commandline import Run, run_command
 from fake_app import Bench
-from fake_daemon import FakeDaemon
 from lorebook_api.home import Home
 from typed_evaluation import Typing, served
-
-
-@pytest.fixture
-def fake(home: Home) -> Iterator[FakeDaemon]:
-    """A daemon that runs for the test's home."""
-    with FakeDaemon(home.runtime) as daemon:
-        yield daemon
 
 
 @pytest.fixture
@@ -38,13 +30,3 @@ def typing(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.chdir(tmp_path)
     with served(Bench(), home) as typing:
         yield typing
-
-
-@pytest.fixture
-def notes(tmp_path: Path) -> Path:
-    """A root with two files."""
-    root = tmp_path / "notes"
-    root.mkdir()
-    (root / "a.txt").write_text("the rate was 42 percent")
-    (root / "b.txt").write_text("rows with null age were dropped")
-    return root

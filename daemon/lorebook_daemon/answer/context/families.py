@@ -40,7 +40,7 @@ def joined(passages: Sequence[Passage]) -> Passage | None:
     text = first.text
     for before, after in pairwise(passages):
         between = after.start_line - before.end_line - 1
-        if not 0 <= between <= MOST_BLANK or (before.path, _cell(before)) != (after.path, _cell(after)):
+        if not 0 <= between <= MOST_BLANK or (before.path, before.cell_index) != (after.path, after.cell_index):
             return None
         text += "\n" * (between + 1) + after.text
     return replace(
@@ -50,10 +50,6 @@ def joined(passages: Sequence[Passage]) -> Passage | None:
         defines=tuple(dict.fromkeys(name for one in passages for name in one.defines)),
         uses=tuple(dict.fromkeys(name for one in passages for name in one.uses)),
     )
-
-
-def _cell(passage: Passage) -> int | None:
-    return passage.cell.index if passage.cell else None
 
 
 def _definition(passages: Sequence[Passage], place: int) -> Sequence[Passage]:

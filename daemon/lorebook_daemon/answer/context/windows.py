@@ -91,4 +91,4 @@ def _cells_beside(passage: Passage, passages: Sequence[Passage]) -> list[Passage
 
 
 def _key(root: str, passage: Passage) -> tuple[object, ...]:
-    return root, passage.path, passage.cell.index if passage.cell else None, passage.start_line
+    return root, passage.path, passage.cell_index, passage.start_line

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pytest
 
 from lorebook_api.asking import AdapterUse, Sampling
 from lorebook_api.home import Home
-from lorebook_daemon.engine.process import EngineProcess
 from lorebook_daemon.engine.protocol import Engine, Finished, Message, Plain, Prompt, Token
-from lorebook_daemon.settings import Settings
+from tiny_engine import Up, engine, up
 from tiny_models import tiny_adapter
 
 T = TypeVar("T")
 Said = tuple[str, Finished]
 
-SETTINGS = Settings(n_ctx=2048, threads=1)
 PASSAGES = (
     "<source valves.txt>\nThe first valve opens at 3 bar and closes at 2.\n</source>\n",
     "<source pumps.py>\ndef start(pump):\n    return pump.name\n</source>\n",
@@ -48,15 +46,6 @@ ASKED = {
     "the first once more": FIRST,
 }
 JUDGED = [prompt(question, PASSAGES[n : n + 1]) for question in (WHEN, WHERE) for n in range(3)]
-
-
-@asynccontextmanager
-async def engine(path: Path, home: Home, **changes: Any) -> AsyncIterator[EngineProcess]:
-    started = await EngineProcess.start(path, path.stem, replace(SETTINGS, **changes), home)
-    try:
-        yield started
-    finally:
-        await started.close()
 
 
 async def say(engine: Engine, asked: Prompt, adapters: tuple[AdapterUse, ...] = (), max_tokens: int = 16) -> Said:
@@ -103,25 +92,10 @@ def cold(tiny_recurrent: Path, adapter: AdapterUse, kept: Home) -> Cold:
     return said
 
 
-@dataclass(frozen=True)
-class Warm:
-    """An engine that stays up, for one test after another, in an event loop of its own."""
-
-    engine: EngineProcess
-    runner: asyncio.Runner
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(work)
-
-
 @pytest.fixture(scope="module")
-def warm(tiny_recurrent: Path, kept: Home) -> Iterator[Warm]:
-    with asyncio.Runner() as runner:
-        up = engine(tiny_recurrent, kept)
-        try:
-            yield Warm(runner.run(up.__aenter__()), runner)
-        finally:
-            runner.run(up.__aexit__(None, None, None))
+def warm(tiny_recurrent: Path, kept: Home) -> Iterator[Up]:
+    with up(tiny_recurrent, kept) as one:
+        yield one
 
 
 def test_what_was_read_is_not_read_again_and_changes_nothing(tiny_recurrent: Path, home: Home, cold: Cold) -> None:
@@ -143,7 +117,7 @@ def test_what_was_read_is_not_read_again_and_changes_nothing(tiny_recurrent: Pat
     asyncio.run(ask_all())
 
 
-def test_several_at_once_say_what_each_says_alone(warm: Warm, cold: Cold) -> None:
+def test_several_at_once_say_what_each_says_alone(warm: Up, cold: Cold) -> None:
     async def ask_all() -> list[Said]:
         ahead = asyncio.create_task(warm.engine.warm([FIRST]))
         said = await asyncio.gather(*(say(warm.engine, asked) for asked in ASKED.values()))
@@ -153,7 +127,7 @@ def test_several_at_once_say_what_each_says_alone(warm: Warm, cold: Cold) -> Non
     assert [text for text, _ in warm.run(ask_all())] == list(cold.texts.values())
 
 
-def test_who_comes_while_another_is_read_does_not_go_on_from_there(warm: Warm, cold: Cold) -> None:
+def test_who_comes_while_another_is_read_does_not_go_on_from_there(warm: Up, cold: Cold) -> None:
     long = "<source long.txt>\n" + "a line of the file\n" * 100 + "</source>\n"
 
     async def ask_all() -> list[Said | BaseException]:
@@ -168,7 +142,7 @@ def test_who_comes_while_another_is_read_does_not_go_on_from_there(warm: Warm, c
     assert {one if isinstance(one, BaseException) else one[0] for one in said} == {cold.texts["first"]}
 
 
-def test_adapters_take_turns(warm: Warm, adapter: AdapterUse, cold: Cold) -> None:
+def test_adapters_take_turns(warm: Up, adapter: AdapterUse, cold: Cold) -> None:
     async def ask_all() -> list[str]:
         turns = [await say(warm.engine, FIRST, adapters) for adapters in ((), (adapter,), (), (adapter,))]
         both = await asyncio.gather(say(warm.engine, FIRST), say(warm.engine, FIRST, (adapter,)))
@@ -177,7 +151,7 @@ def test_adapters_take_turns(warm: Warm, adapter: AdapterUse, cold: Cold) -> Non
     assert warm.run(ask_all()) == [cold.texts["first"], cold.adapted] * 3
 
 
-def test_a_cancelled_answer_leaves_nothing_behind(warm: Warm, cold: Cold) -> None:
+def test_a_cancelled_answer_leaves_nothing_behind(warm: Up, cold: Cold) -> None:
     async def hang_up(after: int) -> None:
         async with aclosing(warm.engine.generate(prompt(WHERE, PASSAGES), Sampling(), 1500)) as pieces:
             for _ in range(after):
@@ -194,14 +168,14 @@ def test_a_cancelled_answer_leaves_nothing_behind(warm: Warm, cold: Cold) -> Non
     assert warm.run(ask_all()) == cold.texts
 
 
-def test_judging_side_by_side_is_judging_one_by_one(warm: Warm, cold: Cold) -> None:
+def test_judging_side_by_side_is_judging_one_by_one(warm: Up, cold: Cold) -> None:
     together = warm.run(warm.engine.judge(JUDGED))
     apart = [warm.run(warm.engine.judge([single]))[0] for single in JUDGED]
     np.testing.assert_allclose(together, cold.scores, atol=0.01)
     np.testing.assert_allclose(apart, cold.scores, atol=0.01)
 
 
-def test_scores_are_those_of_what_it_says(warm: Warm) -> None:
+def test_scores_are_those_of_what_it_says(warm: Up) -> None:
     async def score() -> None:
         pieces = [piece async for piece in warm.engine.generate(FIRST, Sampling(top_logprobs=2), 4)]
         tokens = [piece for piece in pieces if isinstance(piece, Token)]
@@ -217,7 +191,7 @@ def test_scores_are_those_of_what_it_says(warm: Warm) -> None:
     warm.run(score())
 
 
-def test_texts_after_a_prompt_are_as_likely_as_when_all_is_scored(warm: Warm) -> None:
+def test_texts_after_a_prompt_are_as_likely_as_when_all_is_scored(warm: Up) -> None:
     before = Plain("The first valve of the pump is")
     texts = [" open", " closed by hand, and then", ""]
     start = len(warm.run(warm.engine.score(before)))
