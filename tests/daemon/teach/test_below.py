@@ -30,7 +30,7 @@ from lorebook_daemon.teach.plan import lay_out
 from lorebook_daemon.teach.samples import Sample
 from lorebook_daemon.teach.teacher import Tell
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 
 RATES = {"alora": 0.02, "lora": 0.02, "dpo": 0.02, "classifier": 0.01, "last-layers": 0.01}
 PARTIAL = sorted(RATES)
@@ -55,14 +55,6 @@ class Counted(CausalLM):
         if numbers[0] == 0 and isinstance(look, Packed):
             self.read += x.shape[1]
         return super()._through(numbers, x, positions, look, past)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ from lorebook_daemon.teach.plan import lay_out, preview
 from lorebook_daemon.teach.preferences import BETA
 from lorebook_daemon.teach.teacher import Tell, load, write
 
-pytestmark = pytest.mark.train
+pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 
 ANSWERS = tuple(Pair(f"What is the name of file {n}?", f"return {n} is the answer") for n in range(5))
 PAIRS = [
@@ -59,14 +59,6 @@ APART = ("prompt",)
 FIT = [
     (family, method) for method in METHODS for family in ("llama", "qwen2") if (family, method) != ("llama", "bitfit")
 ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

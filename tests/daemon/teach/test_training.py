@@ -45,15 +45,7 @@ from lorebook_daemon.teach.teacher import load, write
 from lorebook_daemon.teach.trainer import run_trainer
 from lorebook_daemon.teach.weights import read_shape, turned, unturned
 
-pytestmark = pytest.mark.train
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.train, pytest.mark.usefixtures("one_thread")]
 
 
 def prepared(base, folder, make_job, method="alora", **settings):

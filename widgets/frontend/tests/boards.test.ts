@@ -1,30 +1,8 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 
 import index from '../src/index';
-import type { View } from '../src/model';
 import search from '../src/search';
-import { Kernel, type Content } from './kernel';
-
-let kernel: Kernel;
-let el: HTMLElement;
-let close: () => void;
-
-function show(widget: { render(view: View): () => void }, state: Content): void {
-  close = widget.render({ model: kernel, el });
-  kernel.state(state);
-}
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  sessionStorage.clear();
-  kernel = new Kernel();
-  el = document.createElement('div');
-  document.body.replaceChildren(el);
-});
-afterEach(() => {
-  close();
-  vi.useRealTimers();
-});
+import { el, kernel, show } from './page';
 
 const RESULT = {
   ...{ rank: 1, path: 'src/fare.py', start_line: 10, end_line: 12, kind: 'code', score: 0.5, text: 'def fare(km):' },

@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 
 import widget from '../src/chat';
-import { Kernel } from './kernel';
+import { el, kernel, show } from './page';
 
 const ANSWER = {
   answer: 'Cell 5 drops them. [1] It rained.',
@@ -47,22 +47,8 @@ const EMPTY = {
   turns: []
 };
 
-let kernel: Kernel;
-let el: HTMLElement;
-let close: () => void;
-
 beforeEach(() => {
-  vi.useFakeTimers();
-  sessionStorage.clear();
-  kernel = new Kernel();
-  el = document.createElement('div');
-  document.body.replaceChildren(el);
-  close = widget.render({ model: kernel, el });
-  kernel.state(EMPTY);
-});
-afterEach(() => {
-  close();
-  vi.useRealTimers();
+  show(widget, EMPTY);
 });
 
 function box(): HTMLTextAreaElement {

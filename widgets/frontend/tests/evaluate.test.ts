@@ -1,9 +1,9 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 
 import arena from '../src/arena';
 import evaluate from '../src/evaluate';
-import type { View } from '../src/model';
-import { Kernel, type Content } from './kernel';
+import type { Content } from './kernel';
+import { button, el, kernel, show } from './page';
 
 const RUN = { created: '2030-01-01T00:00:00+00:00', n: 40, notes: [] };
 const ROWS = [
@@ -15,39 +15,14 @@ const GROUPS = [
   { name: 'mc mmlu.csv', figures: ['acc'], rows: [{ ...ROWS[0], id: 'r3', label: 'echo-1b', figures: {} }] }
 ];
 
-let kernel: Kernel;
-let el: HTMLElement;
-let close: () => void;
-
 function figures(right: number, groundedness: number): Content {
   const figure = (value: number): Content => ({ value, low: value - 0.1, high: value + 0.1, n: 40 });
   return { right: figure(right), groundedness: figure(groundedness) };
 }
 
-function show(widget: { render(view: View): () => void }, state: Content): void {
-  close = widget.render({ model: kernel, el });
-  kernel.state(state);
-}
-
 function labels(): (string | null)[] {
   return [...el.querySelectorAll('tbody tr .lb-path')].map(cell => cell.firstChild?.textContent ?? null);
 }
-
-function button(words: string): HTMLButtonElement {
-  return [...el.querySelectorAll('button')].find(one => one.textContent === words) as HTMLButtonElement;
-}
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  sessionStorage.clear();
-  kernel = new Kernel();
-  el = document.createElement('div');
-  document.body.replaceChildren(el);
-});
-afterEach(() => {
-  close();
-  vi.useRealTimers();
-});
 
 test('the best run stands first, by the figure that was pressed', () => {
   show(evaluate, { groups: GROUPS, comparison: null, told: '' });

@@ -1,8 +1,8 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 
 import { drawCurves, short } from '../src/plot';
 import teach from '../src/teach';
-import { Kernel } from './kernel';
+import { button, el, kernel, show } from './page';
 
 const USED = { tokens: 5, held_out: false, left_out: '' };
 const EXAMPLES = [
@@ -24,27 +24,9 @@ const RUNNING = {
   said: [{ question: 'Who?', text: 'Anna <i>did</i>.', wanted: 'Anna.', step: 2 }]
 };
 
-let kernel: Kernel;
-let el: HTMLElement;
-let close: () => void;
-
 beforeEach(() => {
-  vi.useFakeTimers();
-  sessionStorage.clear();
-  kernel = new Kernel();
-  el = document.createElement('div');
-  document.body.replaceChildren(el);
-  close = teach.render({ model: kernel, el });
-  kernel.state(LOOKING);
+  show(teach, LOOKING);
 });
-afterEach(() => {
-  close();
-  vi.useRealTimers();
-});
-
-function button(words: string): HTMLButtonElement {
-  return [...el.querySelectorAll('button')].find(one => one.textContent === words) as HTMLButtonElement;
-}
 
 function boxes(): HTMLInputElement[] {
   return [...el.querySelectorAll<HTMLInputElement>('tbody input[type=checkbox]')];
