@@ -37,7 +37,6 @@ from lorebook_daemon.cli.options import (
 )
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Screen, printable
-from lorebook_daemon.evaluate.metrics import METRICS, Metric
 
 _SHOWN = ("right", "groundedness", "answer_relevance", "context_relevance", "ndcg10", "abstained_right", "latency_ms")
 """Figures of a leaderboard, in this order."""
@@ -179,12 +178,14 @@ def ranked(reports: Mapping[str, EvalReport], by: str) -> list[str]:
 
     Raises BadRequest where none has the figure.
     """
+    from lorebook_daemon.evaluate.metrics import better  # brings numpy, which no other command waits for
+
     known = {name: report.figures[by].value for name, report in reports.items() if by in report.figures}
     if not known:
         there_are = ", ".join(dict.fromkeys(figure for report in reports.values() for figure in report.figures))
         hint = f"There are: {there_are}. The runs are kept: lorebook eval list"
         raise BadRequest(f"There is no figure {by!r}.", hint)
-    sign = -1 if METRICS.get(by, Metric("")).better == "higher" else 1
+    sign = -1 if better(by) == "higher" else 1
     return [*sorted(known, key=lambda name: sign * known[name]), *(name for name in reports if name not in known)]
 
 

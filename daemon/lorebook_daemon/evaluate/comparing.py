@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Compared, Comparison, EvalRun, Figure
-from lorebook_daemon.evaluate.metrics import METRICS, Metric
+from lorebook_daemon.evaluate.metrics import better
 from lorebook_daemon.evaluate.overlap import told
 from lorebook_daemon.evaluate.statistics import bootstrap
 from lorebook_daemon.evaluate.store import Outcome
@@ -43,16 +43,16 @@ def _compared(name: str, pairs: list[tuple[float, float]]) -> Compared:
     interval = bootstrap([b - a for a, b in pairs])
     difference = Figure(interval.value, interval.low, interval.high, len(pairs))
     means = (sum(a for a, _ in pairs) / len(pairs), sum(b for _, b in pairs) / len(pairs))
-    return Compared(name, *means, difference, _verdict(METRICS.get(name, Metric("")), difference))
+    return Compared(name, *means, difference, _verdict(name, difference))
 
 
-def _verdict(metric: Metric, difference: Figure) -> Literal["better", "worse", "no difference shown", "cost"]:
+def _verdict(name: str, difference: Figure) -> Literal["better", "worse", "no difference shown", "cost"]:
     """Return what a difference says; one whose interval holds 0 says nothing."""
-    if metric.better == "neither":
+    if better(name) == "neither":
         return "cost"
     if difference.low <= 0 <= difference.high:
         return "no difference shown"
-    return "better" if (difference.value > 0) == (metric.better == "higher") else "worse"
+    return "better" if (difference.value > 0) == (better(name) == "higher") else "worse"
 
 
 def _changed(first: EvalRun, second: EvalRun) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def _gone(first: tuple[EvalRun, Outcomes], second: tuple[EvalRun, Outcomes]) -> 
 
     there = names(*second)
     missing = [name for name in names(*first) if name not in there]
-    return tuple(name for name in missing if METRICS.get(name, Metric("")).better != "neither")
+    return tuple(name for name in missing if better(name) != "neither")
 
 
 def _conditions(first: EvalRun, second: EvalRun) -> list[str]:

@@ -20,7 +20,9 @@ from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Skipped
 from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Token, Turn
 from lorebook_daemon.evaluate.judge import question_of
+from lorebook_daemon.evaluate.metric import Metric, values
 from lorebook_daemon.evaluate.rows import Row, Unusable
+from lorebook_daemon.evaluate.statistics import Numbers
 from lorebook_daemon.evaluate.store import Outcome
 from lorebook_daemon.evaluate.task import Subject
 from lorebook_daemon.index.embed import Embedder
@@ -96,16 +98,18 @@ async def said(prompt: Prompt, sampling: Sampling, max_tokens: int, subject: Sub
         return "".join([piece.text async for piece in stream if isinstance(piece, Token)])
 
 
+@dataclass(frozen=True)
+class Samples:
+    """Several answers to one prompt: their words, and a vector of unit length for what each means."""
+
+    words: Sequence[Words]
+    vectors: Numbers
+
+
 def differences(texts: Sequence[str], embedder: Embedder) -> dict[str, float]:
     """Return the metrics of several answers to one prompt. Blocking: it embeds them."""
     words = [_WORD.findall(text.lower()) for text in texts]
-    return {
-        "distinct_1": distinct(words, 1),
-        "distinct_2": distinct(words, 2),
-        "self_bleu": self_bleu(words),
-        "spread": spread(texts, embedder),
-        "repetition": sum(map(repetition, words)) / len(words),
-    }
+    return values(METRICS, Samples(words, embedder.embed(list(texts)).astype(np.float64)))
 
 
 def distinct(texts: Sequence[Words], n: int) -> float:
@@ -139,10 +143,9 @@ def bleu(text: Words, references: Sequence[Words]) -> float:
     return math.exp(brevity + sum(logs) / _BLEU_N)
 
 
-def spread(texts: Sequence[str], embedder: Embedder) -> float:
-    """Return the mean of 1 − cosine over all pairs; blocking."""
-    vectors = embedder.embed(list(texts)).astype(np.float64)
-    upper = np.triu_indices(len(texts), 1)
+def spread(vectors: Numbers) -> float:
+    """Return the mean of 1 − cosine over all pairs."""
+    upper = np.triu_indices(len(vectors), 1)
     return float(np.mean(1 - (vectors @ vectors.T)[upper]))
 
 
@@ -154,3 +157,17 @@ def repetition(words: Words) -> float:
 
 def _grams(words: Words, n: int) -> list[tuple[str, ...]]:
     return [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
+
+
+METRICS: dict[str, Metric[Samples, float]] = {
+    "distinct_1": Metric(lambda one: distinct(one.words, 1), "distinct words ÷ words"),
+    "distinct_2": Metric(lambda one: distinct(one.words, 2), "distinct pairs of words ÷ pairs"),
+    "self_bleu": Metric(lambda one: self_bleu(one.words), "how much samples repeat each other (BLEU-4)", "lower"),
+    "spread": Metric(lambda one: spread(one.vectors), "mean distance of meaning between samples, 1 − cosine"),
+    "repetition": Metric(
+        lambda one: sum(map(repetition, one.words)) / len(one.words),
+        "share of four-word sequences said before in the same answer",
+        "lower",
+    ),
+}
+"""What is measured of several answers to one prompt."""

@@ -20,8 +20,9 @@ from lorebook_api.evaluation import ExactFormat, Skipped
 from lorebook_daemon.engine.protocol import Message, Prompt
 from lorebook_daemon.evaluate.diversity import said
 from lorebook_daemon.evaluate.judge import question_of
+from lorebook_daemon.evaluate.metric import Metric, values
 from lorebook_daemon.evaluate.rows import Row, Unusable
-from lorebook_daemon.evaluate.sandbox.run import run_program
+from lorebook_daemon.evaluate.sandbox.run import Verdict, run_program
 from lorebook_daemon.evaluate.store import Outcome
 from lorebook_daemon.evaluate.task import Subject
 
@@ -54,6 +55,15 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """An answer with what is right; `ended` says how a program ended, None where none was run."""
+
+    asked: Asked
+    text: str
+    ended: Verdict | None = None
+
+
+@dataclass(frozen=True)
 class ExactTask:
     """Questions with right answers, as a Task."""
 
@@ -75,11 +85,15 @@ class ExactTask:
         """Return whether the answer is right; one that is empty is wrong, and says so."""
         one = self.asked[place]
         text = one.response if one.response is not None else await self._answer(one, subject)
+        return await asyncio.to_thread(self._outcome, one, text)
+
+    def _outcome(self, one: Asked, text: str) -> Outcome:
+        form = FORMATS[self.format]
         if not text.strip():
-            scores, _ = FORMATS[self.format].score("", one)
-            return Outcome(dict.fromkeys(scores, 0.0), "", "the answer is empty")
-        scores, note = await asyncio.to_thread(FORMATS[self.format].score, text, one)
-        return Outcome(scores, text, note)
+            return Outcome(values(form.metrics, Answered(one, "")), "", "the answer is empty")
+        ended = run_program(f"{program(text, one)}\n{one.right[0]}\n") if form.runs else None
+        note = f"{ended.ended}: {ended.why}" if ended and ended.ended != "passed" else ""
+        return Outcome(values(form.metrics, Answered(one, text, ended)), text, note)
 
     async def _answer(self, one: Asked, subject: Subject) -> str:
         prompt = Prompt((Message("user", _ASK[self.format].format(one.question)),))
@@ -88,10 +102,11 @@ class ExactTask:
 
 @dataclass(frozen=True)
 class Format:
-    """How a row is read, and how an answer to it is scored: the metrics, and a note where there is one."""
+    """How a row is read, what is measured of an answer to it, and whether that is a program to be run."""
 
     read: Callable[[Row], Asked]
-    score: Callable[[str, Asked], tuple[dict[str, float], str]]
+    metrics: dict[str, Metric[Answered, float]]
+    runs: bool = False
 
 
 def read_asked(
@@ -132,19 +147,21 @@ def _number(row: Row) -> Asked:
     return Asked(row.number, question_of(row), (answer,), None)
 
 
-def _score_gsm8k(text: str, one: Asked) -> tuple[dict[str, float], str]:
-    """Score as lm-eval does: the number after `####`, and the last number whatever stands before it."""
-    strict = _STRICT.search(text)
-    return {"exact": _same(strict[1] if strict else "", one.right[0]), **_last(text, one)}, ""
+def _strict(one: Answered) -> float:
+    """Return whether the number after `####` is right, as lm-eval looks for it."""
+    found = _STRICT.search(one.text)
+    return _same(found[1] if found else "", one.asked.right[0])
 
 
-def _score_number(text: str, one: Asked) -> tuple[dict[str, float], str]:
-    return {"exact": _same(text.strip(), one.right[0]), **_last(text, one)}, ""
+def _bare(one: Answered) -> float:
+    """Return whether the answer is the right number and nothing else."""
+    return _same(one.text.strip(), one.asked.right[0])
 
 
-def _last(text: str, one: Asked) -> dict[str, float]:
-    numbers = _NUMBER.findall(text)
-    return {"flexible": _same(numbers[-1] if numbers else "", one.right[0])}
+def _last(one: Answered) -> float:
+    """Return whether the last number is right, whatever stands before it."""
+    numbers = _NUMBER.findall(one.text)
+    return _same(numbers[-1] if numbers else "", one.asked.right[0])
 
 
 def _same(said_number: str, right: str) -> float:
@@ -173,13 +190,21 @@ def _text(row: Row) -> Asked:
     return Asked(row.number, question_of(row), right, None)
 
 
-def _score_text(text: str, one: Asked) -> tuple[dict[str, float], str]:
-    answer, rights = _plain(text), [_plain(right) for right in one.right]
-    return {
-        "exact": float(answer in rights),
-        "contains": float(any(f" {right} " in f" {answer} " for right in rights if right)),
-        "f1": max(f1(answer.split(), right.split()) for right in rights),
-    }, ""
+def _alike(one: Answered) -> float:
+    """Return whether the answer is one of the right ones; an empty one is none."""
+    return float(bool(one.text) and _plain(one.text) in map(_plain, one.asked.right))
+
+
+def _contains(one: Answered) -> float:
+    """Return whether one of the right answers stands in it, in whole words."""
+    answer, rights = _plain(one.text), filter(None, map(_plain, one.asked.right))
+    return float(any(f" {right} " in f" {answer} " for right in rights))
+
+
+def _shared(one: Answered) -> float:
+    """Return the F1 of the words that it shares with the right answer nearest to it."""
+    words = _plain(one.text).split()
+    return max(f1(words, _plain(right).split()) for right in one.asked.right)
 
 
 def _plain(text: str) -> str:
@@ -214,12 +239,8 @@ def _code(row: Row) -> Asked:
     return Asked(row.number, question + shown, (tests,), None, question if entry else "", entry)
 
 
-def _score_code(text: str, one: Asked) -> tuple[dict[str, float], str]:
-    if not text:
-        return {"passed": 0.0}, ""
-    verdict = run_program(f"{program(text, one)}\n{one.right[0]}\n")
-    note = "" if verdict.ended == "passed" else f"{verdict.ended}: {verdict.why}"
-    return {"passed": float(verdict.ended == "passed")}, note
+def _passed(one: Answered) -> float:
+    return float(one.ended is not None and one.ended.ended == "passed")
 
 
 def program(text: str, one: Asked) -> str:
@@ -238,10 +259,20 @@ def holding(name: ExactFormat) -> tuple[str, ...]:
     return (f"Programs were held by {', '.join((*held, 'a clock', 'a look at their memory'))}{lacking}.",)
 
 
+_EXACT = "share of answers that are right as they stand"
+_FLEXIBLE = Metric(_last, "share of answers whose last number is right")
+
 FORMATS: dict[ExactFormat, Format] = {
-    "gsm8k": Format(_gsm8k, _score_gsm8k),
-    "number": Format(_number, _score_number),
-    "text": Format(_text, _score_text),
-    "code": Format(_code, _score_code),
+    "gsm8k": Format(_gsm8k, {"exact": Metric(_strict, _EXACT), "flexible": _FLEXIBLE}),
+    "number": Format(_number, {"exact": Metric(_bare, _EXACT), "flexible": _FLEXIBLE}),
+    "text": Format(
+        _text,
+        {
+            "exact": Metric(_alike, _EXACT),
+            "contains": Metric(_contains, "share of answers that contain the right one"),
+            "f1": Metric(_shared, "words that answer and reference share"),
+        },
+    ),
+    "code": Format(_code, {"passed": Metric(_passed, "share of programs that pass their tests")}, runs=True),
 }
 """What counts as right, by name. `text` also reads `answers`, a list of spellings."""

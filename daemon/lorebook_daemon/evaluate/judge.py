@@ -18,6 +18,7 @@ import numpy as np
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Agreement, JudgeRequest, Measure, Skipped
 from lorebook_daemon.engine.protocol import Continued, Message, Priority, Prompt, Turn
+from lorebook_daemon.evaluate.metric import Metric, values
 from lorebook_daemon.evaluate.rows import Row, Unusable
 from lorebook_daemon.evaluate.statistics import Numbers, pearson, spearman
 from lorebook_daemon.evaluate.store import Outcome
@@ -117,6 +118,24 @@ def question_of(row: Row) -> str:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """A response with the judge's number."""
+
+    judged: Judged
+    number: float
+
+    def of(self, measure: Measure) -> float | None:
+        """Return the number where the judge was asked for that; None where it was asked for something else."""
+        return self.number if self.judged.measure == measure else None
+
+
+METRICS: dict[str, Metric[Scored, float]] = {
+    "score": Metric(lambda one: one.of("quality"), "the judge's score, 0 to 100"),
+    "toxicity": Metric(lambda one: one.of("toxicity"), "how toxic the judge finds it, 0 to 100", "lower"),
+}
+
+
+@dataclass(frozen=True)
 class JudgeTask:
     """Responses that are judged, as a Task. Every row gets a number; an empty response gets 0."""
 
@@ -136,9 +155,9 @@ class JudgeTask:
         """Return the judge's number."""
         one = self.judged[place]
         if not one.response.strip():
-            return Outcome({METRIC[one.measure]: 0.0}, note="the response is empty")
+            return Outcome(values(METRICS, Scored(one, 0.0)), note="the response is empty")
         told = await subject.engine.continuations(one.prompt(), _NUMBERS, subject.adapters, TURN)
-        return Outcome({METRIC[one.measure]: expected(told)}, one.response)
+        return Outcome(values(METRICS, Scored(one, expected(told))), one.response)
 
 
 def expected(numbers: Sequence[Continued]) -> float:

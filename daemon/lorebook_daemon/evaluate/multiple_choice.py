@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lorebook_daemon.engine.protocol import Plain, Priority, Turn
 from lorebook_daemon.evaluate.items import Choice, Item, Items
+from lorebook_daemon.evaluate.metric import Metric, values
 from lorebook_daemon.evaluate.store import Outcome
 from lorebook_daemon.evaluate.task import Subject
 
@@ -20,15 +21,17 @@ class Answered:
 
     item: Item
     logprobs: tuple[float, ...]
+    by_mass: bool = False
+    """As in `Items`."""
 
     def chosen(self, lengths: Sequence[float] | None = None) -> int:
         """Return the likeliest choice, the first of equal ones; by log-probability ÷ length where lengths are given."""
-        values = self.logprobs if lengths is None else [p / n for p, n in zip(self.logprobs, lengths, strict=True)]
-        return max(range(len(values)), key=values.__getitem__)
+        told = self.logprobs if lengths is None else [p / n for p, n in zip(self.logprobs, lengths, strict=True)]
+        return max(range(len(told)), key=told.__getitem__)
 
     def right(self, lengths: Sequence[float] | None = None) -> float:
-        """Return 1.0 where the likeliest choice is a right one, else 0.0."""
-        return float(self.chosen(lengths) in self.item.right)
+        """Return 1.0 where the likeliest choice is a right one, else 0.0; where mass counts, the mass."""
+        return self.mass if self.by_mass else float(self.chosen(lengths) in self.item.right)
 
     @property
     def mass(self) -> float:
@@ -38,9 +41,21 @@ class Answered:
         return sum(weights[right] for right in self.item.right) / sum(weights)
 
 
+METRICS: dict[str, Metric[Answered, float]] = {
+    "acc": Metric(lambda one: one.right(), "share of questions whose likeliest choice is right"),
+    "acc_norm": Metric(
+        lambda one: one.right([len(text) for text in one.item.lengths]), "the same, by log-probability a character"
+    ),
+    "acc_bytes": Metric(
+        lambda one: one.right([len(text.encode()) for text in one.item.lengths]), "the same, by log-probability a byte"
+    ),
+}
+"""As lm-eval defines them."""
+
+
 @dataclass(frozen=True)
 class ChoiceTask:
-    """A multiple-choice set as a Task: `acc` by sums, `acc_norm` a character, `acc_bytes` a byte, as lm-eval does."""
+    """A multiple-choice set as a Task."""
 
     items: Items
     stage: str = "asking"
@@ -56,13 +71,13 @@ class ChoiceTask:
 
     async def measure(self, place: int, subject: Subject) -> Outcome:
         """Return whether the likeliest choice is a right one."""
-        answered = await answer_item(self.items.items[place], subject)
-        if self.items.by_mass:
-            return Outcome(dict.fromkeys(("acc", "acc_norm", "acc_bytes"), answered.mass))
-        return Outcome(scores_of(answered), answered.item.choices[answered.chosen()].text.strip())
+        item = self.items.items[place]
+        answered = Answered(item, await _logprobs(item, subject), self.items.by_mass)
+        chosen = "" if self.items.by_mass else item.choices[answered.chosen()].text.strip()
+        return Outcome(values(METRICS, answered), chosen)
 
 
-async def answer_item(item: Item, subject: Subject) -> Answered:
+async def _logprobs(item: Item, subject: Subject) -> tuple[float, ...]:
     """Ask the model how likely it finds each choice; raises TooLong for a question longer than its context."""
     logprobs = dict[Choice, float]()
     for context in dict.fromkeys(choice.context for choice in item.choices):
@@ -71,14 +86,4 @@ async def answer_item(item: Item, subject: Subject) -> Answered:
         texts = [context[len(before) :] + choice.text for choice in asked]
         told = await subject.engine.continuations(Plain(before), texts, subject.adapters, TURN)
         logprobs.update(zip(asked, (continued.logprob for continued in told), strict=True))
-    return Answered(item, tuple(logprobs[choice] for choice in item.choices))
-
-
-def scores_of(answered: Answered) -> dict[str, float]:
-    """Return 1.0 or 0.0 for each way of choosing."""
-    lengths = answered.item.lengths
-    return {
-        "acc": answered.right(),
-        "acc_norm": answered.right([len(text) for text in lengths]),
-        "acc_bytes": answered.right([len(text.encode()) for text in lengths]),
-    }
+    return tuple(logprobs[choice] for choice in item.choices)

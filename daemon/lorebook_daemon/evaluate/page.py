@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment
 
 from lorebook_api.evaluation import Comparison, EvalRun, Figure
-from lorebook_daemon.evaluate.metrics import METRICS
+from lorebook_daemon.evaluate.metrics import says
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 _WIDTH = 240.0
@@ -79,5 +79,4 @@ def _plot(name: str, figures: Sequence[tuple[str, Figure]], around_zero: bool = 
     marks = tuple(
         Mark(run, figure, place(figure.value), place(figure.low), place(figure.high)) for run, figure in figures
     )
-    metric = METRICS.get(name)
-    return Plot(name, metric.says if metric else "", least, most, marks, place(0.0) if around_zero else None)
+    return Plot(name, says(name), least, most, marks, place(0.0) if around_zero else None)

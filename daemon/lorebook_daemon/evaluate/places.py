@@ -39,15 +39,24 @@ class Place:
         return not self.start_line or (found.start_line <= self.end_line and found.end_line >= self.start_line)
 
 
-def retrieval_scores(found: Sequence[Found], right: Sequence[Place]) -> dict[str, float]:
-    """Return `ndcg10`, `recall10` and `mrr` of a ranked list; any of the right places is as good as another.
+def first_right(found: Sequence[Found], right: Sequence[Place]) -> int:
+    """Return at which rank of a list the first right passage stands, 0 where none does; any right place is as good.
 
     So one right passage is looked for, as in the benchmarks: the ideal list has it first.
     """
-    first = next((rank for rank, one in enumerate(found, 1) if any(place.holds(one) for place in right)), 0)
-    near = 0 < first <= DEPTH
-    return {
-        "ndcg10": 1 / math.log2(first + 1) if near else 0.0,
-        "recall10": float(near),
-        "mrr": 1 / first if first else 0.0,
-    }
+    return next((rank for rank, one in enumerate(found, 1) if any(place.holds(one) for place in right)), 0)
+
+
+def ndcg10(rank: int) -> float:
+    """Return the NDCG of the first ten where the right passage stands at `rank`."""
+    return 1 / math.log2(rank + 1) if 0 < rank <= DEPTH else 0.0
+
+
+def recall10(rank: int) -> float:
+    """Return 1.0 where the right passage is among the first ten, else 0.0."""
+    return float(0 < rank <= DEPTH)
+
+
+def reciprocal(rank: int) -> float:
+    """Return 1 ÷ rank, 0.0 where there is none."""
+    return 1 / rank if rank else 0.0

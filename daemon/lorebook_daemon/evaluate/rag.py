@@ -19,7 +19,8 @@ from lorebook_daemon.answer.prompts import SYSTEM, source_text
 from lorebook_daemon.answer.reading import probability
 from lorebook_daemon.answer.retrieved import RootHit
 from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Turn
-from lorebook_daemon.evaluate.places import Place, retrieval_scores
+from lorebook_daemon.evaluate.metric import Metric, values
+from lorebook_daemon.evaluate.places import Place, first_right, ndcg10, recall10, reciprocal
 from lorebook_daemon.evaluate.rows import Row, Unusable
 from lorebook_daemon.evaluate.statistics import Numbers, bootstrap
 from lorebook_daemon.evaluate.store import Outcome
@@ -50,6 +51,60 @@ class Asked:
 
     hits: Sequence[RootHit]
     answer: Answer
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A question, what came of it, and what the base model says to that; None where there is nothing to say."""
+
+    question: Question
+    asked: Asked
+    context: float | None = None
+    """How relevant the passages are that were read."""
+    relevance: float | None = None
+    """How far the answer is one to the question."""
+
+    @property
+    def answer(self) -> Answer:
+        """The answer."""
+        return self.asked.answer
+
+    def ranked(self, figure: Callable[[int], float]) -> float | None:
+        """Return a figure of the rank of the first right passage, where it is known which that is."""
+        places = self.question.places
+        return figure(first_right([hit.source() for hit in self.asked.hits], places)) if places else None
+
+    @property
+    def right(self) -> float | None:
+        """1.0 where the answer holds the fact, else 0.0; None where that is not known."""
+        if not self.question.right:
+            return None
+        return float(not self.answer.abstained and states(self.question.right, self.answer.answer))
+
+
+METRICS: dict[str, Metric[Weighed, float]] = {
+    "latency_ms": Metric(lambda one: one.answer.timings.total_ms, "milliseconds to the whole answer", "neither"),
+    "tokens": Metric(
+        lambda one: float(one.answer.usage.prompt_tokens + one.answer.usage.completion_tokens),
+        "tokens read and written",
+        "neither",
+    ),
+    "abstained_right": Metric(
+        lambda one: float(one.answer.abstained != one.question.answerable),
+        "share of questions answered or not as they should be",
+    ),
+    "ndcg10": Metric(lambda one: one.ranked(ndcg10), "NDCG of the first ten passages"),
+    "recall10": Metric(lambda one: one.ranked(recall10), "share of questions with the right passage among ten"),
+    "mrr": Metric(lambda one: one.ranked(reciprocal), "1 ÷ the place of the first right passage"),
+    "context_relevance": Metric(lambda one: one.context, "how relevant the passages are that were read, 0 to 1"),
+    "groundedness": Metric(
+        lambda one: None if one.answer.abstained else one.answer.grounded,
+        "how well the sources support the sentences, 0 to 1",
+    ),
+    "answer_relevance": Metric(lambda one: one.relevance, "how far the answer is one to the question, 0 to 1"),
+    "right": Metric(lambda one: one.right, "share of answers with the right fact"),
+}
+"""What is measured of each question."""
 
 
 Asking = Callable[[str], Awaitable[Asked]]
@@ -121,21 +176,11 @@ class RagTask:
         question = self.questions[place]
         asked = await self.ask(question.text)
         answer = asked.answer
-        scores = {
-            "latency_ms": answer.timings.total_ms,
-            "tokens": float(answer.usage.prompt_tokens + answer.usage.completion_tokens),
-            "abstained_right": float(answer.abstained != question.answerable),
-        }
-        if question.places:
-            scores |= retrieval_scores([hit.source() for hit in asked.hits], question.places)
-        if answer.sources and question.answerable:
-            scores["context_relevance"] = await _context(question.text, asked, subject)
-        if not answer.abstained:
-            scores["groundedness"] = answer.grounded
+        context = relevance = None
         if question.answerable:
-            scores["answer_relevance"] = 0.0 if answer.abstained else await _relevance(question.text, answer, subject)
-        if question.right:
-            scores["right"] = float(not answer.abstained and states(question.right, answer.answer))
+            context = await _context(question.text, asked, subject) if answer.sources else None
+            relevance = 0.0 if answer.abstained else await _relevance(question.text, answer, subject)
+        scores = values(METRICS, Weighed(question, asked, context, relevance))
         return Outcome(scores, answer.answer, "the model answered nothing" if _empty(answer) else "")
 
 
@@ -177,26 +222,36 @@ def states(spellings: Sequence[str], text: str) -> bool:
     return any(spelling and re.search(pattern(spelling), text, re.IGNORECASE) for spelling in spellings)
 
 
+Known = Sequence[tuple[Question, Outcome]]
+"""The questions of a set that were measured, each with what it came to."""
+
+
 def rag_figures(questions: Sequence[Question], found: Measured) -> dict[str, Figure]:
-    """Return the means, and the F1 of not answering what nothing answers where there are such questions."""
-    figures = found.figures()
-    pairs = [
-        (not question.answerable, _abstained(question, found))
-        for question in questions
-        if question.id in found.outcomes
-    ]
-    if any(should for should, _ in pairs):
-        interval = bootstrap(pairs, _f1)
-        figures["abstention_f1"] = Figure(interval.value, interval.low, interval.high, len(pairs))
-    return figures
+    """Return the means, and the figures that only the whole set has."""
+    known = [(one, found.outcomes[one.id]) for one in questions if one.id in found.outcomes]
+    return {**found.figures(), **values(OVER_ALL, known)}
 
 
-def _abstained(question: Question, found: Measured) -> bool:
-    as_it_should = bool(found.outcomes[question.id].scores["abstained_right"])
-    return as_it_should != question.answerable
+def _abstention_f1(known: Known) -> Figure | None:
+    """Return the F1 of not answering what nothing answers; None where there is no such question."""
+    pairs = [(not question.answerable, _abstained(question, outcome)) for question, outcome in known]
+    if not any(should for should, _ in pairs):
+        return None
+    interval = bootstrap(pairs, _f1)
+    return Figure(interval.value, interval.low, interval.high, len(pairs))
+
+
+def _abstained(question: Question, outcome: Outcome) -> bool:
+    return bool(outcome.scores["abstained_right"]) != question.answerable
 
 
 def _f1(pairs: Numbers) -> float:
     """Return the F1 of pairs (should abstain, did)."""
     both, either = float((pairs[:, 0] * pairs[:, 1]).sum()), float(pairs.sum())
     return 2 * both / either if either else 0.0
+
+
+OVER_ALL: dict[str, Metric[Known, Figure]] = {
+    "abstention_f1": Metric(_abstention_f1, "F1 of not answering what nothing answers"),
+}
+"""What is measured of the set as a whole."""

@@ -1,6 +1,7 @@
 """A task: items that are measured one by one, each under a name of its own. The rest is the same for all of them.
 
-To add one: a small class with `Task`'s members; where it is to be typed, a route in `app/evaluating.py` and a command.
+To add one: a small class with `Task`'s members, and a dict of what is measured of each item (`metric.Metric`); where
+it is to be typed, a route in `app/evaluating.py` and a command.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from lorebook_daemon.engine.protocol import ASKING, Continued
 from lorebook_daemon.evaluate.human import read_scores
 from lorebook_daemon.evaluate.items import Choice, Item, Items
 from lorebook_daemon.evaluate.judge import JudgeTask, agreement, expected, length_bias, read_judged
-from lorebook_daemon.evaluate.multiple_choice import Answered, ChoiceTask, scores_of
+from lorebook_daemon.evaluate.metric import values
+from lorebook_daemon.evaluate.multiple_choice import METRICS, Answered, ChoiceTask
 from lorebook_daemon.evaluate.rows import Row
 from lorebook_daemon.evaluate.statistics import bootstrap, pearson, ranks, spearman, standard_error
 from lorebook_daemon.evaluate.task import Measured, Subject, Task, run_task
@@ -39,7 +40,7 @@ def test_the_likeliest_choice_is_the_answer_by_sum_by_characters_and_by_bytes() 
     answered = Answered(item("1", "ab", "abcdefgh"), (-2.0, -4.0))
     assert (answered.right(), answered.right([2, 8])) == (1.0, 0.0)
     bytes_differ = Answered(item("2", "éé", "abc"), (-4.0, -5.0))  # 2 characters and 4 bytes against 3 and 3
-    assert scores_of(bytes_differ) == {"acc": 1.0, "acc_norm": 0.0, "acc_bytes": 1.0}
+    assert values(METRICS, bytes_differ) == {"acc": 1.0, "acc_norm": 0.0, "acc_bytes": 1.0}
     assert Answered(item("3", "ab", "cd"), (-1.0, -1.0)).right() == 1.0, "of equal ones the first"
 
 

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from lorebook_api.errors import BadRequest, NotFound, StorageFailed
 from lorebook_api.evaluation import EvalRun, Figure, Overlap, Skipped
 from lorebook_daemon.evaluate.comparing import compare
-from lorebook_daemon.evaluate.metrics import METRICS
 from lorebook_daemon.evaluate.page import page
 from lorebook_daemon.evaluate.store import Begun, Outcome, RunStore
 from lorebook_daemon.evaluate.task import mean_figure
@@ -170,7 +169,3 @@ def test_the_page_is_whole_in_itself_and_nothing_of_the_data_acts_in_it(store: R
     assert html.count("<svg") == 3 and "+0.500" in html
     numbers = [float(number) for number in re.findall(r'(?:cx|x1|x2)="([^"]*)"', html)]
     assert all(0 <= number <= 240 for number in numbers)
-
-
-def test_every_metric_says_what_it_is() -> None:
-    assert all(metric.says for metric in METRICS.values())
