@@ -1,16 +1,18 @@
 """Long work that somebody waits for at the other end of a stream: measuring, indexing, bringing a model.
 
-It stands beside the jobs in `lorebook jobs`, though not in their line: it begins at once, and ends with its stream.
+It stands beside the jobs in `lorebook jobs`, though not in their line: it begins at once, and ends with its stream. A
+measurement that is resumed has none; it ends with its work, or with the daemon.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
+from lorebook_api.errors import Conflict
 from lorebook_api.indexing import Progress
 from lorebook_api.teaching import ENDED, JobInfo, JobState
 from lorebook_daemon.app.engines import Report
@@ -42,19 +44,49 @@ class Doings:
 
     def __init__(self) -> None:
         self._known: dict[str, _Doing] = {}
+        self._begun: set[asyncio.Task[None]] = set()
 
     def all(self) -> tuple[JobInfo, ...]:
         """Return all that is known."""
         return tuple(one.job for one in self._known.values())
 
+    async def begin(self, kind: str, name: str, named: str, work: Callable[[Report], Awaitable[None]]) -> JobInfo:
+        """Do work under the id `named`, though nobody waits for it; return it as it begins. How it ends, it tells.
+
+        Raises Conflict where it is in hand already.
+        """
+        if self._in_hand(named):
+            raise Conflict(f"{kind} {name} is running.", "See `lorebook jobs list`.")
+
+        async def doing() -> None:
+            with suppress(Exception), self.entered(kind, name, lambda progress: None, named) as heard:
+                await work(heard)
+
+        task = asyncio.create_task(doing())
+        self._begun.add(task)
+        task.add_done_callback(self._begun.discard)
+        await asyncio.sleep(0)  # now it is entered
+        return self._known[named].job
+
+    def _in_hand(self, named: str) -> bool:
+        return named in self._known and self._known[named].job.state not in ENDED
+
+    async def close(self) -> None:
+        """End what was begun here."""
+        for task in self._begun:
+            task.cancel()
+        await asyncio.gather(*self._begun, return_exceptions=True)
+
     @contextmanager
     def entered(self, kind: str, name: str, report: Report, named: str = "") -> Iterator[Report]:
         """Have the current task known for the block, under the id `named` or a new one; yield what takes its progress.
 
-        The progress is handed on to `report`.
+        The progress is handed on to `report`. A task that is known by that id already stays so.
         """
-        known = self._known.get(named)
-        free = named and (known is None or known.job.state in ENDED)
+        if self._in_hand(named) and self._known[named].task is _current_task():
+            yield report
+            return
+        free = named and not self._in_hand(named)
         began = now()
         job = JobInfo(named if free else uuid.uuid4().hex[:12], kind, name, "running", began, began)
         self._known.pop(job.id, None)

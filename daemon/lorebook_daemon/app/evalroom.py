@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import platform
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 from lorebook_api.arena import Standings
 from lorebook_api.asking import AdapterUse
+from lorebook_api.errors import Conflict
 from lorebook_api.evaluation import EvalReport, EvalRun, Figure, Skipped
 from lorebook_api.home import Home
 from lorebook_api.teaching import JobInfo
@@ -23,7 +25,7 @@ from lorebook_daemon.evaluate import overlap
 from lorebook_daemon.evaluate.arenastore import ArenaStore
 from lorebook_daemon.evaluate.pool import AT_ONCE
 from lorebook_daemon.evaluate.ratings import standings
-from lorebook_daemon.evaluate.store import Begun, RunStore
+from lorebook_daemon.evaluate.store import Begun, Call, RunStore
 from lorebook_daemon.evaluate.task import Measured, Subject, Task, run_task
 from lorebook_daemon.models.adapters import adapters_folder
 from lorebook_daemon.models.identity import identity
@@ -66,17 +68,28 @@ class EvalRoom:
         self._home, self._doings = home, doings
         self.runs = RunStore(home.state)
         self.arena = ArenaStore(home.state)
+        self._call: Call | None = None
+        self._resumes = ""
+
+    def asked(self, call: Call, resumes: str = "") -> EvalRoom:
+        """Return this room as who asks by `call` is to have it: that is kept with what is measured.
+
+        Where a run is named that it `resumes`, whatever would be another one is refused with Conflict.
+        """
+        room = copy.copy(self)
+        room._call, room._resumes = call, resumes
+        return room
 
     async def measure(
         self, what: Measurement, taken: Taken, report: Report, figures: Figures = Measured.figures
     ) -> tuple[EvalReport, Measured]:
         """Measure a task's items, those of an unfinished run of the same kind excepted; keep it and return it."""
         begun = await asyncio.to_thread(self._begun, what, taken)
-        again = await asyncio.to_thread(self.runs.finished, begun) if what.reuse else None
+        again = await asyncio.to_thread(self.runs.finished, begun) if what.reuse and not self._resumes else None
         if again is not None:
             outcomes = await asyncio.to_thread(self.runs.outcomes, again.id)
             return _told_again(again, taken), Measured(outcomes, ())
-        run = await asyncio.to_thread(self.runs.begin, begun)
+        run = await asyncio.to_thread(self._begin, begun)
         with self._doings.entered("eval", f"{what.kind} {what.file.name}", report, run) as heard:
             return await self._measured(run, what, taken, heard, figures)
 
@@ -117,6 +130,16 @@ class EvalRoom:
         told = standings(fought)
         return replace(told, notices=(*told.notices, *known))
 
+    def _begin(self, begun: Begun) -> str:
+        """Return the id of the run to measure; raises Conflict where it is not the one that is to be resumed."""
+        if self._resumes and self.runs.unfinished(begun) != self._resumes:
+            before = self.runs.get(self._resumes)
+            now, then = ({**one.config, **one.versions} for one in (begun, before))
+            changed = ", ".join(name for name in {**then, **now} if now.get(name) != then.get(name))
+            told = f"{before.kind} {before.name} is another measurement by now; what changed: {changed or 'its end'}."
+            raise Conflict(told, "Type its command: it begins anew.")
+        return self.runs.begin(begun, self._call)
+
     def jobs(self) -> tuple[JobInfo, ...]:
         """Return the measurements that are kept as jobs; one that is unfinished was interrupted. Blocking."""
         return tuple(map(_as_job, self.runs.all()))
@@ -153,9 +176,7 @@ def _as_job(run: EvalRun) -> JobInfo:
     name, result = f"{run.kind} {run.name}", {**{name: one.value for name, one in run.figures.items()}, "n": run.n}
     if run.state == "done":
         return JobInfo(run.id, "eval", name, "done", run.created, run.created, run.ended, "", result)
-    return JobInfo(
-        run.id, "eval", name, "interrupted", run.created, run.created, "", "the same command goes on with it"
-    )
+    return JobInfo(run.id, "eval", name, "interrupted", run.created, run.created, "", "`jobs resume` goes on with it")
 
 
 def _sha256(path: Path) -> str:

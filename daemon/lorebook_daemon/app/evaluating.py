@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from lorebook_api.evaluation import (
 from lorebook_daemon.app.checks import check_text
 from lorebook_daemon.app.evalroom import Measurement
 from lorebook_daemon.app.events import Emit, EventStream, reporter
+from lorebook_daemon.app.measure import Measure
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.taking import taking
 from lorebook_daemon.evaluate.diversity import DiversityTask, read_prompts
@@ -54,20 +53,20 @@ def evaluation_routes(parts: Parts) -> APIRouter:
     async def multiple_choice(request: McRequest) -> EventStream:
         _check(request.path, request.limit)
         _bounded("shots", request.shots, 0, _SHOTS_MOST)
-        return _stream(parts, lambda emit: _multiple_choice(parts, request, emit))
+        return _CHOICE.stream(parts, request)
 
     @router.post("/judge")
     async def judging(request: JudgeRequest) -> EventStream:
         _check(request.path, request.limit)
         if request.human_path:
             _check(request.human_path, 0)
-        return _stream(parts, lambda emit: _judge(parts, request, emit))
+        return _JUDGE.stream(parts, request)
 
     @router.post("/exact")
     async def exact(request: ExactRequest) -> EventStream:
         _check(request.path, request.limit)
         _bounded("max_tokens", request.max_tokens, 1, _TOKENS_MOST)
-        return _stream(parts, lambda emit: _exact(parts, request, emit))
+        return _EXACT.stream(parts, request)
 
     @router.post("/diversity")
     async def diversity(request: DiversityRequest) -> EventStream:
@@ -75,18 +74,14 @@ def evaluation_routes(parts: Parts) -> APIRouter:
         _bounded("samples", request.samples, 2, _SAMPLES_MOST)
         _bounded("max_tokens", request.max_tokens, 1, _TOKENS_MOST)
         _bounded("temperature", request.temperature, 0.0, 100.0)
-        return _stream(parts, lambda emit: _diversity(parts, request, emit))
+        return _DIVERSITY.stream(parts, request)
 
     @router.post("/bias")
     async def bias(request: BiasRequest) -> EventStream:
         _check(request.path, request.limit)
-        return _stream(parts, lambda emit: _bias(parts, request, emit))
+        return _BIAS.stream(parts, request)
 
     return router
-
-
-def _stream(parts: Parts, work: Callable[[Emit], Awaitable[None]]) -> EventStream:
-    return EventStream(work, uuid.uuid4().hex, parts.running)
 
 
 def _check(path: str, limit: int) -> None:
@@ -216,3 +211,13 @@ def _config(request: Any, *names: str) -> dict[str, Any]:
     """Return those fields of a request on which figures depend."""
     fields = asdict(request)
     return {name: fields[name] for name in names}
+
+
+_CHOICE = Measure("mc", McRequest, _multiple_choice)
+_JUDGE = Measure("judge", JudgeRequest, _judge)
+_EXACT = Measure("exact", ExactRequest, _exact)
+_DIVERSITY = Measure("diversity", DiversityRequest, _diversity)
+_BIAS = Measure("bias", BiasRequest, _bias)
+
+MEASURES: tuple[Measure[Any], ...] = (_CHOICE, _JUDGE, _EXACT, _DIVERSITY, _BIAS)
+"""What is measured here."""

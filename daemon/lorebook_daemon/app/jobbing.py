@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter
 
 from lorebook_api.errors import Conflict
+from lorebook_api.indexing import Progress
 from lorebook_api.teaching import ENDED, JobInfo
+from lorebook_daemon.app import evaluating, ragging
 from lorebook_daemon.app.events import Emit, EventStream
+from lorebook_daemon.app.measure import Measure
 from lorebook_daemon.app.parts import Parts
+
+_MEASURES: dict[str, Measure[Any]] = {one.route: one for one in (*evaluating.MEASURES, ragging.RAG)}
+"""What can be resumed beside the jobs in the line, by its route."""
 
 
 def job_routes(parts: Parts) -> APIRouter:
@@ -44,9 +52,8 @@ def job_routes(parts: Parts) -> APIRouter:
 
     @router.post("/{job_id}/resume")
     async def resume(job_id: str) -> JobInfo:
-        if beside := (await _beside(parts)).get(job_id):
-            _refuse_to_resume(beside)
-        return parts.jobs.resume(job_id)
+        beside = (await _beside(parts)).get(job_id)
+        return parts.jobs.resume(job_id) if beside is None else await _resume(parts, beside)
 
     return router
 
@@ -79,13 +86,22 @@ async def _cancel(parts: Parts, job_id: str) -> JobInfo:
     return await parts.doings.cancel(job_id)
 
 
-def _refuse_to_resume(job: JobInfo) -> None:
-    """Raise Conflict: who waits for it went, and what was asked for is theirs to ask again."""
-    what = "has done its work" if job.state == "done" else f"is {job.state}"
-    again = (
-        "Type its command again: it goes on where it was." if job.state in ENDED[1:] else "See `lorebook jobs list`."
-    )
-    raise Conflict(f"{job.kind} {job.name} {what}.", again)
+async def _resume(parts: Parts, job: JobInfo) -> JobInfo:
+    """Go on with a measurement; raises Conflict for one that has ended or is running, and for what is none."""
+    if job.state not in ENDED or job.state == "done":
+        what = "has done its work" if job.state == "done" else f"is {job.state}"
+        raise Conflict(f"{job.kind} {job.name} {what}.", "See `lorebook jobs list`.")
+    call = await asyncio.to_thread(parts.evaluations.runs.call, job.id) if job.kind == "eval" else None
+    if call is None or call.route not in _MEASURES:
+        raise Conflict(f"{job.kind} {job.name} is {job.state}.", "Type its command again: it goes on where it was.")
+    measure = _MEASURES[call.route]
+    request = measure.request(call.body)
+
+    async def work(report: Callable[[Progress], None]) -> None:
+        with parts.activity.working():
+            await measure.resume(parts, job.id, request, report)
+
+    return await parts.doings.begin(job.kind, job.name, job.id, work)
 
 
 async def _follow(parts: Parts, job_id: str, after: int, emit: Emit) -> None:

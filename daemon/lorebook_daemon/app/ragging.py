@@ -28,6 +28,7 @@ from lorebook_daemon.app.checks import check_ask, check_text, folders
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.evalroom import Measurement, Taken
 from lorebook_daemon.app.events import Emit, EventStream, reporter
+from lorebook_daemon.app.measure import Measure
 from lorebook_daemon.app.opened import Index, Opened
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.taking import taking
@@ -56,10 +57,10 @@ def rag_routes(parts: Parts) -> APIRouter:
         if request.limit < 0:
             raise BadRequest("limit is negative.", "0 takes all rows.")
         check_ask(_ask_request(request, "?"))
-        steps = _steps(parts, request)
+        _steps(parts, request)
         if request.splitter != "default":
             parse_splitting(request.splitter)
-        return EventStream(lambda emit: _rag(parts, request, steps, emit), uuid.uuid4().hex, parts.running)
+        return RAG.stream(parts, request)
 
     @router.post("/questions")
     async def questions(request: QuestionsRequest) -> EventStream:
@@ -110,8 +111,8 @@ class _Remembering:
         return replace(found, hits=found.hits[:k])
 
 
-async def _rag(parts: Parts, request: RagRequest, steps: str, emit: Emit) -> None:
-    path = Path(request.path)
+async def _rag(parts: Parts, request: RagRequest, emit: Emit) -> None:
+    path, steps = Path(request.path), _steps(parts, request)
     questions, skipped = read_questions(await asyncio.to_thread(read_rows, path), request.limit)
     report = reporter(emit)
     async with (
@@ -130,6 +131,9 @@ async def _rag(parts: Parts, request: RagRequest, steps: str, emit: Emit) -> Non
         what = Measurement("rag", path, task, config, texts, skipped, at_once=1, reuse=request.reuse)
         told, _ = await parts.evaluations.measure(what, taken, report, lambda found: rag_figures(questions, found))
     emit("done", replace(told, notices=(*opened.notices, *told.notices)))
+
+
+RAG = Measure("rag", RagRequest, _rag)
 
 
 @asynccontextmanager

@@ -137,6 +137,7 @@ async def run(parts: Parts, home: Home, endpoint: Endpoint, stop: asyncio.Event)
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            await parts.doings.close()
             await parts.watching.close()
             await parts.roots.close()
             await parts.engines.close()

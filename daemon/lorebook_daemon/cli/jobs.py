@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from lorebook_api.errors import LorebookError
 from lorebook_api.teaching import ENDED, JobInfo, result_of
 from lorebook_daemon.cli.measuring import spelled
 from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option
@@ -67,6 +68,10 @@ def show(job_id: str, as_json: bool, start: bool) -> None:
     if job.state not in ENDED:
         job = watched(screen, client, job)
         screen.write(printable(_line(job)))
+    _show_result(screen, job)
+
+
+def _show_result(screen: Screen, job: JobInfo) -> None:
     if job.kind == "eval" and job.result:
         screen.write(printable(", ".join(f"{name} {spelled(value)}" for name, value in job.result.items())))
         screen.write(f"more: lorebook eval show {job.id}", style="dim")
@@ -93,9 +98,21 @@ def cancel(job_id: str, as_json: bool, start: bool) -> None:
 @json_option
 @daemon_option
 def resume(job_id: str, as_json: bool, start: bool) -> None:
-    """Go on with the job ID, which failed, was cancelled or interrupted, from its last checkpoint."""
+    """Go on with the job ID, which failed, was cancelled or interrupted, where it was.
+
+    A training waits for its turn, and `show` watches it. A measurement begins at once and is watched until its end;
+    Ctrl-C stops watching only.
+    """
     screen = Screen()
-    _tell(screen, reach(screen, start).resume_job(job_id), as_json)
+    client = reach(screen, start)
+    job = client.resume_job(job_id)
+    if job.kind == "eval":
+        job = watched(screen, client, job)
+        if job.state == "failed":
+            raise LorebookError(job.reason)
+    _tell(screen, job, as_json)
+    if not as_json:
+        _show_result(screen, job)
 
 
 @jobs.command(short_help="Show what a job wrote to its log.", epilog=examples("lorebook jobs logs 3f2a91c0d4e5"))

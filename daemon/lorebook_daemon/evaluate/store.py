@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS runs (
     place INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, kind TEXT NOT NULL,
     name TEXT NOT NULL, created TEXT NOT NULL, ended TEXT NOT NULL DEFAULT '', config TEXT NOT NULL,
     versions TEXT NOT NULL, figures TEXT NOT NULL DEFAULT '{}', n INTEGER NOT NULL DEFAULT 0,
-    skipped TEXT NOT NULL DEFAULT '[]', notices TEXT NOT NULL DEFAULT '[]', overlaps TEXT NOT NULL DEFAULT '[]');
+    skipped TEXT NOT NULL DEFAULT '[]', notices TEXT NOT NULL DEFAULT '[]', overlaps TEXT NOT NULL DEFAULT '[]',
+    route TEXT NOT NULL DEFAULT '', body TEXT NOT NULL DEFAULT '{}');
 CREATE TABLE IF NOT EXISTS items (
     run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, item TEXT NOT NULL, outcome TEXT NOT NULL,
     PRIMARY KEY (run, item)) WITHOUT ROWID;
@@ -60,6 +61,14 @@ class Begun:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Call:
+    """What a measurement was asked by: its route below `/api/eval`, and the request's body. Enough to ask it again."""
+
+    route: str
+    body: Mapping[str, Any]
+
+
 class RunStore:
     """The runs of one home. Each call opens the file anew, so it may be made from any thread.
 
@@ -69,18 +78,31 @@ class RunStore:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "evaluations.sqlite3"
 
-    def begin(self, run: Begun) -> str:
-        """Return the id of a new run, or of the same one where it was begun and not finished."""
+    def begin(self, run: Begun, call: Call | None = None) -> str:
+        """Return the id of a new run, or of the same one where it was begun and not finished; keep its call."""
         with self._open() as db:
-            found = db.execute("SELECT id FROM runs WHERE digest = ? AND ended = ''", (run.digest,)).fetchone()
-            if found:
-                return str(found[0])
-            named = uuid.uuid4().hex[:8]
-            db.execute(
-                "INSERT INTO runs (id, digest, kind, name, created, config, versions) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (named, run.digest, run.kind, run.name, _now(), json.dumps(run.config), json.dumps(run.versions)),
-            )
+            named = _unfinished(db, run)
+            if not named:
+                named = uuid.uuid4().hex[:8]
+                db.execute(
+                    "INSERT INTO runs (id, digest, kind, name, created, config, versions) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (named, run.digest, run.kind, run.name, _now(), json.dumps(run.config), json.dumps(run.versions)),
+                )
+            if call is not None:
+                values = (call.route, json.dumps(call.body), named)
+                db.execute("UPDATE runs SET route = ?, body = ? WHERE id = ?", values)
             return named
+
+    def unfinished(self, run: Begun) -> str:
+        """Return the id of the same run where it was begun and not finished, else nothing."""
+        with self._open() as db:
+            return _unfinished(db, run)
+
+    def call(self, run: str) -> Call | None:
+        """Return what a run was asked by; None where a version of lorebook began it that did not keep that."""
+        with self._open() as db:
+            found = db.execute("SELECT route, body FROM runs WHERE id = ? AND route != ''", (run,)).fetchone()
+        return Call(found[0], json.loads(found[1])) if found else None
 
     def finished(self, run: Begun) -> EvalRun | None:
         """Return the latest run that was finished and is the same as this one."""
@@ -159,12 +181,18 @@ class RunStore:
             with contextlib.closing(connected(self._file, _TABLES)) as db:
                 db.execute("PRAGMA journal_mode = WAL")  # no wait for the disk at each item
                 db.execute("PRAGMA synchronous = NORMAL")
-                add_column(db, "runs", "overlaps", "TEXT NOT NULL DEFAULT '[]'")
+                for column, default in (("overlaps", "[]"), ("route", ""), ("body", "{}")):
+                    add_column(db, "runs", column, f"TEXT NOT NULL DEFAULT '{default}'")
                 with db:
                     yield db
         except (OSError, sqlite3.Error) as error:
             told = f"The measurements in {self._file} cannot be read or written ({error})."
             raise StorageFailed(told, "Free some space; where the file is damaged, move it away.") from error
+
+
+def _unfinished(db: sqlite3.Connection, run: Begun) -> str:
+    found = db.execute("SELECT id FROM runs WHERE digest = ? AND ended = ''", (run.digest,)).fetchone()
+    return str(found[0]) if found else ""
 
 
 def _run(row: tuple[Any, ...]) -> EvalRun:

@@ -69,15 +69,16 @@ def test_a_measurement_is_a_job_that_can_be_cancelled_and_gone_on_with(typing: T
         assert job["name"] == "mc quiz.csv" and " of 40" in job["reason"]
         assert jobs(typing, "cancel", job["id"])["state"] == "cancelled"
     assert isinstance(failed[0], Cancelled)
-    resumed = typing.line("jobs", "resume", job["id"])
-    assert resumed.exit_code == 1 and "Type its command again" in resumed.stderr
     typing.bench.engine._pause_s = 0.0
-    assert typing.json("mc", quiz)["run"] == job["id"]
+    resumed = typing.line("jobs", "resume", job["id"])
+    assert resumed.exit_code == 0, resumed.output
+    assert "eval mc quiz.csv is done." in resumed.stdout and "acc 1" in resumed.stdout
     done = jobs(typing, "show", job["id"])
     assert (done["state"], done["result"]["acc"], done["result"]["n"]) == ("done", 1.0, 40)
     shown = typing.line("jobs", "show", job["id"]).stdout
     assert "eval mc quiz.csv: done" in shown and "acc 1" in shown
     assert typing.line("jobs", "cancel", job["id"]).exit_code == 1
+    assert typing.line("jobs", "resume", job["id"]).exit_code == 1
     assert "eval show" in typing.line("jobs", "logs", job["id"]).stderr
 
 
@@ -86,6 +87,23 @@ def test_a_measurement_is_watched_until_its_end(typing: Typing, quiz: Path, home
     with beside(lambda client: list(client.evaluate_choices(McRequest(str(quiz), "csv"))), home):
         shown = typing.line("jobs", "show", going(typing, "eval")["id"]).stdout.splitlines()
     assert shown[0].startswith("eval mc quiz.csv: running") and shown[1] == "eval mc quiz.csv: done"
+
+
+def test_one_that_was_cancelled_is_gone_on_with_by_its_command_too(typing: Typing, quiz: Path, home: Home) -> None:
+    typing.bench.engine._pause_s = 0.1
+    with beside(lambda client: list(client.evaluate_choices(McRequest(str(quiz), "csv"))), home):
+        job = jobs(typing, "cancel", going(typing, "eval")["id"])
+    typing.bench.engine._pause_s = 0.0
+    assert typing.json("mc", quiz)["run"] == job["id"]
+
+
+def test_a_measurement_that_cannot_be_resumed_says_why(typing: Typing, quiz: Path, home: Home) -> None:
+    typing.bench.engine._pause_s = 0.1
+    with beside(lambda client: list(client.evaluate_choices(McRequest(str(quiz), "csv"))), home):
+        job = jobs(typing, "cancel", going(typing, "eval")["id"])
+    quiz.write_text(quiz.read_text() + "Is sand ice?,ice,fire,b\n")
+    resumed = typing.line("jobs", "resume", job["id"])
+    assert resumed.exit_code == 1 and "what changed: data" in resumed.stderr
 
 
 def test_indexing_and_pulls_are_jobs_while_they_last(typing: Typing, notes: Path, home: Home) -> None:

@@ -16,7 +16,7 @@ from lorebook_api.errors import BadRequest, NotFound, StorageFailed
 from lorebook_api.evaluation import EvalRun, Figure, Overlap, Skipped
 from lorebook_daemon.evaluate.comparing import compare
 from lorebook_daemon.evaluate.page import page
-from lorebook_daemon.evaluate.store import Begun, Outcome, RunStore
+from lorebook_daemon.evaluate.store import Begun, Call, Outcome, RunStore
 from lorebook_daemon.evaluate.task import mean_figure
 
 BEGUN = Begun("mc", "quiz.csv", {"model": "tiny", "adapters": []}, {"lorebook": "1"})
@@ -51,6 +51,18 @@ def test_what_was_measured_is_found_again(store: RunStore) -> None:
     assert store.get("last") == found == store.all()[0]
     store.delete(run)
     assert store.all() == () and store.outcomes(run) == {}
+
+
+def test_what_asked_for_a_run_is_kept_with_it_in_an_older_file_too(store: RunStore, tmp_path: Path) -> None:
+    old = store.begin(BEGUN)
+    with contextlib.closing(sqlite3.connect(tmp_path / "evaluations.sqlite3")) as db:
+        for column in ("route", "body"):
+            db.execute(f"ALTER TABLE runs DROP COLUMN {column}")
+    assert store.call(old) is None and store.unfinished(BEGUN) == old
+    call = Call("mc", {"path": "/quiz.csv", "limit": 3})
+    assert store.begin(BEGUN, call) == old and store.call(old) == call
+    store.finish(old, {}, 0, [], [])
+    assert store.unfinished(BEGUN) == ""
 
 
 def test_an_unfinished_run_is_gone_on_with_and_a_finished_one_is_not(store: RunStore) -> None:
