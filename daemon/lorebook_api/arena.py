@@ -90,6 +90,9 @@ class ArenaJudged:
     first_shown: float
     """Share of its single votes that went to the answer shown first; 0.5 is fair."""
     skipped: tuple[Skipped, ...] = ()
+    run: str = ""
+    """Under which id the store keeps this run."""
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from lorebook_api.state import Status
 from lorebook_api.version import VERSION
 from lorebook_daemon.app.adapting import adapter_routes, lora_routes
 from lorebook_daemon.app.arena import arena_routes
+from lorebook_daemon.app.arenajudging import arena_judging_routes
 from lorebook_daemon.app.asking import asking_routes
 from lorebook_daemon.app.classifying import classify_routes
 from lorebook_daemon.app.conversing import conversation_routes
@@ -74,6 +75,7 @@ def create_app(parts: Parts) -> FastAPI:
         rag_routes,
         run_routes,
         arena_routes,
+        arena_judging_routes,
         v1_routes,
     ):
         app.include_router(routes(parts))

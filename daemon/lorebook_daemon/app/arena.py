@@ -7,13 +7,10 @@ import random
 import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 from fastapi import APIRouter
 
 from lorebook_api.arena import (
-    ArenaJudged,
-    ArenaJudgeRequest,
     Battle,
     BattleRequest,
     Preference,
@@ -23,22 +20,20 @@ from lorebook_api.arena import (
     VoteRequest,
 )
 from lorebook_api.asking import Sampling
-from lorebook_api.errors import BadRequest, TooLong
-from lorebook_api.evaluation import RagRequest, Skipped
+from lorebook_api.errors import BadRequest
+from lorebook_api.evaluation import RagRequest
 from lorebook_api.indexing import Progress
 from lorebook_daemon.app.checks import check_adapters, check_text
 from lorebook_daemon.app.engines import Report
 from lorebook_daemon.app.evalroom import Taken
-from lorebook_daemon.app.events import Emit, EventStream, reporter
+from lorebook_daemon.app.events import Emit, EventStream
 from lorebook_daemon.app.parts import Parts
-from lorebook_daemon.app.ragging import Answers, answering, check_rag
-from lorebook_daemon.app.taking import taking
+from lorebook_daemon.app.ragging import Ground, answering, check_rag
+from lorebook_daemon.app.taking import found_model
 from lorebook_daemon.engine.protocol import Message, Prompt
 from lorebook_daemon.evaluate.arenastore import preferences
-from lorebook_daemon.evaluate.diversity import Asked, read_prompts, said
-from lorebook_daemon.evaluate.rows import read_rows
+from lorebook_daemon.evaluate.diversity import said
 from lorebook_daemon.evaluate.task import Subject
-from lorebook_daemon.evaluate.voting import Vote, vote
 
 _TOKENS_MOST = 4096
 _NAME_LONGEST = 200
@@ -55,19 +50,12 @@ def arena_routes(parts: Parts) -> APIRouter:
     async def battle(request: BattleRequest) -> EventStream:
         """Send `progress`, then `done` with a Battle."""
         check_text("question", request.question)
-        _check(parts, request.sides, request.max_tokens)
+        check_sides(parts, request.sides, request.max_tokens)
         return EventStream(lambda emit: _battle(parts, request, emit), uuid.uuid4().hex, parts.running)
 
     @router.post("/vote")
     async def voted(request: VoteRequest) -> Revealed:
         return await asyncio.to_thread(kept.vote, request.battle, request.winner)
-
-    @router.post("/judge")
-    async def judged(request: ArenaJudgeRequest) -> EventStream:
-        """Send `progress`, then `done` with an ArenaJudged."""
-        check_text("path", request.path)
-        _check(parts, request.sides, request.max_tokens)
-        return EventStream(lambda emit: _judge(parts, request, emit), uuid.uuid4().hex, parts.running)
 
     @router.get("")
     async def rated() -> Standings:
@@ -79,12 +67,13 @@ def arena_routes(parts: Parts) -> APIRouter:
 
     @router.delete("")
     async def forget() -> dict[str, int]:
-        return {"forgotten": await asyncio.to_thread(kept.clear)}
+        return {"forgotten": await parts.evaluations.forget_votes()}
 
     return router
 
 
-def _check(parts: Parts, sides: tuple[Side, Side], max_tokens: int) -> None:
+def check_sides(parts: Parts, sides: tuple[Side, Side], max_tokens: int) -> None:
+    """Raise BadRequest or NotFound where two sides cannot compete."""
     if not 1 <= max_tokens <= _TOKENS_MOST:
         raise BadRequest(f"max_tokens is {max_tokens}; it takes 1 to {_TOKENS_MOST}.")
     for side in sides:
@@ -124,89 +113,48 @@ def _by_files(side: Side, max_tokens: int) -> RagRequest:
 
 
 @asynccontextmanager
-async def _grounded(
-    parts: Parts, sides: tuple[Side, Side], max_tokens: int, emit: Emit
-) -> AsyncGenerator[Mapping[str, Answers], None]:
+async def grounded(
+    parts: Parts, sides: tuple[Side, Side], max_tokens: int, report: Report
+) -> AsyncGenerator[Mapping[str, Ground], None]:
     """Open what the sides look things up in before either answers: who waits for an index would be known by it."""
     async with AsyncExitStack() as stack:
-        answers = dict[str, Answers]()
+        grounds = dict[str, Ground]()
         for side in sides:
             if side.roots:
-                opening = answering(parts, _by_files(side, max_tokens), _quiet(emit))
-                answers[side.name] = await stack.enter_async_context(opening)
-        yield answers
+                opening = answering(parts, _by_files(side, max_tokens), report)
+                grounds[side.name] = await stack.enter_async_context(opening)
+        yield grounds
 
 
 async def _battle(parts: Parts, request: BattleRequest, emit: Emit) -> None:
     """Have both sides answer, shuffled: neither the place nor the order of coming tells who is who."""
     shuffled = random.sample(request.sides, 2)
-    answers = []
-    async with _grounded(parts, request.sides, request.max_tokens, emit) as grounds:
+    answers, most = [], request.max_tokens
+    async with grounded(parts, request.sides, most, _quiet(emit)) as grounds:
         for side in shuffled:
-            answers.append(await _answer(parts, side, grounds, request.question, request.max_tokens, emit))
+            told = await answer_of(parts, side, grounds.get(side.name), request.question, most, _quiet(emit))
+            answers.append(told)
             emit("progress", Progress("answering", len(answers), 2))
     a, b = answers
     named = await asyncio.to_thread(parts.evaluations.arena.add, request.question, (shuffled[0], shuffled[1]), (a, b))
     emit("done", Battle(named, request.question, a, b))
 
 
-async def _answer(
-    parts: Parts, side: Side, grounds: Mapping[str, Answers], question: str, max_tokens: int, emit: Emit
+async def answer_of(
+    parts: Parts, side: Side, ground: Ground | None, question: str, max_tokens: int, report: Report
 ) -> str:
     """Return the text of a side's answer, without the citations by which one that looks things up would be known."""
     head = (Message("system", side.system),) if side.system.strip() else ()
     prompt = Prompt((*head, Message("user", question)))
     sampling = Sampling(temperature=side.temperature, seed=random.randrange(1, 2**31))
-    report = _quiet(emit)
-    model = await parts.models.find(parts.settings.model if side.model == "auto" else side.model, report)
+    model = await found_model(parts, side.model, report)
     async with parts.engines.using(model, report) as engine:
         subject = Subject(engine, side.adapters)
-        if side.name in grounds:
-            return (await grounds[side.name](question, Taken(model, subject), sampling)).strip()
+        if ground is not None:
+            return (await ground.answer(question, Taken(model, subject), sampling)).strip()
         return (await said(prompt, sampling, max_tokens, subject)).strip()
 
 
 def _quiet(emit: Emit) -> Report:
     """Return what tells of progress, and not of what: a model's name would tell, or that files are read."""
     return lambda progress: emit("progress", Progress("making ready", progress.done, progress.total))
-
-
-async def _judge(parts: Parts, request: ArenaJudgeRequest, emit: Emit) -> None:
-    """Have both sides answer all questions, each model loaded once, then the judge vote."""
-    rows = await asyncio.to_thread(read_rows, Path(request.path))
-    asked, left_out = read_prompts(rows, request.limit)
-    skipped = list(left_out)
-    answers: dict[tuple[int, str], str] = {}
-    total = 2 * len(asked)
-    async with _grounded(parts, request.sides, request.max_tokens, emit) as grounds:
-        for side in request.sides:
-            for one in asked:
-                emit("progress", Progress("answering", len(answers), total))
-                try:
-                    told = await _answer(parts, side, grounds, one.question, request.max_tokens, emit)
-                    answers[one.row, side.name] = told
-                except (BadRequest, TooLong) as why:
-                    skipped.append(Skipped(one.row, str(why)))
-    votes = await _votes(parts, request, asked, answers, emit)
-    count = 2 * len(votes)
-    shown = sum(one.first_shown for one in votes) / count if count else 0.5
-    inconsistent = sum(not one.consistent for one in votes)
-    emit("done", ArenaJudged(len(votes), inconsistent, shown, tuple(skipped)))
-
-
-async def _votes(
-    parts: Parts, request: ArenaJudgeRequest, asked: list[Asked], answers: dict[tuple[int, str], str], emit: Emit
-) -> list[Vote]:
-    names = (request.sides[0].name, request.sides[1].name)
-    votes = list[Vote]()
-    async with taking(parts, request.model, (), reporter(emit)) as taken:
-        for one in asked:
-            emit("progress", Progress("voting", len(votes), len(asked)))
-            if any((one.row, name) not in answers for name in names):
-                continue
-            both = (answers[one.row, names[0]], answers[one.row, names[1]])
-            given = await vote(one.question, both, taken.subject)
-            votes.append(given)
-            named = await asyncio.to_thread(parts.evaluations.arena.add, one.question, request.sides, both)
-            await asyncio.to_thread(parts.evaluations.arena.vote, named, given.winner, taken.model.name)
-    return votes

@@ -37,6 +37,7 @@ def run_routes(parts: Parts) -> APIRouter:
     async def delete(run: str) -> dict[str, str]:
         found = await asyncio.to_thread(kept.get, run)
         await asyncio.to_thread(kept.delete, found.id)
+        await asyncio.to_thread(parts.evaluations.arena.drop, found.id)
         return {"deleted": found.id}
 
     @router.get("/compare")

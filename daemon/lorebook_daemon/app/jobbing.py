@@ -15,12 +15,12 @@ from fastapi import APIRouter
 from lorebook_api.errors import Conflict
 from lorebook_api.indexing import Progress
 from lorebook_api.teaching import ENDED, JobInfo
-from lorebook_daemon.app import evaluating, ragging
+from lorebook_daemon.app import arenajudging, evaluating, ragging
 from lorebook_daemon.app.events import Emit, EventStream
 from lorebook_daemon.app.measure import Measure
 from lorebook_daemon.app.parts import Parts
 
-_MEASURES: dict[str, Measure[Any]] = {one.route: one for one in (*evaluating.MEASURES, ragging.RAG)}
+_MEASURES: dict[str, Measure[Any]] = {one.route: one for one in (*evaluating.MEASURES, ragging.RAG, arenajudging.ARENA)}
 """What can be resumed beside the jobs in the line, by its route."""
 
 

@@ -219,8 +219,14 @@ def _passages(opened: Opened, most_mb: int, seed: int) -> list[RootHit]:
     return hits
 
 
-Answers = Callable[[str, Taken, Sampling], Awaitable[str]]
-"""Answers a question with the model that is held, drawn as is said; returns the text, without marks of citations."""
+@dataclass(frozen=True)
+class Ground:
+    """What a configuration answers from, while it is open."""
+
+    answer: Callable[[str, Taken, Sampling], Awaitable[str]]
+    """Answers a question with the model that is held, drawn as is said; returns the text, without citations."""
+    config: Callable[[], Awaitable[dict[str, Any]]]
+    """Returns what its answers depend on beside the model: how it looks things up, and in what."""
 
 
 def check_rag(parts: Parts, request: RagRequest) -> None:
@@ -231,7 +237,7 @@ def check_rag(parts: Parts, request: RagRequest) -> None:
 
 
 @asynccontextmanager
-async def answering(parts: Parts, request: RagRequest, report: Report) -> AsyncGenerator[Answers, None]:
+async def answering(parts: Parts, request: RagRequest, report: Report) -> AsyncGenerator[Ground, None]:
     """Open the indexes of a configuration, and yield what answers by it, as `rag` has it answer."""
     async with _whole(parts, request, report) as opened:
 
@@ -243,4 +249,4 @@ async def answering(parts: Parts, request: RagRequest, report: Report) -> AsyncG
             found = await _asked(drawing, request, _steps(parts, request), opened, taken, question)
             return without_marks(found.answer.answer)
 
-        yield answer
+        yield Ground(answer, lambda: _config(parts, request, _steps(parts, request), opened))

@@ -135,7 +135,10 @@ def _vote(screen: Screen, client: Client, battle: str) -> bool:
 def judge_arena(
     data: Path, first: str, second: str, max_tokens: int, model: str, limit: int, as_json: bool, start: bool
 ) -> None:
-    """Have both sides answer the prompts in the file DATA, and a model vote in both orders; who turns has no vote."""
+    """Have both sides answer the prompts in the file DATA, and a model vote in both orders; who turns has no vote.
+
+    Interrupted, the same command goes on where it was: nothing is answered or voted on twice.
+    """
     screen = Screen()
     client = reach(screen, start)
     sides = (parse_side(first), parse_side(second))
@@ -147,7 +150,8 @@ def judge_arena(
         return
     turned = f"{found.inconsistent} of {found.votes} votes turned with the order"
     screen.write(f"{turned}; {100 * found.first_shown:.0f}% went to the answer shown first")
-    show_remarks(screen, found.skipped, ())
+    screen.write(f"{found.votes} votes, kept as {found.run}", style="dim")
+    show_remarks(screen, found.skipped, found.notices)
     _show(screen, told)
 
 
@@ -202,6 +206,6 @@ def export(out: Path, start: bool) -> None:
 @arena.command(short_help="Forget all votes.", epilog=examples("lorebook eval arena clear"))
 @daemon_option
 def clear(start: bool) -> None:
-    """Forget all battles and votes."""
+    """Forget all battles and votes, and what a judge has begun of them."""
     screen = Screen()
     screen.write(f"forgot {reach(screen, start).forget_votes()} battles")

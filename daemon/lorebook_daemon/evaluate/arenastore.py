@@ -48,13 +48,40 @@ class ArenaStore:
 
     def add(self, question: str, sides: tuple[Side, Side], answers: tuple[str, str]) -> str:
         """Keep a battle without a vote; return its id."""
-        named, created = uuid.uuid4().hex[:12], datetime.now(UTC).isoformat(timespec="seconds")
-        names, adapters = [side.name for side in sides], [[use.name for use in side.adapters] for side in sides]
-        row = (named, created, question, json.dumps(names), json.dumps(answers), json.dumps(adapters))
-        columns = "id, created, question, sides, answers, adapters"
+        named = uuid.uuid4().hex[:12]
         with self._open() as db:
-            db.execute(f"INSERT INTO battles ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - ours
+            _insert(db, named, question, sides, answers)
         return named
+
+    def answer(self, battle: str, question: str, sides: tuple[Side, Side], place: int, text: str) -> None:
+        """Keep what one of the sides answered in a battle that nobody is to see before both have; see `battle_of`."""
+        with self._open() as db:
+            found = db.execute("SELECT answers FROM battles WHERE id = ?", (battle,)).fetchone()
+            answers = json.loads(found[0]) if found else [None, None]
+            answers[place] = text
+            if found:
+                db.execute("UPDATE battles SET answers = ? WHERE id = ?", (json.dumps(answers), battle))
+            else:
+                _insert(db, battle, question, sides, answers)
+
+    def answers(self, run: str) -> dict[int, tuple[str | None, str | None]]:
+        """Return what the sides have answered in the battles of a run, by row; None where they have not."""
+        with self._open() as db:
+            start = battle_of(run, "")
+            rows = db.execute("SELECT id, answers FROM battles WHERE substr(id, 1, ?) = ?", (len(start), start))
+            return {int(named[len(start) :]): tuple(json.loads(answers)) for named, answers in rows}
+
+    def settle(self, battle: str, winner: Winner, judge: str) -> None:
+        """Keep a judge's vote, unless the battle has it already."""
+        with self._open() as db:
+            query = "UPDATE battles SET winner = ?, judge = ? WHERE id = ? AND winner = ''"
+            db.execute(query, (winner, judge, battle))
+
+    def drop(self, run: str) -> None:
+        """Forget the battles of a run that have no vote."""
+        with self._open() as db:
+            start = battle_of(run, "")
+            db.execute("DELETE FROM battles WHERE substr(id, 1, ?) = ? AND winner = ''", (len(start), start))
 
     def vote(self, battle: str, winner: Winner, judge: str = "") -> Revealed:
         """Keep a vote and tell the sides; raises NotFound, and Conflict for a battle that has its vote already."""
@@ -94,6 +121,21 @@ class ArenaStore:
         except (OSError, sqlite3.Error) as error:
             told = f"The arena's votes in {self._file} cannot be read or written ({error})."
             raise StorageFailed(told, "Free some space; where the file is damaged, move it away.") from error
+
+
+def battle_of(run: str, row: int | str) -> str:
+    """Return the id of the battle over a row in a run in which a judge votes."""
+    return f"{run}-{row}"
+
+
+def _insert(
+    db: sqlite3.Connection, named: str, question: str, sides: tuple[Side, Side], answers: Sequence[str | None]
+) -> None:
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    names, adapters = [side.name for side in sides], [[use.name for use in side.adapters] for side in sides]
+    row = (named, created, question, json.dumps(names), json.dumps(answers), json.dumps(adapters))
+    columns = "id, created, question, sides, answers, adapters"
+    db.execute(f"INSERT INTO battles ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - ours
 
 
 def preferences(fought: Sequence[Fought]) -> tuple[Preference, ...]:

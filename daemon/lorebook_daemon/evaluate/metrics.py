@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import ChainMap
 from typing import Any
 
-from lorebook_daemon.evaluate import diversity, exact, judge, multiple_choice, rag, stereotypes
+from lorebook_daemon.evaluate import diversity, exact, judge, multiple_choice, rag, stereotypes, voting
 from lorebook_daemon.evaluate.metric import Better, Metric
 
 METRICS: ChainMap[str, Metric[Any, Any]] = ChainMap(
@@ -20,6 +20,7 @@ METRICS: ChainMap[str, Metric[Any, Any]] = ChainMap(
     rag.OVER_ALL,
     stereotypes.METRICS,
     diversity.METRICS,
+    voting.METRICS,
 )
 """The dicts of all tasks; one name says the same in each that has it."""
 

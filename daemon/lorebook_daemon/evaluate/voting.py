@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from lorebook_api.arena import Winner
 from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Turn
+from lorebook_daemon.evaluate.metric import Metric, values
+from lorebook_daemon.evaluate.store import Outcome
 from lorebook_daemon.evaluate.task import Subject
 
 TURN = Turn(Priority.eval)
@@ -26,6 +29,56 @@ class Vote:
     consistent: bool
     first_shown: int
     """Of two."""
+
+
+METRICS: dict[str, Metric[Vote, float]] = {
+    "won": Metric(
+        lambda one: {"a": 1.0, "b": 0.0}.get(one.winner, 0.5),
+        "share of votes for the first side, a tie half",
+        "neither",
+    ),
+    "consistent": Metric(lambda one: float(one.consistent), "share of votes that did not turn with the order"),
+    "first_shown": Metric(
+        lambda one: one.first_shown / 2, "share of single votes for the answer shown first; 0.5 is fair", "neither"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A question, and what both sides answered."""
+
+    row: int
+    question: str
+    answers: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class VoteTask:
+    """Pairs of answers between which a judge votes, as a Task; what is kept as said is the winner."""
+
+    pairs: Sequence[Pair]
+    stage: str = "voting"
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The numbers of the rows."""
+        return tuple(str(pair.row) for pair in self.pairs)
+
+    def row(self, place: int) -> int:
+        """Return where a question stands."""
+        return self.pairs[place].row
+
+    async def measure(self, place: int, subject: Subject) -> Outcome:
+        """Return the vote."""
+        pair = self.pairs[place]
+        given = await vote(pair.question, pair.answers, subject)
+        return Outcome(values(METRICS, given), given.winner)
+
+
+def winner_of(outcome: Outcome) -> Winner:
+    """Return the winner of a vote that was kept."""
+    return cast(Winner, outcome.said)
 
 
 async def vote(question: str, answers: tuple[str, str], subject: Subject) -> Vote:

@@ -3,58 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
-from fake_app import AUTHORIZED, HOST, Bench, parse_events
-from fakes import Call, FakeEngine
-from lorebook_api.errors import EngineFailed
-from lorebook_daemon.app.application import create_app
+from fake_app import parse_events
+from fakes import FakeEngine
+from frail_daemon import Frail, daemon, ended, interrupted
 from lorebook_daemon.app.jobbing import _MEASURES
 from lorebook_daemon.evaluate.store import Begun
 
 N = 12
 """Items of the data."""
-
-
-class Frail(FakeEngine):
-    """Dies at the call after so many; `asked` are the calls that it answered."""
-
-    def __init__(self, left: int) -> None:
-        super().__init__()
-        self.left = left
-
-    def _note(self, call: Call) -> None:
-        if not self.left:
-            raise EngineFailed("The engine died.", "Ask again.")
-        self.left -= 1
-        super()._note(call)
-
-
-@contextmanager
-def daemon(engine: FakeEngine) -> Iterator[tuple[TestClient, Bench]]:
-    """Run a daemon of the test's home, in which every model is this engine."""
-    bench = Bench()
-    bench.engine = engine
-    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
-        yield client, bench
-
-
-def ended(client: TestClient, job: str) -> dict[str, Any]:
-    """Return a job once it has ended."""
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        found = client.get(f"/api/jobs/{job}").json()
-        if found["state"] != "running":
-            return dict(found)
-        time.sleep(0.01)
-    raise AssertionError(f"{job} does not end")
 
 
 @pytest.fixture
@@ -91,52 +52,54 @@ def body(route: str, data: Path) -> dict[str, Any]:
     return {"path": str(path), **BODIES[route], **roots}
 
 
-def interrupted(client: TestClient, route: str, asked: dict[str, Any]) -> str:
-    """Ask for what the engine does not live to the end of; return the run."""
-    name, told = parse_events(client.post(f"/api/eval/{route}", json=asked).text)[-1]
-    assert name == "error" and "died" in told["error"]["message"]
-    return str(client.get("/api/jobs").json()["jobs"][0]["id"])
-
-
 def test_everything_that_measures_is_tried_here() -> None:
-    assert BODIES.keys() == _MEASURES.keys()
+    assert {*BODIES, "arena/judge"} == _MEASURES.keys(), "the arena's judge is tried in test_arena_judging"
 
 
 @pytest.mark.parametrize("route", BODIES)
-def test_what_an_earlier_daemon_began_is_gone_on_with(route: str, data: Path) -> None:
-    with daemon(whole := FakeEngine()) as (client, bench):
+def test_what_was_interrupted_is_gone_on_with(route: str, data: Path) -> None:
+    with daemon(engine := Frail()) as (client, bench):
+        runs = bench.parts.evaluations.runs
         response = client.post(f"/api/eval/{route}", json=body(route, data))
         assert parse_events(response.text)[-1][0] == "done", response.text
-        (wanted,) = bench.parts.evaluations.runs.all()
-        bench.parts.evaluations.runs.delete(wanted.id)
-    with daemon(frail := Frail(left=len(whole.calls) // 2)) as (client, _):
+        (wanted,) = runs.all()
+        runs.delete(wanted.id)
+        of_one = len(engine.calls) // N
+        engine.mended(left=of_one * N // 2)
         run = interrupted(client, route, body(route, data))
-    with daemon(engine := FakeEngine()) as (client, bench):
-        before = client.get(f"/api/jobs/{run}").json()
-        assert before["state"] == "interrupted" and "resume" in before["reason"]
-        kept = len(bench.parts.evaluations.runs.outcomes(run))
-        assert 0 < kept < N
+        engine.mended()
         begun = client.post(f"/api/jobs/{run}/resume").json()
         assert (begun["id"], begun["state"]) == (run, "running")
         done = ended(client, run)
         assert (done["state"], done["result"]["n"]) == ("done", N), done
-        (found,) = bench.parts.evaluations.runs.all()
+        (found,) = runs.all()
         again = client.post(f"/api/jobs/{run}/resume")
         assert again.status_code == 409 and "done its work" in again.text
-    of_one = len(whole.calls) // N
+    kept = next(int(told.split()[0]) for told in found.notices if "before this was interrupted" in told)
+    assert 0 < kept < N
     assert len(engine.calls) == (N - kept) * of_one, "what was measured is not measured again"
-    assert len(frail.calls) >= kept * of_one
     assert {name: one for name, one in found.figures.items() if name != "latency_ms"} == {
         name: one for name, one in wanted.figures.items() if name != "latency_ms"
     }
     assert (found.config, found.skipped) == (wanted.config, wanted.skipped)
 
 
-def test_what_is_another_measurement_by_now_is_refused(data: Path) -> None:
+def test_what_an_earlier_daemon_began_is_gone_on_with(data: Path) -> None:
     with daemon(Frail(left=5)) as (client, _):
         run = interrupted(client, "exact", body("exact", data))
-    data.write_text(data.read_text() + json.dumps({"question": "?", "answer": "x"}) + "\n")
     with daemon(engine := FakeEngine()) as (client, bench):
+        before = client.get(f"/api/jobs/{run}").json()
+        assert before["state"] == "interrupted" and "resume" in before["reason"]
+        kept = len(bench.parts.evaluations.runs.outcomes(run))
+        client.post(f"/api/jobs/{run}/resume")
+        assert ended(client, run)["result"]["n"] == N and len(engine.calls) == N - kept < N
+
+
+def test_what_is_another_measurement_by_now_is_refused(data: Path) -> None:
+    with daemon(engine := Frail(left=5)) as (client, bench):
+        run = interrupted(client, "exact", body("exact", data))
+        engine.mended()
+        data.write_text(data.read_text() + json.dumps({"question": "?", "answer": "x"}) + "\n")
         client.post(f"/api/jobs/{run}/resume")
         failed = ended(client, run)
         assert failed["state"] == "failed" and "what changed: data" in failed["reason"]
@@ -147,9 +110,9 @@ def test_what_is_another_measurement_by_now_is_refused(data: Path) -> None:
 
 
 def test_one_that_is_running_is_not_begun_twice_and_can_be_cancelled(data: Path) -> None:
-    with daemon(Frail(left=5)) as (client, _):
+    with daemon(engine := Frail(left=5, pause_s=0.02)) as (client, bench):
         run = interrupted(client, "exact", body("exact", data))
-    with daemon(FakeEngine(pause_s=0.05)) as (client, bench):
+        engine.mended()
         assert client.post(f"/api/jobs/{run}/resume").status_code == 200
         assert client.post(f"/api/jobs/{run}/resume").status_code == 409
         assert bench.parts.activity.idle_s == 0.0, "the daemon does not end meanwhile"
@@ -161,9 +124,9 @@ def test_one_that_is_running_is_not_begun_twice_and_can_be_cancelled(data: Path)
 
 def test_a_leaderboard_s_run_is_gone_on_with_though_the_same_was_finished_before(data: Path) -> None:
     asked = {**body("rag", data), "reuse": True}
-    with daemon(Frail(left=5)) as (client, _):
+    with daemon(engine := Frail(left=5)) as (client, bench):
         run = interrupted(client, "rag", asked)
-    with daemon(FakeEngine()) as (client, bench):
+        engine.mended()
         runs = bench.parts.evaluations.runs
         call, begun = runs.call(run), runs.get(run)
         runs.finish(run, {}, 1, (), ())

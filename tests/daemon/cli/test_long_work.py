@@ -12,14 +12,16 @@ from typing import Any
 
 import pytest
 
+from lorebook_api.arena import ArenaJudgeRequest
 from lorebook_api.client import Client
 from lorebook_api.discovery import connect
 from lorebook_api.errors import Cancelled, LorebookError
 from lorebook_api.evaluation import McRequest
 from lorebook_api.home import Home
 from lorebook_api.indexing import IndexRequest
+from lorebook_api.sides import parse_side
 from lorebook_daemon.evaluate.store import Begun
-from typed_evaluation import Typing
+from typed_evaluation import Typing, rows
 
 
 @pytest.fixture
@@ -35,12 +37,12 @@ def jobs(typing: Typing, *words: str) -> Any:
     return json.loads(result.stdout)
 
 
-def going(typing: Typing, kind: str) -> dict[str, Any]:
-    """Return the work of a kind that is in hand, as soon as it has told how far it is."""
+def going(typing: Typing, kind: str, told: str = "") -> dict[str, Any]:
+    """Return the work of a kind that is in hand, as soon as it has told how far it is, or `told` of it."""
     until = time.monotonic() + 10
     while time.monotonic() < until:
         for job in jobs(typing, "list")["jobs"]:
-            if job["kind"] == kind and job["state"] == "running" and job["reason"]:
+            if job["kind"] == kind and job["state"] == "running" and job["reason"] and told in job["reason"]:
                 return job
     raise AssertionError(f"no {kind} is in hand")
 
@@ -95,6 +97,20 @@ def test_one_that_was_cancelled_is_gone_on_with_by_its_command_too(typing: Typin
         job = jobs(typing, "cancel", going(typing, "eval")["id"])
     typing.bench.engine._pause_s = 0.0
     assert typing.json("mc", quiz)["run"] == job["id"]
+
+
+def test_a_judge_s_votes_are_gone_on_with_by_their_command(typing: Typing, tmp_path: Path, home: Home) -> None:
+    prompts = rows(tmp_path / "prompts.jsonl", *({"question": f"Is it {n}?"} for n in range(6)))
+    typing.bench.engine._pause_s = 0.1
+    sides = (parse_side("auto"), parse_side("temperature=1"))
+    with beside(lambda client: list(client.judge_arena(ArenaJudgeRequest(str(prompts), sides))), home):
+        job = going(typing, "eval", "answering 2 of 12")
+        assert job["name"] == "arena prompts.jsonl"
+        jobs(typing, "cancel", job["id"])
+    typing.bench.engine._pause_s = 0.0
+    told = typing.json("arena", "judge", prompts, "--b", "temperature=1")
+    assert (told["run"], told["votes"], told["standings"]["votes"]) == (job["id"], 6, 6)
+    assert len(typing.bench.engine.prompts) <= 12 + 1, "but for the answer that was in hand"
 
 
 def test_a_measurement_that_cannot_be_resumed_says_why(typing: Typing, quiz: Path, home: Home) -> None:
