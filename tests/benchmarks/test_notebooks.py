@@ -6,7 +6,7 @@ from functools import cache
 
 import nbformat
 import pytest
-import snowballstemmer
+import Stemmer
 
 from benchmarks.notebooks.build import cell_id, order, read
 from benchmarks.notebooks.queries import (
@@ -33,7 +33,7 @@ STOP = set(
     with without would
     """.split()  # noqa: SIM905
 )
-stem = snowballstemmer.stemmer("english").stemWord
+stem = Stemmer.Stemmer("english").stemWord
 
 
 def content_words(text):

@@ -82,6 +82,11 @@ def term_hash(term: str) -> int:
     return int.from_bytes(blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
+@lru_cache(maxsize=1 << 17)
+def _word_hashes(word: str) -> tuple[int, ...]:
+    return tuple(map(term_hash, terms_of(word)))
+
+
 class _Numbers(dict[str, int]):
     """Numbers words as they come, from 0."""
 
@@ -92,16 +97,12 @@ class _Numbers(dict[str, int]):
 
 def _terms(words: Iterable[str]) -> tuple[Hashes, Any]:
     """Return the hashes of the words' terms, rising, and a matrix: row = word, column = term."""
-    numbers = _Numbers()
-    starts, places = array("q", [0]), array("i")
+    starts, every = array("q", [0]), array("Q")
     for word in words:
-        places.extend(map(numbers.__getitem__, terms_of(word)))
-        starts.append(len(places))
-    hashes = np.fromiter(map(term_hash, numbers), np.uint64, len(numbers))
-    order = np.argsort(hashes)
-    ranks = np.empty(len(order), np.int32)
-    ranks[order] = np.arange(len(order), dtype=np.int32)
-    return hashes[order], _matrix(ranks[np.array(places, np.int32)], np.array(starts, np.int64), len(hashes))
+        every.extend(_word_hashes(word))
+        starts.append(len(every))
+    hashes, ranks = np.unique(np.array(every, np.uint64), return_inverse=True)
+    return hashes, _matrix(ranks.astype(np.int32), np.array(starts, np.int64), len(hashes))
 
 
 def _matrix(columns: NDArray[np.int32], starts: NDArray[np.int64], width: int) -> Any:

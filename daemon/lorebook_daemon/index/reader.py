@@ -7,6 +7,7 @@ second at most, that it begins another file. It ends at once when its stdin is c
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import signal
 import sys
@@ -27,6 +28,8 @@ BEGINS = "next"
 ORPHANED = 3
 """Exit status of a reader whose parent is gone."""
 _QUIET_S = 1.0
+_YOUNG = 100_000
+"""Objects that are made before it is looked for garbage: a batch makes them by the million, and few in circles."""
 _ENDLESS_S = 150.0
 """More than `readers` grants a file: here ends what has lost its parent, and listens to nobody, as C code may."""
 
@@ -34,6 +37,8 @@ _ENDLESS_S = 150.0
 def main() -> None:
     """Read what comes until nothing comes any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C in the terminal is the parent's to answer
+    gc.freeze()
+    gc.set_threshold(_YOUNG)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not stand among the answers
     asked: SimpleQueue[Sequence[Wanted]] = SimpleQueue()

@@ -25,10 +25,11 @@ _SPELLINGS = tuple(
         (r"^fulfil(s|ment)?$", r"fulfill\1"),
     )
 )
+_ANY = re.compile("|".join(f"(?:{pattern.pattern})" for pattern, _ in _SPELLINGS))
 
 
 def one_spelling(word: str) -> str:
     """Return a folded word as it is spelled in American English; other words, as they are or as all of them become."""
-    for pattern, spelling in _SPELLINGS:
+    for pattern, spelling in _SPELLINGS if _ANY.search(word) else ():
         word = pattern.sub(spelling, word)
     return word

@@ -30,7 +30,9 @@ def split_code(unit: Unit, path: str, sizes: Sizes) -> list[Passage]:
         return split_lines(unit, path, sizes)
     sheet = Sheet(unit.text, sizes)
     starts = [Piece(0, 0, unit.context)]
-    for start in _starts(tree.root_node, known, sheet, unit.context, 0):
+    found: list[Piece] = []
+    _find_starts(found, tree.root_node, known, sheet, unit.context)
+    for start in found:
         if start.first > starts[-1].first:
             starts.append(start)
         elif start.first == 0 and len(starts) == 1:
@@ -40,18 +42,26 @@ def split_code(unit: Unit, path: str, sizes: Sizes) -> list[Passage]:
     return passages(unit, path, sheet, fit(sheet, pack(sheet, pieces)), known.defined(tree, source))
 
 
-def _starts(
-    node: Node, known: Grammar, sheet: Sheet, context: tuple[str, ...], depth: int, above: int = -1
-) -> Iterator[Piece]:
-    """Yield where pieces may begin below `node`, as pieces without an end; none on row `above` or before it."""
+def _find_starts(
+    found: list[Piece],
+    node: Node,
+    known: Grammar,
+    sheet: Sheet,
+    context: tuple[str, ...],
+    depth: int = 0,
+    above: int = -1,
+) -> None:
+    """Add to `found` where pieces may begin below `node`, as pieces without an end; none on row `above` or before."""
+    limit = sheet.sizes.limit
     for group in _groups(node.children, known):
-        long = [child for child in group if child.end_byte - child.start_byte > sheet.sizes.limit]
+        whole = group[-1].end_byte - group[0].start_byte
+        long = [child for child in group if child.end_byte - child.start_byte > limit] if whole > limit else ()
         row = group[0].start_point.row
         if row > above:
-            yield Piece(row, row, context, any(known.opens(child) for child in long))
+            found.append(Piece(row, row, context, any(known.opens(child) for child in long)))
         for child in long if depth < DEEPEST else ():
             inner = _inside(child, known, sheet, context)
-            yield from _starts(child, known, sheet, inner, depth + 1, child.start_point.row)
+            _find_starts(found, child, known, sheet, inner, depth + 1, child.start_point.row)
         above = max(above, _last_row(group[-1]))
 
 
