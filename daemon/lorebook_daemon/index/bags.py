@@ -71,7 +71,7 @@ class Bags:
         counts = [_NO_COUNTS, *(part.counts.data for part in parts)]
         lengths = [_NO_COLUMNS, *(np.diff(part.counts.indptr) for part in parts)]
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
-        entries = (np.concatenate(counts), np.concatenate(columns), starts)
+        entries = (np.concatenate(counts), np.concatenate(columns), _narrow(starts))
         joined = sparse.csr_array(entries, shape=(len(starts) - 1, len(hashes)))
         return cls(hashes, joined, np.concatenate([_NO_KINDS, *(part.kinds for part in parts)]))
 
@@ -107,4 +107,10 @@ def _terms(words: Iterable[str]) -> tuple[Hashes, Any]:
 
 def _matrix(columns: NDArray[np.int32], starts: NDArray[np.int64], width: int) -> Any:
     """Return a CSR matrix with a one for each of `columns`; one that comes twice in a row counts twice."""
-    return sparse.csr_array((np.ones(len(columns), np.int32), columns, starts), shape=(len(starts) - 1, width))
+    entries = (np.ones(len(columns), np.int32), columns, _narrow(starts))
+    return sparse.csr_array(entries, shape=(len(starts) - 1, width))
+
+
+def _narrow(starts: NDArray[np.int64]) -> NDArray[np.int32] | NDArray[np.int64]:
+    """Return where rows begin in as few bytes as hold it: scipy makes the columns as wide, which doubles a matrix."""
+    return starts.astype(np.int32) if starts[-1] <= np.iinfo(np.int32).max else starts

@@ -76,7 +76,7 @@ class Lexical:
             starts=by_term.indptr.astype(np.int64),
             ids=np.array(ids, np.int64),
             places=by_term.indices.astype(np.int32, copy=False),
-            lengths=np.asarray(bags.counts.sum(axis=1, dtype=np.uint32)),
+            lengths=bags.counts @ np.ones(len(bags.hashes), np.uint32),
             counts=by_term.data,
             kinds=bags.kinds,
         )

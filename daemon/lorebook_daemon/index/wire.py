@@ -46,7 +46,7 @@ def answered(batch: Batch) -> Frame:
         (bags.hashes, np.uint64),
         (counts.data, np.uint16),
         (counts.indices, np.int32),
-        (counts.indptr, np.int64),
+        (counts.indptr, np.int32),
         (bags.kinds, np.uint8),
     )
     return files, tuple(array.astype(kind, copy=False).tobytes() for array, kind in arrays)
@@ -56,7 +56,7 @@ def batch_in(frame: Frame) -> Batch:
     """Return what `answered` made a frame of."""
     files, (hashes, data, indices, starts, kinds) = frame
     terms = np.frombuffer(hashes, np.uint64)
-    entries = np.frombuffer(data, np.uint16), np.frombuffer(indices, np.int32), np.frombuffer(starts, np.int64)
+    entries = np.frombuffer(data, np.uint16), np.frombuffer(indices, np.int32), np.frombuffer(starts, np.int32)
     counts = sparse.csr_array(entries, shape=(len(entries[2]) - 1, len(terms)))
     ready = (Ready(FileStat(*stat), bytes.fromhex(sha256), _rows(rows), *rest) for stat, sha256, rows, *rest in files)
     return Batch(tuple(ready), Bags(terms, counts, np.frombuffer(kinds, np.uint8)))
