@@ -109,15 +109,15 @@ def test_who_takes_no_more_ends_the_processes(wanted, many):
 
 
 @pytest.mark.parametrize(
-    ("does", "why"),
+    ("does", "seconds", "why"),
     [
-        ("os.abort()", "damaged: what reads it crashed"),
-        ("time.sleep(60)", "given up after 5 s"),
-        ("held = b'x' * 600_000_000; time.sleep(60)", "given up: it takes more than 500 MB of memory to read"),
+        ("os.abort()", 60, "damaged: what reads it crashed"),
+        ("time.sleep(60)", 5, "given up after 5 s"),
+        ("held = b'x' * 600_000_000; time.sleep(60)", 60, "given up: it takes more than 500 MB of memory to read"),
     ],
     ids=["crashes", "hangs", "eats memory"],
 )
-def test_a_file_that_ends_its_reader_is_left_out_and_no_other(wanted, many, monkeypatch, tmp_path, does, why):
+def test_a_file_that_ends_its_reader_is_left_out_and_no_other(wanted, many, monkeypatch, tmp_path, does, seconds, why):
     """A loader that does so on one file stands in for the libraries below it, and for ours."""
     (tmp_path / "sitecustomize.py").write_text(
         "import lorebook_daemon.index.batch as batch, os, time\n"
@@ -129,7 +129,7 @@ def test_a_file_that_ends_its_reader_is_left_out_and_no_other(wanted, many, monk
         "batch.take = take\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setattr(readers, "BOUNDS", Bounds(seconds=5, megabytes=500, look_s=0.02))
+    monkeypatch.setattr(readers, "BOUNDS", Bounds(seconds, megabytes=500, look_s=0.02))
     wanted = [one for one in wanted if one.stat.path < "m12"]
     batch = together(ready(wanted))
     readers.kept().close()
