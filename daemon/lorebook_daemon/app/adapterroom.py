@@ -11,7 +11,7 @@ from lorebook_api.errors import BadRequest, Unusable
 from lorebook_api.home import Home
 from lorebook_api.state import AdapterInfo
 from lorebook_daemon.models.adapters import find_adapter, import_adapter, list_adapters, remove_adapter
-from lorebook_daemon.models.versions import drop_earlier, roll_back
+from lorebook_daemon.models.versions import drop_earlier, finish_changes, roll_back
 
 
 class Adapters:
@@ -75,6 +75,10 @@ class Adapters:
     def drop_earlier(self, name: str) -> None:
         """Delete the version before the present one; raises StorageFailed."""
         drop_earlier(name, self._home)
+
+    def finish_changes(self) -> None:
+        """Finish what an earlier daemon was changing when it ended, see `versions`; raises StorageFailed."""
+        finish_changes(self._home)
 
     def roll_back(self, name: str) -> AdapterInfo:
         """Take an adapter back, see `versions`; it is no default any more. Raises NotFound, Conflict, StorageFailed."""

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from lorebook_api.discovery import Daemon
-from lorebook_api.errors import DaemonUnavailable, LorebookError
+from lorebook_api.errors import DaemonUnavailable, LorebookError, StorageFailed
 from lorebook_api.home import Home
 from lorebook_api.version import VERSION
 from lorebook_daemon.answer.ask import ask
@@ -60,8 +60,17 @@ async def serve(settings: Settings, home: Home, roots: Sequence[str] = (), socke
     with sole(home), logging_to(home), contextlib.closing(listen(settings.port, socket)) as endpoint:
         stop = asyncio.Event()
         parts = assemble(settings, home, served, endpoint, stop)
+        _finish_changes(parts)
         with signals_calling(stop.set):
             await run(parts, home, endpoint, stop)
+
+
+def _finish_changes(parts: Parts) -> None:
+    """Have no adapter lie where neither its name nor its card is seen; where the disk refuses, the next one does it."""
+    try:
+        parts.adapters.finish_changes()
+    except StorageFailed as error:
+        log.warning("a change of an adapter's versions stays cut short: %s", error)
 
 
 def assemble(

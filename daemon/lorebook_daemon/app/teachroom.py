@@ -24,7 +24,13 @@ from lorebook_daemon.app.adapterroom import Adapters
 from lorebook_daemon.app.engines import Engines, Report
 from lorebook_daemon.app.jobs import Tell
 from lorebook_daemon.engine.threads import FreeCores
-from lorebook_daemon.models.adapters import adapter_names, card_file, check_adapter_name, peft_folder
+from lorebook_daemon.models.adapters import (
+    adapter_names,
+    card_file,
+    check_adapter_name,
+    earlier_names,
+    peft_folder,
+)
 from lorebook_daemon.models.identity import identity
 from lorebook_daemon.models.json_file import read_object
 from lorebook_daemon.models.shelf import LocalModel
@@ -158,12 +164,14 @@ class Teaching:
         return there if there and read_object(card_file(self._room.home, there)).get("job") == job.id else ""
 
     def cards(self) -> tuple[Carded, ...]:
-        """Return all that was taught here with its card: adapters, the versions before them, models of their own."""
+        """Return all that was taught here with its card: adapters, the versions before them, models of their own.
+
+        A version before stands there too where nothing has taken its place yet.
+        """
         home = self._room.home
-        names = adapter_names(home)
         cards = (
-            *(Carded(name, "adapter", read_object(card_file(home, name))) for name in names),
-            *(Carded(name, "earlier", earlier_card(name, home)) for name in names),
+            *(Carded(name, "adapter", read_object(card_file(home, name))) for name in adapter_names(home)),
+            *(Carded(name, "earlier", earlier_card(name, home)) for name in earlier_names(home)),
             *(Carded(name, "model", card) for name, card in taught_models(home)),
         )
         return tuple(one for one in cards if one.card)

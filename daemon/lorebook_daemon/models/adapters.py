@@ -53,8 +53,22 @@ def aside_folder(home: Home, name: str) -> Path:
 
 def earlier_name(name: str, home: Home) -> str:
     """Return a name, in any case, as the version before the present one has it; empty where there is none."""
+    return next((one for one in earlier_names(home) if one.casefold() == name.casefold()), "")
+
+
+def earlier_names(home: Home) -> tuple[str, ...]:
+    """Return the names under which a version lies that is not the present one."""
     there = {path.stem for end in ("earlier", "aside") for path in adapters_folder(home).glob(f"*.{end}")}
-    return next((one for one in sorted(there) if one.casefold() == name.casefold()), "")
+    return tuple(sorted(there))
+
+
+def discard(folder: Path) -> None:
+    """Delete a version's folder, which is gone at once: half deleted it would look as if a kill had cut it short."""
+    gone = folder.with_name(f".{folder.name}.gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    if folder.is_dir():
+        folder.replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def adapter_names(home: Home) -> tuple[str, ...]:
@@ -129,12 +143,13 @@ def remove_adapter(name: str, home: Home) -> AdapterInfo:
     known = _known(name, files, home)
     was = _described(files[known], known)
     try:
+        for folder in (earlier_folder(home, known), aside_folder(home, known)):
+            discard(folder)  # first: without the adapter they would be what a kill left, and brought back
         files[known].unlink()
         card_file(home, known).unlink(missing_ok=True)
     except OSError as error:
         raise Conflict(f"{was.path} cannot be deleted ({error.strerror or error}).", "Is it open elsewhere?") from error
-    for folder in (peft_folder(home, known), earlier_folder(home, known), aside_folder(home, known)):
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(peft_folder(home, known), ignore_errors=True)
     return was
 
 

@@ -14,11 +14,14 @@ from lorebook_api.errors import Conflict, StorageFailed
 from lorebook_api.home import Home
 from lorebook_api.state import AdapterInfo
 from lorebook_daemon.models.adapters import (
+    adapter_names,
     adapters_folder,
     aside_folder,
     card_file,
+    discard,
     earlier_folder,
     earlier_name,
+    earlier_names,
     find_adapter,
     peft_folder,
 )
@@ -29,10 +32,14 @@ CANDIDATE, ACTIVE = "candidate", "active"
 
 def set_aside(name: str, home: Home) -> None:
     """Make the present version the earlier one; the name is free then. Raises StorageFailed."""
-    earlier = earlier_folder(home, name)
+    earlier, places = earlier_folder(home, name), _places(home, name)
     with _changing(home):
-        shutil.rmtree(earlier, ignore_errors=True)
-        _move(_places(home, name), _inside(earlier))
+        discard(earlier)
+        try:
+            _move(places, _inside(earlier))
+        except OSError:
+            _bring_back(earlier, places)
+            raise
 
 
 def put_back(name: str, home: Home) -> None:
@@ -51,8 +58,25 @@ def drop_earlier(name: str, home: Home) -> None:
     """Delete the earlier version, to which nothing leads back then. Raises StorageFailed."""
     earlier = earlier_folder(home, name)
     with _changing(home):
-        if earlier.is_dir():
-            shutil.rmtree(earlier)
+        discard(earlier)
+
+
+def finish_changes(home: Home) -> None:
+    """Finish every change of versions that a kill cut short, and delete what is left of adapters that are not there.
+
+    For a daemon that begins: what another thread is changing right now looks as if it was cut short. Raises
+    StorageFailed.
+    """
+    folder = adapters_folder(home)
+    if not folder.is_dir():
+        return
+    for name in earlier_names(home):
+        _mend(name, home)
+    known = {*adapter_names(home), *earlier_names(home)}
+    with _changing(home):
+        _delete(tuple(path for path in folder.glob(".*") if path.is_dir()))  # copies, and what was being deleted
+        for end in (".json", ".peft"):
+            _delete(tuple(path for path in folder.glob(f"*{end}") if path.name.removesuffix(end) not in known))
 
 
 def roll_back(name: str, home: Home) -> AdapterInfo:
@@ -84,10 +108,10 @@ def roll_back(name: str, home: Home) -> AdapterInfo:
 def _swap(name: str, home: Home, earlier: Path) -> None:
     aside = aside_folder(home, name)
     with _changing(home):
-        shutil.rmtree(aside, ignore_errors=True)
+        discard(aside)
         _move(_places(home, name), _inside(aside))
         _move(_inside(earlier), _places(home, name))
-        shutil.rmtree(earlier)
+        discard(earlier)
         aside.replace(earlier)
 
 
@@ -103,7 +127,7 @@ def _mend(name: str, home: Home) -> bool:
             _bring_back(earlier, places)
         elif not there or _whole(aside):
             _move(_inside(earlier), places)
-            shutil.rmtree(earlier, ignore_errors=True)
+            discard(earlier)
             aside.replace(earlier)
         else:
             for half in (aside, earlier):
@@ -119,7 +143,7 @@ def _whole(folder: Path) -> bool:
 def _bring_back(folder: Path, places: tuple[Path, ...]) -> None:
     """Move what a folder holds to its places, the adapter first: what is left shows then that this was cut short."""
     _move(_inside(folder)[::-1], places[::-1])
-    shutil.rmtree(folder, ignore_errors=True)
+    discard(folder)
 
 
 def _delete(places: tuple[Path, ...]) -> None:
