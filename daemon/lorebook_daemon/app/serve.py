@@ -60,17 +60,8 @@ async def serve(settings: Settings, home: Home, roots: Sequence[str] = (), socke
     with sole(home), logging_to(home), contextlib.closing(listen(settings.port, socket)) as endpoint:
         stop = asyncio.Event()
         parts = assemble(settings, home, served, endpoint, stop)
-        _finish_changes(parts)
         with signals_calling(stop.set):
             await run(parts, home, endpoint, stop)
-
-
-def _finish_changes(parts: Parts) -> None:
-    """Have no adapter lie where neither its name nor its card is seen; where the disk refuses, the next one does it."""
-    try:
-        parts.adapters.finish_changes()
-    except StorageFailed as error:
-        log.warning("a change of an adapter's versions stays cut short: %s", error)
 
 
 def assemble(
@@ -126,6 +117,7 @@ def assemble(
 
 async def run(parts: Parts, home: Home, endpoint: Endpoint, stop: asyncio.Event) -> None:
     """Serve `parts` at `endpoint`, told in the runtime file, until `stop` is set or nothing was asked for long."""
+    _finish_changes(parts)
     beside = [
         asyncio.create_task(work)
         for work in (_stop_when_idle(parts, stop), _index_served(parts), parts.warmer.run(), parts.roots.mind_power())
@@ -152,6 +144,14 @@ async def run(parts: Parts, home: Home, endpoint: Endpoint, stop: asyncio.Event)
             await parts.engines.close()
             parts.jobs.close()
             log.info("ended")
+
+
+def _finish_changes(parts: Parts) -> None:
+    """Have no adapter lie where neither its name nor its card is seen; where the disk refuses, the next one does it."""
+    try:
+        parts.adapters.finish_changes()
+    except StorageFailed as error:
+        log.warning("a change of an adapter's versions stays cut short: %s", error)
 
 
 async def _stop_when_idle(parts: Parts, stop: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures of the app's tests."""
+"""Fixtures of the app's tests: fakes, and an app that teaches."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ import pytest
 from starlette.testclient import TestClient
 
 import fake_app
+import tiny_models
+from fake_trainer import FakeTrainer
+from lorebook_api.home import Home
 from lorebook_daemon.app import warming
-from tiny_models import tiny_llama
+from teaching_app import App, serving
 
 
 @pytest.fixture
 def bench() -> fake_app.Bench:
     return fake_app.Bench()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, and an adapter for it."""
+    folder = tmp_path_factory.mktemp("files")
+    tiny_models.tiny_adapter(folder / "adapter.gguf", tiny_models.tiny_llama(folder / "base.gguf"))
+    return folder
 
 
 @pytest.fixture
@@ -35,4 +46,19 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model."""
-    return tiny_llama(tmp_path_factory.mktemp("models") / "tiny.gguf")
+    return tiny_models.tiny_llama(tmp_path_factory.mktemp("models") / "tiny.gguf")
+
+
+@pytest.fixture
+def trainer(files: Path) -> FakeTrainer:
+    """A trainer that comes to its end by itself."""
+    made = FakeTrainer(files / "adapter.gguf")
+    made.may_end.set()
+    return made
+
+
+@pytest.fixture
+def app(home: Home, files: Path, trainer: FakeTrainer) -> Iterator[App]:
+    """A client of an app that teaches."""
+    with serving(files, trainer) as app:
+        yield app

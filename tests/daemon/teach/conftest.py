@@ -54,6 +54,17 @@ def lab(notebook: Callable[..., Path]) -> Path:
     )
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Have torch compute in one thread: of several, none is quicker with models as tiny as these."""
+    import torch  # only where there is one
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def make_job() -> Callable[..., TrainJob]:
     """Write a job that teaches FACTS to a model."""
