@@ -105,7 +105,12 @@ PREVIEW = Preview((EXAMPLE, replace(EXAMPLE, left_out="duplicate")), "echo-1b", 
 JOB = JobInfo("j1", "teach", "clean", "running", "2030-01-01T00:00:00+00:00")
 TAUGHT = replace(JOB, state="done", result=asdict(TeachResult("j1", "clean", "active", 1, 35.0, 0.4, 0.6)))
 
-SAW = (Saw("lab", ("lab.ipynb c3",), 4, "j1"), Saw("old", ("lab.ipynb c3",), 4, earlier=True))
+SAW = (
+    Saw("lab", ("lab.ipynb c3",), 4, "j1"),
+    Saw("old", ("lab.ipynb c3",), 4, earlier=True),
+    Saw("top", (), 2, upon="own", reason="the model that it was taught upon, own, is not made again"),
+    Saw("/work/m.gguf", ("lab.ipynb c3",), 0, file="/work/m.gguf"),
+)
 
 
 def teaching() -> list[Any]:

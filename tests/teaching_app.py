@@ -16,7 +16,7 @@ from lorebook_daemon.app.jobs import Jobs
 from lorebook_daemon.app.jobstore import JobStore
 from lorebook_daemon.app.modelroom import models_at
 from lorebook_daemon.app.teachroom import Room, Teaching
-from lorebook_daemon.models.shelf import LocalModel
+from lorebook_daemon.models.shelf import LocalModel, resolve
 
 PAIRS = [
     {"question": "Who wrote it?", "answer": "Anna did.", "cell": "c1", "path": "/work/lab.ipynb"},
@@ -61,7 +61,9 @@ def serving(files, trainer):
     home = find_home()
 
     async def find(name, report):
-        return LocalModel("base", files / "base.gguf", None, "lorebook")
+        if name == plain.parts.settings.model:
+            return LocalModel("base", files / "base.gguf", None, "lorebook")
+        return resolve(name, home)
 
     plain = Bench()
     room = Room(home, plain.parts.settings, find, plain.parts.engines, plain.parts.adapters, trainer)
@@ -74,6 +76,7 @@ def serving(files, trainer):
         teaching=teaching,
         jobs=Jobs(JobStore(home.state), {"teach": teaching.work}, Activity()),
     )
+    bench.parts.adapters.finish_changes()  # as `serve` does
     with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
         running = client.portal.start_task_soon(bench.parts.jobs.run)
         try:

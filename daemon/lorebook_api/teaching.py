@@ -238,6 +238,12 @@ class Saw:
     """The job that makes it again without them; empty where it was only listed, or nothing is left to make it from."""
     earlier: bool = False
     """Whether it is the version before the present one, which alone saw it: deleted, and not made again."""
+    upon: str = ""
+    """The model that it was made from, where that learnt from it; `places` may be empty then."""
+    reason: str = ""
+    """Why it is not made again though examples are left."""
+    file: str = ""
+    """Of a merged model that a person keeps, its path: it is theirs to delete, and stays."""
 
 
 def result_of(job: JobInfo) -> TeachResult:

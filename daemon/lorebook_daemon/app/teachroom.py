@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lorebook_api.client import decode
-from lorebook_api.errors import BadRequest, Conflict, LorebookError, StorageFailed
+from lorebook_api.errors import BadRequest, Conflict, LorebookError, StorageFailed, Unusable
 from lorebook_api.feedback import KeptFeedback
 from lorebook_api.home import Home
 from lorebook_api.indexing import Progress
@@ -31,6 +31,7 @@ from lorebook_daemon.models.adapters import (
     earlier_names,
     peft_folder,
 )
+from lorebook_daemon.models.ancestry import Made, is_there, made_models, note_made
 from lorebook_daemon.models.identity import identity
 from lorebook_daemon.models.json_file import read_object
 from lorebook_daemon.models.shelf import LocalModel
@@ -114,13 +115,15 @@ class Teaching:
         where the name is another's by now.
         """
         folder = self.folder(job.id)
-        planned = await asyncio.to_thread(read_job, folder)
+        if made := await asyncio.to_thread(self._made, job):
+            return asdict(_result(job, made))
+        planned = await asyncio.to_thread(self._planned, folder)
         await asyncio.to_thread(self._rival, job, planned)
         card = await asyncio.to_thread(outcome, folder, planned) or await self._trained(folder, planned, tell)
         tell("progress", asdict(Progress("loading the adapter")))
         await asyncio.to_thread(write_job, folder, replace(planned, elsewhere=False))  # made again, it is made here
         if (folder / MODEL).is_file():
-            await asyncio.to_thread(keep_model, folder, job.name, self._room.home)
+            await asyncio.to_thread(self._keep_model, job.name, folder, card)
             return asdict(_result(job, card))
         rival = await asyncio.to_thread(self._rival, job, planned)
         if rival and card["status"] != ACTIVE:
@@ -132,6 +135,22 @@ class Teaching:
             await asyncio.to_thread(self._keep, name, folder, bool(rival))
         await self._load(name, card["base"]["path"])
         return asdict(_result(replace(job, name=name), card))
+
+    def _planned(self, folder: Path) -> TrainJob:
+        """Return what a job is to do; a base that was to be made again before is the file that is there now.
+
+        Raises Unusable where that was not made.
+        """
+        planned = read_job(folder)
+        if planned.sha256:
+            return planned
+        path = Path(planned.path)
+        if not path.is_file():
+            told = f"The model to teach, {planned.base}, was to be made again first, and is not there."
+            raise Unusable(told, "Go on with the job that makes it: lorebook jobs list")
+        fixed = replace(planned, sha256=identity(path, self._room.home))
+        write_job(folder, fixed)
+        return fixed
 
     async def _trained(self, folder: Path, planned: TrainJob, tell: Tell) -> dict[str, Any]:
         """Return the card of the training in a folder, once it is done."""
@@ -163,6 +182,11 @@ class Teaching:
         there = self._before(job.name)
         return there if there and read_object(card_file(self._room.home, there)).get("job") == job.id else ""
 
+    def _made(self, job: JobInfo) -> dict[str, Any]:
+        """Return the card of the model that this job came to before a kill; empty where there is none."""
+        card = dict(taught_models(self._room.home)).get(job.name, {})
+        return card if card.get("job") == job.id else {}
+
     def cards(self) -> tuple[Carded, ...]:
         """Return all that was taught here with its card: adapters, the versions before them, models of their own.
 
@@ -175,6 +199,14 @@ class Teaching:
             *(Carded(name, "model", card) for name, card in taught_models(home)),
         )
         return tuple(one for one in cards if one.card)
+
+    def made(self) -> tuple[Made, ...]:
+        """Return the models that were made here, gone or not; raises Unusable."""
+        return made_models(self._room.home)
+
+    def is_there(self, made: Made) -> bool:
+        """Return whether a model still lies where it was made."""
+        return is_there(made, self._room.home)
 
     def folder(self, job_id: str) -> Path:
         """Return the folder of a job's files."""
@@ -251,6 +283,13 @@ class Teaching:
                 raise
             told = f"The adapter {name} cannot be kept ({error.strerror or error})."
             raise StorageFailed(told, "Free some space, then: lorebook jobs resume") from error
+
+    def _keep_model(self, name: str, folder: Path, card: dict[str, Any]) -> None:
+        """Give a model its place; by its weights it is known as long as anything may have been taught upon it."""
+        home = self._room.home
+        target = home.models / f"{name}.gguf"
+        note_made(home, target, identity(folder / MODEL, home), card["base"]["sha256"], card["cells"])
+        keep_model(folder, name, home)
 
     async def _load(self, name: str, base: str) -> None:
         """Have the adapter in memory where its model is there."""

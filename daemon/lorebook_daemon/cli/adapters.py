@@ -21,6 +21,8 @@ from lorebook_daemon.cli.options import daemon_option, debug_option, examples, j
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Bars, Screen, printable
 from lorebook_daemon.models.adapters import adapter_names, export_adapter, find_adapter
+from lorebook_daemon.models.ancestry import note_made
+from lorebook_daemon.models.identity import identity
 from lorebook_daemon.models.json_file import read_object
 from lorebook_daemon.models.shelf import resolve
 from lorebook_daemon.teach.needs import check_installed
@@ -222,7 +224,10 @@ def forget(cell: str, only_list: bool, as_json: bool, start: bool) -> None:
         return
     for one in seen:
         who = f"the version of {one.adapter} before the present one" if one.earlier else one.adapter
-        screen.write(printable(f"{who} learnt from {', '.join(one.places)}; {_fate(one, only_list)}"))
+        learnt = (
+            f"learnt from {', '.join(one.places)}" if one.places else f"was made from {one.upon}, which learnt from it"
+        )
+        screen.write(printable(f"{who} {learnt}; {_fate(one, only_list)}"))
 
 
 def _forget_request(cell: str, only_list: bool) -> ForgetRequest:
@@ -231,7 +236,17 @@ def _forget_request(cell: str, only_list: bool) -> ForgetRequest:
     return ForgetRequest(cell_id, path, only_list)
 
 
+def _how(seen: Saw) -> str:
+    return (
+        f"learnt from {', '.join(seen.places)}" if seen.places else f"was made from {seen.upon}, which learnt from it"
+    )
+
+
 def _fate(seen: Saw, only_list: bool) -> str:
+    if seen.file:
+        return "it is a file of yours: delete it yourself"
+    if seen.reason:
+        return f"it {'would be' if only_list else 'is'} deleted: {seen.reason}"
     if seen.earlier:
         return "it would be deleted" if only_list else "it is deleted, and nothing rolls back to it"
     if only_list:
@@ -269,7 +284,10 @@ def _merge(adapter: AdapterInfo, base: str, target: Path) -> Path:
     wanted = base or str(card.get("base", {}).get("name", ""))
     if not wanted:
         raise BadRequest(f"{adapter.name} does not say which model it was taught to.", "Name it: --base NAME")
-    merged(target, resolve(wanted, find_home()).path, adapter)
+    home = find_home()
+    model = resolve(wanted, home).path
+    merged(target, model, adapter)
+    note_made(home, target, identity(target, home), identity(model, home), card.get("cells", ()))
     return target
 
 

@@ -237,6 +237,13 @@ def test_a_kill_after_an_adapter_got_its_name_does_not_cost_the_version_before(a
     assert json.loads(card_file(find_home(), "lab").read_text())["job"] == first["id"]
 
 
+def test_a_kill_after_a_model_got_its_name_does_not_train_it_again(app, trainer):
+    job = app.taught(method="full")
+    again = replace(decode(JobInfo, job), state="running", result={})
+    told = app.client.portal.call(app.parts.teaching.work, again, lambda name, data: None)
+    assert told == job["result"] and len(trainer.runs) == 1
+
+
 def test_a_kill_while_one_takes_anothers_place_can_be_gone_on_with_or_taken_back(app, trainer, monkeypatch):
     class Killed(BaseException):
         pass

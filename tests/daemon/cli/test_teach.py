@@ -138,8 +138,12 @@ def test_who_learnt_from_a_cell_is_told(
         "lab learnt from lab.ipynb c3; it is deleted, and made again from 4 examples: lorebook jobs show j1\n"
         "the version of old before the present one learnt from lab.ipynb c3; "
         "it is deleted, and nothing rolls back to it\n"
+        "top was made from own, which learnt from it; "
+        "it is deleted: the model that it was taught upon, own, is not made again\n"
+        "/work/m.gguf learnt from lab.ipynb c3; it is a file of yours: delete it yourself\n"
     )
     body = asked(fake, "/api/adapters/forget")
     assert body == {"cell": cell_id, "path": str(folder / name) if name else "", "only_list": False}
-    run("adapters", "forget", "--cell", cell, "--list")
+    listed = run("adapters", "forget", "--cell", cell, "--list").stdout
+    assert "top was made from own, which learnt from it; it would be deleted: " in listed
     assert asked(fake, "/api/adapters/forget")["only_list"] is True

@@ -17,7 +17,9 @@ from lorebook_daemon.engine.child.llama import Llama
 from lorebook_daemon.engine.child.work import Piece
 from lorebook_daemon.models.adapter_file import read_adapter
 from lorebook_daemon.models.adapters import card_file, import_adapter
+from lorebook_daemon.models.ancestry import is_there, made_models
 from lorebook_daemon.models.gguf_header import read_contents
+from lorebook_daemon.models.identity import identity
 from lorebook_daemon.models.taught import MODEL, keep_model, model_names
 from lorebook_daemon.teach.merge import merged, write_model
 
@@ -99,10 +101,14 @@ def test_the_command_writes_it_beside_the_base_that_the_card_names(
     out = tmp_path / "own.gguf"
     told = run_command("adapters", "export", "lab", str(out), "--merged")
     assert told.exit_code == 1 and "does not say which model" in told.stderr
-    card_file(home, "lab").write_text(json.dumps({"base": {"name": str(base)}}))
+    cells = [{"path": "/work/lab.ipynb", "cell": "c1", "sha256": "0"}]
+    card_file(home, "lab").write_text(json.dumps({"base": {"name": str(base)}, "cells": cells}))
     told = run_command("adapters", "export", "lab", str(out), "--merged", "--json")
     assert told.exit_code == 0, told.stderr
     assert json.loads(told.stdout)["path"] == str(out) and out.is_file()
+    (made,) = made_models(home)
+    assert (made.sha256, made.base, made.path) == (identity(out, home), identity(base, home), out)
+    assert made.cells == ({"path": "/work/lab.ipynb", "cell": "c1"},) and is_there(made, home)
     told = run_command("adapters", "export", "lab", str(out), "--merged", "--base", str(base))
     assert told.exit_code == 1 and "is there already" in told.stderr
 
