@@ -91,14 +91,3 @@ def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model."""
     return tiny_models.tiny_qwen2(tmp_path_factory.mktemp("base") / "tiny.gguf")
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Have torch compute on one thread."""
-    import torch  # an extra: only tests that train have it
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
