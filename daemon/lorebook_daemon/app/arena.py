@@ -30,7 +30,7 @@ from lorebook_daemon.app.events import Emit, EventStream
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.ragging import Ground, answering, check_rag
 from lorebook_daemon.app.taking import found_model
-from lorebook_daemon.engine.protocol import Message, Prompt
+from lorebook_daemon.engine.protocol import Message, Prompt, Turn
 from lorebook_daemon.evaluate.arenastore import preferences
 from lorebook_daemon.evaluate.diversity import said
 from lorebook_daemon.evaluate.task import Subject
@@ -132,7 +132,8 @@ async def _battle(parts: Parts, request: BattleRequest, emit: Emit) -> None:
     answers, most = [], request.max_tokens
     async with grounded(parts, request.sides, most, _quiet(emit)) as grounds:
         for side in shuffled:
-            told = await answer_of(parts, side, grounds.get(side.name), request.question, most, _quiet(emit))
+            ground = grounds.get(side.name)
+            told = await answer_of(parts, side, ground, request.question, most, _quiet(emit), Turn())
             answers.append(told)
             emit("progress", Progress("answering", len(answers), 2))
     a, b = answers
@@ -141,7 +142,13 @@ async def _battle(parts: Parts, request: BattleRequest, emit: Emit) -> None:
 
 
 async def answer_of(
-    parts: Parts, side: Side, ground: Ground | None, question: str, max_tokens: int, report: Report
+    parts: Parts,
+    side: Side,
+    ground: Ground | None,
+    question: str,
+    max_tokens: int,
+    report: Report,
+    turn: Turn,
 ) -> str:
     """Return the text of a side's answer, without the citations by which one that looks things up would be known."""
     head = (Message("system", side.system),) if side.system.strip() else ()
@@ -151,8 +158,8 @@ async def answer_of(
     async with parts.engines.using(model, report) as engine:
         subject = Subject(engine, side.adapters)
         if ground is not None:
-            return (await ground.answer(question, Taken(model, subject), sampling)).strip()
-        return (await said(prompt, sampling, max_tokens, subject)).strip()
+            return (await ground.answer(question, Taken(model, subject), sampling, turn)).strip()
+        return (await said(prompt, sampling, max_tokens, subject, turn)).strip()
 
 
 def _quiet(emit: Emit) -> Report:

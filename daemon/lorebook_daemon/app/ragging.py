@@ -40,8 +40,8 @@ from lorebook_daemon.evaluate.rows import read_rows
 from lorebook_daemon.index.walk import FileStat, walk
 from lorebook_daemon.settings import CONTEXT_STEPS
 
-_USER = "evaluation"
-"""Under this name it shares the engine with whoever asks meanwhile."""
+_TURN = Turn(Priority.eval, "evaluation")
+"""Under this name it shares the engine with whoever asks meanwhile, and gives way to them."""
 _COUNT_MOST = 1000
 _FILES = 500
 """Files of a root among whose passages those are drawn that questions are written about."""
@@ -92,7 +92,7 @@ def _ask_request(request: RagRequest, question: str) -> AskRequest:
         request.adapters,
         request.k,
         request.max_tokens,
-        user=_USER,
+        user=_TURN.user,
         rerank=request.rerank,
         rewrite=request.rewrite,
     )
@@ -177,21 +177,22 @@ def _indexed(root: Path, index: Index, most_mb: int) -> dict[str, Any]:
     return {"passages": index.info().passages, "files": hashlib.sha256(json.dumps(stamps).encode()).hexdigest()}
 
 
-async def _asked(parts: Parts, request: RagRequest, steps: str, opened: Opened, taken: Taken, question: str) -> Asked:
-    """Answer as an ask does, with the engine that is held, but give way to whoever asks meanwhile.
+async def _asked(
+    parts: Parts, request: RagRequest, steps: str, opened: Opened, taken: Taken, question: str, turn: Turn = _TURN
+) -> Asked:
+    """Answer as an ask does, with the engine that is held.
 
     What it takes to put the question in other words counts.
     """
     arrived = time.perf_counter()
     asking = _ask_request(request, question)
     lookup = Lookup(request.rerank, request.rewrite, (), parts.settings.cross_encoder)
-    turn = Turn(Priority.eval, _USER)
     searching = parts.warmer.foreseeing(opened)
     told, retriever = await lookup.prepared(question, searching, taken.subject.engine, _nobody, turn)
     waited_ms = (time.perf_counter() - arrived) * 1000
     listening = _Remembering(retriever)
     settings = replace(parts.settings, context_steps=steps)
-    asking = replace(asking, question=told)
+    asking = replace(asking, question=told, user=turn.user)
     answer = await parts.answer(asking, listening, taken.subject.engine, _nobody, settings, turn.priority)
     return Asked(listening.hits, timed(answer, waited_ms))
 
@@ -223,7 +224,7 @@ def _passages(opened: Opened, most_mb: int, seed: int) -> list[RootHit]:
 class Ground:
     """What a configuration answers from, while it is open."""
 
-    answer: Callable[[str, Taken, Sampling], Awaitable[str]]
+    answer: Callable[[str, Taken, Sampling, Turn], Awaitable[str]]
     """Answers a question with the model that is held, drawn as is said; returns the text, without citations."""
     config: Callable[[], Awaitable[dict[str, Any]]]
     """Returns what its answers depend on beside the model: how it looks things up, and in what."""
@@ -241,12 +242,12 @@ async def answering(parts: Parts, request: RagRequest, report: Report) -> AsyncG
     """Open the indexes of a configuration, and yield what answers by it, as `rag` has it answer."""
     async with _whole(parts, request, report) as opened:
 
-        async def answer(question: str, taken: Taken, sampling: Sampling) -> str:
+        async def answer(question: str, taken: Taken, sampling: Sampling, turn: Turn) -> str:
             async def drawn(asking: AskRequest, *rest: Any) -> Answer:
                 return await parts.answer(replace(asking, sampling=sampling), *rest)
 
             drawing = replace(parts, answer=drawn)
-            found = await _asked(drawing, request, _steps(parts, request), opened, taken, question)
+            found = await _asked(drawing, request, _steps(parts, request), opened, taken, question, turn)
             return without_marks(found.answer.answer)
 
         yield Ground(answer, lambda: _config(parts, request, _steps(parts, request), opened))

@@ -91,9 +91,9 @@ class DiversityTask:
         return await said(prompt, sampling, self.max_tokens, subject)
 
 
-async def said(prompt: Prompt, sampling: Sampling, max_tokens: int, subject: Subject) -> str:
+async def said(prompt: Prompt, sampling: Sampling, max_tokens: int, subject: Subject, turn: Turn = TURN) -> str:
     """Return what the model says to a prompt."""
-    pieces = subject.engine.generate(prompt, sampling, max_tokens, subject.adapters, TURN)
+    pieces = subject.engine.generate(prompt, sampling, max_tokens, subject.adapters, turn)
     async with contextlib.aclosing(pieces) as stream:
         return "".join([piece.text async for piece in stream if isinstance(piece, Token)])
 

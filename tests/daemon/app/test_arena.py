@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,9 @@ from starlette.testclient import TestClient
 
 from fake_app import AUTHORIZED, HOST, Bench, parse_events, plain_answer
 from lorebook_daemon.app.application import create_app
+from lorebook_daemon.engine.protocol import Priority
 
 SIDES = [{"name": "plain"}, {"name": "kind", "system": "Be kind.", "adapters": [{"name": "soft"}]}]
-
-
-@pytest.fixture
-def client(bench: Bench) -> Iterator[TestClient]:
-    with TestClient(create_app(bench.parts), base_url=f"http://{HOST}", headers=AUTHORIZED) as client:
-        yield client
 
 
 def battle(client: TestClient, **body: Any) -> dict[str, Any]:
@@ -67,6 +61,7 @@ def test_a_side_that_looks_things_up_is_as_blind(client: TestClient, bench: Benc
     assert sorted(map(len, read)) == [0, 1], "one passage for the one, none for the other"
     drawn = [call.sampling.temperature for call in bench.engine.calls if call.what == "generate" and call.sampling]
     assert sorted(drawn) == [0.0, 0.5]
+    assert {call.turn.priority for call in bench.engine.calls} == {Priority.ask}, "somebody waits"
 
 
 def test_two_ways_of_looking_up_are_compared(client: TestClient, bench: Bench, notes: str, tmp_path: Path) -> None:
@@ -77,6 +72,7 @@ def test_two_ways_of_looking_up_are_compared(client: TestClient, bench: Bench, n
     name, data = parse_events(response.text)[-1]
     assert (name, data["votes"], data["skipped"]) == ("done", 1, [])
     assert sorted(len(prompt.passages) for prompt in bench.engine.prompts) == [1, 2]
+    assert {call.turn.priority for call in bench.engine.calls} == {Priority.eval}, "nobody waits"
 
 
 def test_a_side_has_context_steps_of_its_own_and_shows_no_marks(bench: Bench, notes: str) -> None:
