@@ -10,9 +10,6 @@ from dataclasses import replace
 from lorebook_api.secret import found_secret
 from lorebook_daemon.teach.examples import Example, digest
 
-FLAGS = ("duplicate", "near-duplicate", "secret", "empty", "low-quality")
-"""Why an example may be left out; a request may keep those of a flag."""
-
 _E_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b")
 _WORD = re.compile(r"\w+")
 _SHINGLE, _BANDS, _ROWS = 3, 8, 4
