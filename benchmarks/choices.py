@@ -3,9 +3,9 @@
     python -m benchmarks.choices [--lm-eval PYTHON] [--model NAME]
 
 PYTHON, or what LOREBOOK_LM_EVAL names, is the interpreter of an environment of its own with `lm-eval[api]`, torch,
-transformers and gguf. The items are the sixty questions of `benchmarks/facts`. lm-eval runs twice, over all and over
-the first four, and what it takes for the others is what counts: its start and the loading of the model are left out.
-Ours are measured the same way, by requests to a daemon with the model in memory, the better of three.
+transformers and gguf. The items are the sixty questions of `benchmarks/facts`. Of lm-eval's time counts what its own
+bar says of its requests: its start and the loading of the model are left out. Ours is from the request to a daemon
+with the model in memory until the report, the best of three.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine import find_model, parser
-from benchmarks.lm_eval_scores import FACTS, SAVE_TOKENIZER, Harness, Scores, daemon_at, over_http
+from benchmarks.lm_eval_scores import FACTS, SAVE_TOKENIZER, Harness, daemon_at, over_http
 from benchmarks.verdict import say
 from lorebook_api.client import Client
 from lorebook_api.evaluation import McReport, McRequest
@@ -38,7 +38,7 @@ def main() -> None:
     options = arguments.parse_args()
     limit = 12 if options.quick else 60
     model = find_model(options.model).path
-    harness, few = (Harness(options.lm_eval, ("--limit", str(most))) for most in (limit, _FEW))
+    harness = Harness(options.lm_eval, ("--limit", str(limit)))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         tokenizer = folder / "tokenizer"
@@ -46,17 +46,19 @@ def main() -> None:
         with daemon_at(folder / "home") as daemon:
             client = Client(daemon)
             ours, report, chosen = _ours(client, _as_csv(folder / "facts.csv"), model, limit)
-            runs = [over_http(one, daemon, model, tokenizer) for one in (few, harness)]
-    endpoint, of_endpoint = runs[1], _pace(runs[0], runs[1])
+            endpoint = over_http(harness, daemon, model, tokenizer)
     local = {"pretrained": model.parent, "gguf_file": model.name, "dtype": "float32"}
-    runs = [one.scores("hf", local) for one in (few, harness)]
-    print(f"items a second: ours {ours:.2f}, lm-eval over /v1 {of_endpoint:.2f}, transformers {_pace(*runs):.2f}")
-    say("items a second ÷ lm-eval over our endpoint", ours / of_endpoint, at_least=3)
-    say("items a second ÷ lm-eval with transformers", ours / _pace(*runs), at_least=2)
-    for name, theirs in (("over our endpoint", endpoint), ("with transformers", runs[1])):
-        differ = sum(right != theirs.right(question, _key(question)) for question, right in enumerate(chosen))
+    transformers = harness.scores("hf", local)
+    paces = [limit / theirs.seconds for theirs in (endpoint, transformers)]
+    print(f"items a second: ours {ours:.2f}, lm-eval over /v1 {paces[0]:.2f}, transformers {paces[1]:.2f}")
+    say("items a second ÷ lm-eval over our endpoint", ours / paces[0], at_least=3)
+    say("items a second ÷ lm-eval with transformers", ours / paces[1], at_least=2)
+    for name, theirs in (("over our endpoint", endpoint), ("with transformers", transformers)):
+        differ = [one for one, right in enumerate(chosen) if right != theirs.right(one, _key(one))]
         print(f"acc: ours {report.acc:.4f}, lm-eval {name} {theirs.metrics['acc']:.4f}")
-        say(f"items right here and wrong there, {name}", differ, at_most=0)
+        for question in differ:
+            print(f"question {question}: lm-eval's likeliest answer leads by {theirs.lead(question):.3f} nats")
+        say(f"items right here and wrong there, {name}", len(differ), at_most=0)
 
 
 def _as_csv(path: Path) -> Path:
@@ -82,9 +84,8 @@ def _ours(client: Client, data: Path, model: Path, limit: int) -> tuple[float, M
     _timed(client, McRequest(str(data), "csv", 0, _FEW, str(model)))  # the model comes into memory
     runs = []
     for _ in range(_ROUNDS):
-        few, _ = _timed(client, McRequest(str(data), "csv", 0, _FEW, str(model)))
         seconds, report = _timed(client, McRequest(str(data), "csv", 0, limit, str(model)))
-        runs.append(((limit - _FEW) / (seconds - few), report))
+        runs.append((limit / seconds, report))
     pace, report = max(runs, key=lambda run: run[0])
     items = client.evaluation_items(report.run)
     right = {str(item["id"]): bool(item["scores"]["acc"]) for item in items}
@@ -95,12 +96,6 @@ def _timed(client: Client, request: McRequest) -> tuple[float, McReport]:
     begun = time.perf_counter()
     report = next(event for event in client.evaluate_choices(request) if isinstance(event, McReport))
     return time.perf_counter() - begun, report
-
-
-def _pace(few: Scores, all_of_them: Scores) -> float:
-    """Return items a second, of those that the longer run had beyond the shorter."""
-    items = len({question for question, _ in all_of_them.likelihoods}) - _FEW
-    return items / (all_of_them.seconds - few.seconds)
 
 
 if __name__ == "__main__":

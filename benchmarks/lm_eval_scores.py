@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -49,12 +50,19 @@ class Scores:
     metrics: dict[str, float]
     likelihoods: dict[tuple[int, int], float]
     seconds: float
-    """From its start to its end, the loading of the model among it."""
+    """What its requests took, without its start and the loading of the model, to the second."""
 
     def best(self, question: int) -> int:
         """Return the place of the answer that is preferred."""
         places = [place for of, place in self.likelihoods if of == question]
         return max(places, key=lambda place: self.likelihoods[question, place])
+
+    def lead(self, question: int) -> float:
+        """Return by how many nats the preferred answer is before the next."""
+        first, second, *_ = sorted(
+            (value for (of, _), value in self.likelihoods.items() if of == question), reverse=True
+        )
+        return first - second
 
     def right(self, question: int, key: int) -> bool:
         """Return whether the right answer is the one that is preferred."""
@@ -74,14 +82,18 @@ class Harness:
         command = [self.python, "-m", "lm_eval", "--model", kind, "--model_args", told, "--tasks", _TASK]
         command += ["--include_path", str(FACTS), "--batch_size", str(_BATCH), "--device", "cpu", *self.limit]
         with tempfile.TemporaryDirectory() as folder:
-            self.run([*command, "--output_path", folder, "--log_samples"], OPENAI_API_KEY=token)
-            return _read(Path(folder))
+            told = self.run([*command, "--output_path", folder, "--log_samples"], OPENAI_API_KEY=token)
+            return _read(Path(folder), _seconds(told))
 
     @staticmethod
-    def run(command: list[str], **environment: str) -> None:
-        """Run a program that may not reach for the network; what it prints goes to standard error."""
+    def run(command: list[str], **environment: str) -> str:
+        """Run a program that may not reach for the network; return what it says of its progress."""
         offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-        subprocess.run(command, check=True, cwd=FACTS, env={**os.environ, **offline, **environment}, stdout=sys.stderr)
+        env = {**os.environ, **offline, **environment}
+        done = subprocess.run(command, cwd=FACTS, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        return done.stderr
 
 
 def main() -> None:
@@ -115,7 +127,13 @@ def over_http(harness: Harness, daemon: Daemon, model: Path, tokenizer: Path) ->
     return harness.scores("local-completions", {"model": model, "base_url": url, **told}, daemon.token)
 
 
-def _read(folder: Path) -> Scores:
+def _seconds(told: str) -> float:
+    """Return what the requests took by lm-eval's own bar (`100%|███| 240/240 [02:09<00:00, …]`)."""
+    *_, (minutes, seconds) = re.findall(r"(?:requests|Requesting API): 100%[^\r\n]*?\[(\d+):(\d\d)<", told)
+    return 60.0 * int(minutes) + int(seconds)
+
+
+def _read(folder: Path, seconds: float) -> Scores:
     (results,) = folder.rglob("results_*.json")
     (samples,) = folder.rglob(f"samples_{_TASK}_*.jsonl")
     written = json.loads(results.read_text(encoding="utf-8"))
@@ -124,7 +142,7 @@ def _read(folder: Path) -> Scores:
     return Scores(
         {name: told[f"{name},none"] for name in ("acc", "acc_norm")},
         {(row["doc_id"], place): float(one[0]) for row in rows for place, one in enumerate(row["filtered_resps"])},
-        float(written["total_evaluation_time_seconds"]),
+        seconds,
     )
 
 
