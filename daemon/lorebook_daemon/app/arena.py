@@ -30,7 +30,7 @@ from lorebook_daemon.app.events import Emit, EventStream
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.ragging import Ground, answering, check_rag
 from lorebook_daemon.app.taking import found_model
-from lorebook_daemon.engine.protocol import Message, Prompt, Turn
+from lorebook_daemon.engine.protocol import ASKING, Message, Prompt, Turn
 from lorebook_daemon.evaluate.arenastore import preferences
 from lorebook_daemon.evaluate.diversity import said
 from lorebook_daemon.evaluate.task import Subject
@@ -133,7 +133,7 @@ async def _battle(parts: Parts, request: BattleRequest, emit: Emit) -> None:
     async with grounded(parts, request.sides, most, _quiet(emit)) as grounds:
         for side in shuffled:
             ground = grounds.get(side.name)
-            told = await answer_of(parts, side, ground, request.question, most, _quiet(emit), Turn())
+            told = await answer_of(parts, side, ground, request.question, most, _quiet(emit), ASKING)
             answers.append(told)
             emit("progress", Progress("answering", len(answers), 2))
     a, b = answers

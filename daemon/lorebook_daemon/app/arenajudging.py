@@ -24,9 +24,10 @@ from lorebook_daemon.app.measure import Measure
 from lorebook_daemon.app.parts import Parts
 from lorebook_daemon.app.ragging import Ground
 from lorebook_daemon.app.taking import found_model
+from lorebook_daemon.engine.protocol import MEASURING
 from lorebook_daemon.evaluate import overlap
 from lorebook_daemon.evaluate.arenastore import battle_of
-from lorebook_daemon.evaluate.diversity import TURN, Asked, read_prompts
+from lorebook_daemon.evaluate.diversity import Asked, read_prompts
 from lorebook_daemon.evaluate.rows import read_rows
 from lorebook_daemon.evaluate.store import Outcome
 from lorebook_daemon.evaluate.task import Measured, Subject, run_task
@@ -74,7 +75,7 @@ class _Contest:
     async def _answer(self, place: int, one: Asked) -> None:
         arena, side = self.parts.evaluations.arena, self.request.sides[place]
         ground, most = self.grounds.get(side.name), self.request.max_tokens
-        text = await answer_of(self.parts, side, ground, one.question, most, self.going.report, TURN)
+        text = await answer_of(self.parts, side, ground, one.question, most, self.going.report, MEASURING)
         battle = battle_of(self.going.run, one.row)
         kept = asyncio.to_thread(arena.answer, battle, one.question, self.request.sides, place, text)
         await asyncio.shield(kept)  # whoever hangs up

@@ -166,7 +166,7 @@ async def _exact(parts: Parts, request: ExactRequest, emit: Emit) -> None:
     path = Path(request.path)
     rows = await asyncio.to_thread(read_rows, path)
     asked, skipped = read_asked(rows, request.format, request.response, request.limit)
-    task = ExactTask(request.format, asked, request.max_tokens)
+    task = ExactTask(asked, request.format, request.max_tokens)
     config = _config(request, "format", "response", "max_tokens", "limit")
     told = [one.question for one in asked]
     held = await asyncio.to_thread(holding, request.format)

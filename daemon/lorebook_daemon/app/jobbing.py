@@ -17,6 +17,7 @@ from lorebook_api.indexing import Progress
 from lorebook_api.teaching import ENDED, JobInfo
 from lorebook_daemon.app import arenajudging, evaluating, ragging
 from lorebook_daemon.app.events import Emit, EventStream
+from lorebook_daemon.app.jobs import check_resumable
 from lorebook_daemon.app.measure import Measure
 from lorebook_daemon.app.parts import Parts
 
@@ -88,9 +89,7 @@ async def _cancel(parts: Parts, job_id: str) -> JobInfo:
 
 async def _resume(parts: Parts, job: JobInfo) -> JobInfo:
     """Go on with a measurement; raises Conflict for one that has ended or is running, and for what is none."""
-    if job.state not in ENDED or job.state == "done":
-        what = "has done its work" if job.state == "done" else f"is {job.state}"
-        raise Conflict(f"{job.kind} {job.name} {what}.", "See `lorebook jobs list`.")
+    check_resumable(job, f"{job.kind} {job.name}")
     call = await asyncio.to_thread(parts.evaluations.runs.call, job.id) if job.kind == "eval" else None
     if call is None or call.route not in _MEASURES:
         raise Conflict(f"{job.kind} {job.name} is {job.state}.", "Type its command again: it goes on where it was.")

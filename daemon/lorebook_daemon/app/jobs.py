@@ -34,6 +34,13 @@ def new_job(kind: str, name: str) -> JobInfo:
     return JobInfo(uuid.uuid4().hex[:12], kind, name, "waiting", now())
 
 
+def check_resumable(job: JobInfo, named: str) -> None:
+    """Raise Conflict for a job, named so, that is not over or has done its work."""
+    if job.state not in ENDED or job.state == "done":
+        what = "has done its work" if job.state == "done" else f"is {job.state}"
+        raise Conflict(f"{named} {what}.", "See `lorebook jobs list`.")
+
+
 class Jobs:
     """Runs one job at a time, in the order of their coming; `works` does each kind.
 
@@ -72,9 +79,7 @@ class Jobs:
     def resume(self, job_id: str) -> JobInfo:
         """Put a job that did not get to its end into the line again; raises NotFound, and Conflict for any other."""
         job = self.get(job_id)
-        if job.state not in ENDED or job.state == "done":
-            what = "has done its work" if job.state == "done" else f"is {job.state}"
-            raise Conflict(f"The job {job_id} {what}.", "See `lorebook jobs list`.")
+        check_resumable(job, f"The job {job_id}")
         if any(other.name == job.name and other.kind == job.kind for other in self.unfinished()):
             raise Conflict(f"Another job makes {job.name} already.", "Wait for it, or cancel it.")
         job = self._store.wait(job_id)

@@ -240,6 +240,7 @@ def check_rag(parts: Parts, request: RagRequest) -> None:
 @asynccontextmanager
 async def answering(parts: Parts, request: RagRequest, report: Report) -> AsyncGenerator[Ground, None]:
     """Open the indexes of a configuration, and yield what answers by it, as `rag` has it answer."""
+    steps = _steps(parts, request)
     async with _whole(parts, request, report) as opened:
 
         async def answer(question: str, taken: Taken, sampling: Sampling, turn: Turn) -> str:
@@ -247,7 +248,7 @@ async def answering(parts: Parts, request: RagRequest, report: Report) -> AsyncG
                 return await parts.answer(replace(asking, sampling=sampling), *rest)
 
             drawing = replace(parts, answer=drawn)
-            found = await _asked(drawing, request, _steps(parts, request), opened, taken, question, turn)
+            found = await _asked(drawing, request, steps, opened, taken, question, turn)
             return without_marks(found.answer.answer)
 
-        yield Ground(answer, lambda: _config(parts, request, _steps(parts, request), opened))
+        yield Ground(answer, lambda: _config(parts, request, steps, opened))

@@ -56,7 +56,8 @@ class Trace:
     def __init__(self, teaching: Teaching, request: ForgetRequest) -> None:
         self._teaching, self._request = teaching, request
         made = teaching.made()
-        self._models = {one.sha256: one for one in made if one.sha256 in _tainted(made, request)}
+        tainted = _tainted(made, request)
+        self._models = {one.sha256: one for one in made if one.sha256 in tainted}
 
     def seen(self) -> tuple[Seen, ...]:
         """Return who learnt from it, models before what was taught upon them.

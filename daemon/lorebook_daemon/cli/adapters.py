@@ -224,10 +224,7 @@ def forget(cell: str, only_list: bool, as_json: bool, start: bool) -> None:
         return
     for one in seen:
         who = f"the version of {one.adapter} before the present one" if one.earlier else one.adapter
-        learnt = (
-            f"learnt from {', '.join(one.places)}" if one.places else f"was made from {one.upon}, which learnt from it"
-        )
-        screen.write(printable(f"{who} {learnt}; {_fate(one, only_list)}"))
+        screen.write(printable(f"{who} {_how(one)}; {_fate(one, only_list)}"))
 
 
 def _forget_request(cell: str, only_list: bool) -> ForgetRequest:

@@ -139,6 +139,7 @@ CALL_MARKS = ("<|python_tag|>", "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]")
 """Control tokens around calls of tools, which an answer's text holds where tools were offered."""
 
 ASKING = Turn()
+MEASURING = Turn(Priority.eval)
 WARMING = Turn(Priority.warm)
 
 

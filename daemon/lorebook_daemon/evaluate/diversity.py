@@ -18,16 +18,14 @@ import numpy as np
 from lorebook_api.asking import Sampling
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Skipped
-from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Token, Turn
+from lorebook_daemon.engine.protocol import MEASURING, Message, Prompt, Token, Turn
 from lorebook_daemon.evaluate.judge import question_of
 from lorebook_daemon.evaluate.metric import Metric, values
 from lorebook_daemon.evaluate.rows import Row, Unusable
 from lorebook_daemon.evaluate.statistics import Numbers
 from lorebook_daemon.evaluate.store import Outcome
-from lorebook_daemon.evaluate.task import Subject
+from lorebook_daemon.evaluate.task import RowTask, Subject
 from lorebook_daemon.index.embed import Embedder
-
-TURN = Turn(Priority.eval)
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _BLEU_N = 4
@@ -59,28 +57,18 @@ def read_prompts(rows: Sequence[Row], limit: int = 0) -> tuple[list[Asked], tupl
 
 
 @dataclass(frozen=True)
-class DiversityTask:
+class DiversityTask(RowTask[Asked]):
     """Prompts that are answered several times, as a Task."""
 
-    asked: Sequence[Asked]
     samples: int
     temperature: float
     max_tokens: int
     embedder: Embedder
     stage: str = "sampling"
 
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The numbers of the rows."""
-        return tuple(str(one.row) for one in self.asked)
-
-    def row(self, place: int) -> int:
-        """Return where a prompt stands."""
-        return self.asked[place].row
-
     async def measure(self, place: int, subject: Subject) -> Outcome:
         """Return how different the answers to one prompt are."""
-        texts = [await self._answer(self.asked[place].question, seed, subject) for seed in range(self.samples)]
+        texts = [await self._answer(self.items[place].question, seed, subject) for seed in range(self.samples)]
         scores = await asyncio.to_thread(differences, texts, self.embedder)
         note = "the model answered nothing" if not any(text.strip() for text in texts) else ""
         return Outcome(scores, "\n---\n".join(texts), note)
@@ -91,7 +79,7 @@ class DiversityTask:
         return await said(prompt, sampling, self.max_tokens, subject)
 
 
-async def said(prompt: Prompt, sampling: Sampling, max_tokens: int, subject: Subject, turn: Turn = TURN) -> str:
+async def said(prompt: Prompt, sampling: Sampling, max_tokens: int, subject: Subject, turn: Turn = MEASURING) -> str:
     """Return what the model says to a prompt."""
     pieces = subject.engine.generate(prompt, sampling, max_tokens, subject.adapters, turn)
     async with contextlib.aclosing(pieces) as stream:

@@ -24,7 +24,7 @@ from lorebook_daemon.evaluate.metric import Metric, values
 from lorebook_daemon.evaluate.rows import Row, Unusable
 from lorebook_daemon.evaluate.sandbox.run import Verdict, run_program
 from lorebook_daemon.evaluate.store import Outcome
-from lorebook_daemon.evaluate.task import Subject
+from lorebook_daemon.evaluate.task import RowTask, Subject
 
 _NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
 _STRICT = re.compile(r"####\s*(-?\$?\d[\d,]*(?:\.\d+)?)")
@@ -64,26 +64,16 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class ExactTask:
+class ExactTask(RowTask[Asked]):
     """Questions with right answers, as a Task."""
 
     format: ExactFormat
-    asked: Sequence[Asked]
     max_tokens: int
     stage: str = "answering"
 
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The numbers of the rows."""
-        return tuple(str(one.row) for one in self.asked)
-
-    def row(self, place: int) -> int:
-        """Return where a question stands."""
-        return self.asked[place].row
-
     async def measure(self, place: int, subject: Subject) -> Outcome:
         """Return whether the answer is right; one that is empty is wrong, and says so."""
-        one = self.asked[place]
+        one = self.items[place]
         text = one.response if one.response is not None else await self._answer(one, subject)
         return await asyncio.to_thread(self._outcome, one, text)
 

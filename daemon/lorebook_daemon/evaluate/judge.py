@@ -17,14 +17,12 @@ import numpy as np
 
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Agreement, JudgeRequest, Measure, Skipped
-from lorebook_daemon.engine.protocol import Continued, Message, Priority, Prompt, Turn
+from lorebook_daemon.engine.protocol import MEASURING, Continued, Message, Prompt
 from lorebook_daemon.evaluate.metric import Metric, values
 from lorebook_daemon.evaluate.rows import Row, Unusable
 from lorebook_daemon.evaluate.statistics import Numbers, pearson, spearman
 from lorebook_daemon.evaluate.store import Outcome
-from lorebook_daemon.evaluate.task import Subject
-
-TURN = Turn(Priority.eval)
+from lorebook_daemon.evaluate.task import RowTask, Subject
 
 _NUMBERS = tuple(str(number) for number in range(101))
 
@@ -136,27 +134,17 @@ METRICS: dict[str, Metric[Scored, float]] = {
 
 
 @dataclass(frozen=True)
-class JudgeTask:
+class JudgeTask(RowTask[Judged]):
     """Responses that are judged, as a Task. Every row gets a number; an empty response gets 0."""
 
-    judged: Sequence[Judged]
     stage: str = "judging"
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The numbers of the rows."""
-        return tuple(str(one.row) for one in self.judged)
-
-    def row(self, place: int) -> int:
-        """Return where a response stands."""
-        return self.judged[place].row
 
     async def measure(self, place: int, subject: Subject) -> Outcome:
         """Return the judge's number."""
-        one = self.judged[place]
+        one = self.items[place]
         if not one.response.strip():
             return Outcome(values(METRICS, Scored(one, 0.0)), note="the response is empty")
-        told = await subject.engine.continuations(one.prompt(), _NUMBERS, subject.adapters, TURN)
+        told = await subject.engine.continuations(one.prompt(), _NUMBERS, subject.adapters, MEASURING)
         return Outcome(values(METRICS, Scored(one, expected(told))), one.response)
 
 

@@ -6,13 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lorebook_daemon.engine.protocol import Plain, Priority, Turn
+from lorebook_daemon.engine.protocol import MEASURING, Plain
 from lorebook_daemon.evaluate.items import Choice, Item, Items
 from lorebook_daemon.evaluate.metric import Metric, values
 from lorebook_daemon.evaluate.store import Outcome
 from lorebook_daemon.evaluate.task import Subject
-
-TURN = Turn(Priority.eval)
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,6 @@ async def _logprobs(item: Item, subject: Subject) -> tuple[float, ...]:
         asked = [choice for choice in item.choices if choice.context == context]
         before = context.rstrip(" ")  # as lm-eval parts them: spaces belong to what follows
         texts = [context[len(before) :] + choice.text for choice in asked]
-        told = await subject.engine.continuations(Plain(before), texts, subject.adapters, TURN)
+        told = await subject.engine.continuations(Plain(before), texts, subject.adapters, MEASURING)
         logprobs.update(zip(asked, (continued.logprob for continued in told), strict=True))
     return tuple(logprobs[choice] for choice in item.choices)

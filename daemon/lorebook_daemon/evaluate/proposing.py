@@ -17,12 +17,10 @@ from lorebook_daemon.answer.ask import CLEAR
 from lorebook_daemon.answer.numbers import unbacked_numbers
 from lorebook_daemon.answer.prompts import SYSTEM, answer_prompt, passage_text, stated_prompt, supported_prompt
 from lorebook_daemon.answer.retrieved import RootHit
-from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Turn
+from lorebook_daemon.engine.protocol import MEASURING, Message, Prompt
 from lorebook_daemon.evaluate.diversity import said
 from lorebook_daemon.evaluate.pool import Report
 from lorebook_daemon.evaluate.task import Subject
-
-TURN = Turn(Priority.eval)
 
 _ASK = (
     "\nWrite two short questions that can be answered from the source above, one a line. Each asks for one fact that "
@@ -89,12 +87,14 @@ async def _proposed(hit: RootHit, named: str, subject: Subject) -> ProposedQuest
     questions = [one for one in lines if not any(words in one.lower() for words in _POINTING)]
     if not questions:
         return None
-    stated = await subject.engine.judge([stated_prompt(one, text) for one in questions], subject.adapters, TURN)
+    stated = await subject.engine.judge([stated_prompt(one, text) for one in questions], subject.adapters, MEASURING)
     best = max(range(len(questions)), key=stated.__getitem__)
     if stated[best] < _STATED:
         return None
     answer = (await said(answer_prompt(questions[best], (text,)), Sampling(), _ANSWER_TOKENS, subject)).strip()
-    (supported,) = await subject.engine.judge([supported_prompt(questions[best], answer, text)], subject.adapters, TURN)
+    (supported,) = await subject.engine.judge(
+        [supported_prompt(questions[best], answer, text)], subject.adapters, MEASURING
+    )
     if not answer or supported < 0 or unbacked_numbers(answer, questions[best], text):
         return None
     source = hit.source()

@@ -18,15 +18,13 @@ from lorebook_api.evaluation import Figure, Skipped
 from lorebook_daemon.answer.prompts import SYSTEM, source_text
 from lorebook_daemon.answer.reading import probability
 from lorebook_daemon.answer.retrieved import RootHit
-from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Turn
+from lorebook_daemon.engine.protocol import MEASURING, Message, Prompt
 from lorebook_daemon.evaluate.metric import Metric, values
 from lorebook_daemon.evaluate.places import Place, first_right, ndcg10, recall10, reciprocal
 from lorebook_daemon.evaluate.rows import Row, Unusable
 from lorebook_daemon.evaluate.statistics import Numbers, bootstrap
 from lorebook_daemon.evaluate.store import Outcome
 from lorebook_daemon.evaluate.task import Measured, Subject
-
-TURN = Turn(Priority.eval)
 
 _RELEVANT = "\nQuestion: {question}\nDoes the source above say anything that helps to answer it? Answer Yes or No."
 _ANSWERS = "Question: {question}\nAnswer: {answer}\n\nDoes this reply to what was asked? Answer Yes or No."
@@ -189,7 +187,7 @@ async def _context(question: str, asked: Asked, subject: Subject) -> float:
     messages = (Message("system", SYSTEM), Message("user", _RELEVANT.format(question=question)))
     texts = [source_text(source, _headings(source, asked.hits)) for source in asked.answer.sources]
     prompts = [Prompt(messages, (text,)) for text in texts]
-    leanings = await subject.engine.judge(prompts, turn=TURN)
+    leanings = await subject.engine.judge(prompts, turn=MEASURING)
     return sum(map(probability, leanings)) / len(leanings)
 
 
@@ -208,7 +206,7 @@ def _empty(answer: Answer) -> bool:
 
 async def _relevance(question: str, answer: Answer, subject: Subject) -> float:
     said = _ANSWERS.format(question=question, answer=re.sub(r" ?\[\d+\]", "", answer.answer).strip())
-    (leaning,) = await subject.engine.judge([Prompt((Message("user", said),))], turn=TURN)
+    (leaning,) = await subject.engine.judge([Prompt((Message("user", said),))], turn=MEASURING)
     return probability(leaning)
 
 

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 
 from lorebook_api.errors import BadRequest
 from lorebook_api.evaluation import Figure, Skipped
-from lorebook_daemon.engine.protocol import Plain, Priority, Turn
+from lorebook_daemon.engine.protocol import MEASURING, Plain
 from lorebook_daemon.evaluate.metric import Metric, values
 from lorebook_daemon.evaluate.rows import Row, Unusable
 from lorebook_daemon.evaluate.store import Outcome
-from lorebook_daemon.evaluate.task import Measured, Subject, mean_figure
-
-TURN = Turn(Priority.eval)
+from lorebook_daemon.evaluate.task import Measured, RowTask, Subject, mean_figure
 
 
 @dataclass(frozen=True)
@@ -66,31 +64,21 @@ METRICS: dict[str, Metric[Likelihoods, float]] = {
 
 
 @dataclass(frozen=True)
-class BiasTask:
+class BiasTask(RowTask[Pair]):
     """Pairs of sentences as a Task."""
 
-    pairs: Sequence[Pair]
     stage: str = "comparing sentences"
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The numbers of the rows."""
-        return tuple(str(pair.row) for pair in self.pairs)
-
-    def row(self, place: int) -> int:
-        """Return where a pair stands."""
-        return self.pairs[place].row
 
     async def measure(self, place: int, subject: Subject) -> Outcome:
         """Return whether the stereotype is likelier, and how far the two are apart."""
-        pair = self.pairs[place]
+        pair = self.items[place]
         found = Likelihoods(await _logprob(pair.more, subject), await _logprob(pair.less, subject))
         return Outcome(values(METRICS, found))
 
 
 async def _logprob(text: str, subject: Subject) -> float:
     """Return the sum of the tokens' log-probabilities, of all but the first, which nothing stands before."""
-    return sum(one.logprob for one in await subject.engine.score(Plain(text), 0, subject.adapters, TURN))
+    return sum(one.logprob for one in await subject.engine.score(Plain(text), 0, subject.adapters, MEASURING))
 
 
 def by_type(pairs: Sequence[Pair], found: Measured) -> dict[str, Figure]:

@@ -1,7 +1,7 @@
 """A task: items that are measured one by one, each under a name of its own. The rest is the same for all of them.
 
-To add one: a small class with `Task`'s members, and a dict of what is measured of each item (`metric.Metric`); where
-it is to be typed, a route in `app/evaluating.py` and a command.
+To add one: a small class with `Task`'s members (`RowTask` has them where items are rows of a file), and a dict of what
+is measured of each item (`metric.Metric`); where it is to be typed, a route in `app/evaluating.py` and a command.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from lorebook_api.asking import AdapterUse
 from lorebook_api.errors import BadRequest, TooLong
@@ -48,6 +48,34 @@ class Task(Protocol):
     async def measure(self, place: int, subject: Subject) -> Outcome:
         """Return what an item comes to; raises BadRequest or TooLong where it cannot be measured."""
         ...
+
+
+class Numbered(Protocol):
+    """What stands in a row of a file."""
+
+    @property
+    def row(self) -> int:
+        """Which row, from 1."""
+        ...
+
+
+Item = TypeVar("Item", bound=Numbered)
+
+
+@dataclass(frozen=True)
+class RowTask(Generic[Item]):
+    """What the tasks have in common whose items are rows of a file, each under the number of its row."""
+
+    items: Sequence[Item]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The numbers of the rows."""
+        return tuple(str(item.row) for item in self.items)
+
+    def row(self, place: int) -> int:
+        """Return where an item stands."""
+        return self.items[place].row
 
 
 @dataclass(frozen=True)

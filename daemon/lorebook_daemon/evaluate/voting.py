@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from lorebook_api.arena import Winner
-from lorebook_daemon.engine.protocol import Message, Priority, Prompt, Turn
+from lorebook_daemon.engine.protocol import MEASURING, Message, Prompt
 from lorebook_daemon.evaluate.metric import Metric, values
 from lorebook_daemon.evaluate.store import Outcome
-from lorebook_daemon.evaluate.task import Subject
-
-TURN = Turn(Priority.eval)
+from lorebook_daemon.evaluate.task import RowTask, Subject
 
 _ASK = (
     "Here is a question and two answers to it.\n\nQuestion: {question}\n\nAnswer A: {a}\n\nAnswer B: {b}\n\n"
@@ -54,24 +52,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class VoteTask:
+class VoteTask(RowTask[Pair]):
     """Pairs of answers between which a judge votes, as a Task; what is kept as said is the winner."""
 
-    pairs: Sequence[Pair]
     stage: str = "voting"
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The numbers of the rows."""
-        return tuple(str(pair.row) for pair in self.pairs)
-
-    def row(self, place: int) -> int:
-        """Return where a question stands."""
-        return self.pairs[place].row
 
     async def measure(self, place: int, subject: Subject) -> Outcome:
         """Return the vote."""
-        pair = self.pairs[place]
+        pair = self.items[place]
         given = await vote(pair.question, pair.answers, subject)
         return Outcome(values(METRICS, given), given.winner)
 
@@ -97,5 +85,5 @@ async def _first_wins(question: str, answers: Sequence[str], subject: Subject) -
     """Return whether the letter of the answer that is shown first is the likelier."""
     asked = _ASK.format(question=question, a=answers[0], b=answers[1])
     prompt = Prompt((Message("user", asked),))
-    a, b = await subject.engine.continuations(prompt, _LETTERS, subject.adapters, TURN)
+    a, b = await subject.engine.continuations(prompt, _LETTERS, subject.adapters, MEASURING)
     return a.logprob > b.logprob

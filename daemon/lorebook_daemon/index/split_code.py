@@ -30,9 +30,7 @@ def split_code(unit: Unit, path: str, sizes: Sizes) -> list[Passage]:
         return split_lines(unit, path, sizes)
     sheet = Sheet(unit.text, sizes)
     starts = [Piece(0, 0, unit.context)]
-    found: list[Piece] = []
-    _find_starts(found, tree.root_node, known, sheet, unit.context)
-    for start in found:
+    for start in _starts(tree.root_node, known, sheet, unit.context, 0):
         if start.first > starts[-1].first:
             starts.append(start)
         elif start.first == 0 and len(starts) == 1:
@@ -42,16 +40,11 @@ def split_code(unit: Unit, path: str, sizes: Sizes) -> list[Passage]:
     return passages(unit, path, sheet, fit(sheet, pack(sheet, pieces)), known.defined(tree, source))
 
 
-def _find_starts(
-    found: list[Piece],
-    node: Node,
-    known: Grammar,
-    sheet: Sheet,
-    context: tuple[str, ...],
-    depth: int = 0,
-    above: int = -1,
-) -> None:
-    """Add to `found` where pieces may begin below `node`, as pieces without an end; none on row `above` or before."""
+def _starts(
+    node: Node, known: Grammar, sheet: Sheet, context: tuple[str, ...], depth: int, above: int = -1
+) -> list[Piece]:
+    """Return where pieces may begin below `node`, as pieces without an end; none on row `above` or before it."""
+    found: list[Piece] = []
     limit = sheet.sizes.limit
     for group in _groups(node.children, known):
         whole = group[-1].end_byte - group[0].start_byte
@@ -61,8 +54,9 @@ def _find_starts(
             found.append(Piece(row, row, context, any(known.opens(child) for child in long)))
         for child in long if depth < DEEPEST else ():
             inner = _inside(child, known, sheet, context)
-            _find_starts(found, child, known, sheet, inner, depth + 1, child.start_point.row)
+            found += _starts(child, known, sheet, inner, depth + 1, child.start_point.row)
         above = max(above, _last_row(group[-1]))
+    return found
 
 
 def _groups(children: list[Node], known: Grammar) -> Iterator[list[Node]]:

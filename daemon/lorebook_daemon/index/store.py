@@ -315,7 +315,7 @@ class Store(VectorTable):
     def take_embedder(self, identity: str) -> None:
         """Drop the vectors of another embedder; they say nothing to this one."""
         if self.meta.embedder != identity:
-            self._db.execute("DELETE FROM vectors")
+            self.drop_vectors()
             self.meta = replace(self.meta, embedder=identity, vectors=0, nearest=None)
 
     def graph(self, dimensions: int, anew: bool = False) -> Vectors:

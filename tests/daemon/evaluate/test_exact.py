@@ -24,7 +24,7 @@ GSM = {"question": "What do two and two make?", "answer": "2 + 2 = <<2+2=4>>4\n#
 def scored(name: ExactFormat, fields: dict[str, Any], said: str) -> Outcome:
     """Return what an answer comes to."""
     asked, _ = read_asked([Row(1, {**fields, "said": said})], name, "said")
-    return asyncio.run(ExactTask(name, asked, 64).measure(0, Subject(FakeEngine())))
+    return asyncio.run(ExactTask(asked, name, 64).measure(0, Subject(FakeEngine())))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_mbpp_s_tests_are_a_list() -> None:
 def test_the_model_is_asked_where_there_is_no_response() -> None:
     asked, _ = read_asked([Row(1, GSM)], "gsm8k")
     engine = FakeEngine(answer="#### 1004")
-    outcome = asyncio.run(ExactTask("gsm8k", asked, 64).measure(0, Subject(engine)))
+    outcome = asyncio.run(ExactTask(asked, "gsm8k", 64).measure(0, Subject(engine)))
     assert outcome.scores["exact"] == 1.0 and outcome.said == "#### 1004"
     assert "Think step by step" in engine.prompts[0].messages[-1].content
 

@@ -27,7 +27,7 @@ def measured(task: Task) -> Measured:
 def answers(*said: str) -> Measured:
     """Measure answers of which `yes` is the right one."""
     rows = [Row(n, {"question": "?", "answer": "yes", "said": text}) for n, text in enumerate(said, 1)]
-    return measured(exact.ExactTask("text", exact.read_asked(rows, "text", "said")[0], 64))
+    return measured(exact.ExactTask(exact.read_asked(rows, "text", "said")[0], "text", 64))
 
 
 def kept(name: str, found: Measured) -> EvalRun:
