@@ -18,7 +18,7 @@ from lorebook_daemon.engine.protocol import Continued
 _AT_ONCE = 16
 """Tokens of a text that are read at once: the texts of several prompts then fit one batch beside each other."""
 
-Logprobs = npt.NDArray[np.float64]
+Logprobs = npt.NDArray[np.float32]
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Continuing:
 
     def _read(self, reading: Reading, sharing: Sequence[_Text], at: int, run: Sequence[int]) -> Work[Logprobs]:
         """Read what texts share, counting the tokens within; return the log-probabilities after the last."""
-        last = np.zeros(0)
+        last = np.zeros(0, np.float32)
         for start in range(0, len(run), _AT_ONCE):
             rows = yield from self._reader.extend(reading, run[start : start + _AT_ONCE])
             for place, row in enumerate(rows, at + start + 1):
@@ -79,9 +79,10 @@ class Continuing:
         return last
 
     def _logprobs(self, row: int) -> Logprobs:
-        logits = self._llama.logits(row).astype(np.float64)
-        most = logits.max()
-        return logits - (most + math.log(np.exp(logits - most).sum()))  # type: ignore[no-any-return]
+        """Return log-probabilities [vocabulary's size]: in 32 bits but for their sum, which is some 1e-6 nats off."""
+        logits = self._llama.logits(row)
+        relative = logits - logits.max()
+        return relative - np.float32(math.log(np.exp(relative).sum(dtype=np.float64)))  # type: ignore[no-any-return]
 
 
 def _shared(texts: Sequence[_Text], at: int) -> Sequence[int]:

@@ -27,7 +27,8 @@ _FEWEST = 24
 """Tokens from which on a recurrent state is worth keeping."""
 
 _WHOLE = 64
-"""Tokens of a segment that is always read as a whole, so that the same prompt gives the same logits to the bit."""
+"""Tokens of a segment that is always read as a whole, so that the same prompt gives the same logits to the bit. Not in
+measuring: where many short prompts begin alike, that would be most of the work, and their batches differ anyway."""
 
 _SCORED = 96
 """Tokens whose logits are all wanted, at a time: some are left for the others of a batch."""
@@ -68,15 +69,24 @@ class Reader:
                     self._lanes.clear()
 
     def read(
-        self, prompt: PromptTokens, adapters: AdapterSet, taken: list[Lane], said: Sequence[int] = ()
+        self,
+        prompt: PromptTokens,
+        adapters: AdapterSet,
+        taken: list[Lane],
+        said: Sequence[int] = (),
+        *,
+        whole: bool = True,
     ) -> Work[Reading]:
-        """Read a prompt, and what was `said` after it already, into a lane, which is added to `taken`."""
+        """Read a prompt, and what was `said` after it already, into a lane, which is added to `taken`.
+
+        Unless `whole`, the beginning of a short segment too is shared with whatever begins alike.
+        """
         segments = self._layout.segments(prompt, adapters)
         entries = self._layout.entries(segments)
         entries += self._layout.entries_of(segments[-1], said)
         if said:
             segments.append(Segment(segments[-1].end, tuple(said), segments[-1].adapters))
-        lane, head = self._begin(segments, entries, taken), _head(segments, prompt)
+        lane, head = self._begin(segments, entries, taken, whole=whole), _head(segments, prompt)
         at_hand = lane.end
         for segment in segments:
             if segment.end <= lane.end:
@@ -145,19 +155,21 @@ class Reader:
 
     # -- lanes
 
-    def _begin(self, segments: Sequence[Segment], entries: Sequence[int], taken: list[Lane]) -> Lane:
+    def _begin(
+        self, segments: Sequence[Segment], entries: Sequence[int], taken: list[Lane], *, whole: bool = True
+    ) -> Lane:
         lane = self._lanes.begin(entries, len(entries) - 1) if self._mode != "off" else self._lanes.take()
         taken.append(lane)
         if self._llama.can_shift:
-            self._cut_to_boundary(lane, segments)
+            self._cut_to_boundary(lane, segments, _WHOLE if whole else 0)
         elif self._mode != "off":
             self._resume(lane, segments, entries)
         return lane
 
-    def _cut_to_boundary(self, lane: Lane, segments: Sequence[Segment]) -> None:
-        """Have a block or a short segment read as a whole: in parts its sums are rounded in another way."""
+    def _cut_to_boundary(self, lane: Lane, segments: Sequence[Segment], short: int) -> None:
+        """Have a block or a `short` segment read as a whole: in parts its sums are rounded in another way."""
         inside = next((one for one in segments if one.start < lane.end < one.end), None)
-        if inside and (inside.block or len(inside.tokens) <= _WHOLE):
+        if inside and (inside.block or len(inside.tokens) <= short):
             self._lanes.cut(lane, inside.start)
 
     def _extend(self, lane: Lane, segment: Segment, logits: int) -> Work[Rows]:

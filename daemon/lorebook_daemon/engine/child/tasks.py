@@ -198,7 +198,7 @@ class Tasks:
         while together:
             try:
                 with self._reader.lane() as taken:
-                    reading = yield from self._reader.read(prompt, adapters, taken)
+                    reading = yield from self._reader.read(prompt, adapters, taken, whole=False)
                     done += yield from self._continuing.follow(reading, together[0])
             except NoSlot:
                 yield Wait.room

@@ -356,3 +356,12 @@ def test_what_is_kept_but_refused_is_dropped_and_read_anew(llama: FakeLlama) -> 
     none, kept, *refused, again = cached
     assert none == 0 < kept == again
     assert refused == [0, 0]
+
+
+def test_of_prompts_whose_texts_are_measured_what_they_begin_with_is_read_once() -> None:
+    stage = Stage(FakeLlama(N_CTX), "blocks")
+    for n in range(4):
+        stage.send(Request("likelihood", prompt_of((), [], (*LONG, n)), (), 1, Turn()))
+        stage.run()
+    stage.check()
+    assert sum(len(piece.tokens) for batch in stage.llama.batches for piece in batch) == len(LONG) + 4
