@@ -24,7 +24,16 @@ from lorebook_api.typed import find_scores
 from lorebook_daemon.cli.arena import arena
 from lorebook_daemon.cli.evalrag import leaderboard, questions, rag
 from lorebook_daemon.cli.evalruns import RUN_COMMANDS
-from lorebook_daemon.cli.measuring import Options, file_argument, followed, measure_and_show, measured, show_remarks
+from lorebook_daemon.cli.measuring import (
+    Options,
+    counted,
+    file_argument,
+    followed,
+    measure_and_show,
+    measured,
+    show_remarks,
+    spelled,
+)
 from lorebook_daemon.cli.options import debug_option, examples
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Screen
@@ -87,8 +96,8 @@ def mc(
         ("acc_bytes", report.acc_bytes, f"± {report.stderr_bytes:.3f}"),
     ]
     screen.table(("", "", ""), [(name, f"{value:.3f}", error) for name, value, error in rows])
-    told = f"{report.n} questions, {report.shots} examples before each, {report.model}, kept as {report.run}"
-    screen.write(told, style="dim")
+    told = f"{counted(report.n, 'question')}, {counted(report.shots, 'example')} before each"
+    screen.write(f"{told}, {report.model}, kept as {report.run}", style="dim")
     show_remarks(screen, report.skipped, report.notices)
 
 
@@ -151,11 +160,11 @@ def _judged(request: JudgeRequest, options: Options, human: str = "") -> None:
         return
     screen.write(f"mean {report.mean:.1f} ± {report.stderr:.1f}")
     if report.agreement is not None:
-        told = (f"{name} {value:.2f}" for name, value in asdict(report.agreement).items() if value is not None)
+        told = (f"{name} {spelled(value)}" for name, value in asdict(report.agreement).items() if value is not None)
         screen.write(f"with {human!r}: {', '.join(told)}")
     if report.length is not None:
         screen.write(f"score and length of the response: {report.length:.2f} (Spearman)")
-    missing = f"{report.n} responses, {report.missing} without a score"
+    missing = f"{counted(report.n, 'response')}, {report.missing} without a score"
     screen.write(f"{missing}, {report.model}, kept as {report.run}", style="dim")
     show_remarks(screen, report.skipped, report.notices)
 

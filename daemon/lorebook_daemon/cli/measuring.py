@@ -113,7 +113,7 @@ def show_report(screen: Screen, report: EvalReport) -> None:
     """Show a report as a table."""
     show_figures(screen, report.figures)
     adapters = "".join(f" + {use.name}" for use in report.adapters)
-    screen.write(f"{report.n} items, {report.model}{adapters}, kept as {report.run}", style="dim")
+    screen.write(f"{counted(report.n, 'item')}, {report.model}{adapters}, kept as {report.run}", style="dim")
     show_remarks(screen, report.skipped, report.notices)
 
 
@@ -143,6 +143,11 @@ def show_lines(screen: Screen, lines: Sequence[str]) -> None:
         screen.write(printable(line), style="yellow")
     if len(lines) > SHOWN:
         screen.write(f"and {len(lines) - SHOWN} more: --json has all of them", style="yellow")
+
+
+def counted(n: int, what: str) -> str:
+    """Return how many there are of what, a noun."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def spelled(value: float) -> str:
