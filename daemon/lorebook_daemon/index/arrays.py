@@ -32,11 +32,13 @@ def write_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """
     ordered = dict(sorted(arrays.items(), key=lambda item: -item[1].itemsize))
     names = " ".join(ordered).encode("ascii")
+    check = 1
     with file.open("wb") as out:
         for array in (_padded(names), *ordered.values()):
-            npy.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
-    check = file_sum(file)
-    with file.open("ab") as out:
+            whole = np.ascontiguousarray(array)
+            for part in (_header(whole), whole.reshape(-1).view(np.uint8)):
+                out.write(part)
+                check = zlib.adler32(part, check)
         out.write(_SUM.pack(check))
 
 
@@ -82,6 +84,13 @@ def file_sum(file: Path, size: int | None = None) -> int:
 def _padded(text: bytes) -> NDArray[np.uint8]:
     """Return the text with blanks behind it, so that what follows is aligned."""
     return np.frombuffer(text.ljust(-(-len(text) // _ALIGNED) * _ALIGNED), np.uint8)
+
+
+def _header(array: NDArray[Any]) -> bytes:
+    """Return what stands before an array in a file."""
+    head = BytesIO()
+    npy.write_array_header_1_0(head, npy.header_data_from_array_1_0(array))
+    return head.getvalue()
 
 
 def _array(whole: mmap.mmap, place: int) -> tuple[NDArray[Any], int]:

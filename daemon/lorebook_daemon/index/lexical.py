@@ -29,6 +29,9 @@ B = 0.75  # likewise: passages are of like length, so that it matters little
 
 _LONG = 4096  # entries; shorter lists are added up quicker than it is found out that they need not be
 
+_STRETCH = 200
+"""Entries; where stretches of so many stay together, they are copied as stretches."""
+
 Ids = NDArray[np.int64]
 Places = NDArray[np.int32]
 Scores = NDArray[np.float64]
@@ -86,17 +89,18 @@ class Lexical:
         kept = ~np.isin(self.ids, np.fromiter(ids, np.int64, len(ids)))
         if kept.all():
             return self
-        entries = kept[self.places]
-        sizes = np.add.reduceat(entries, self.starts[:-1], dtype=np.int64)
+        dead = np.flatnonzero(~kept[self.places])
+        rows = np.searchsorted(self.starts, dead, "right") - 1
+        sizes = np.diff(self.starts) - np.bincount(rows, minlength=len(self.hashes))
         new_place = (np.cumsum(kept) - 1).astype(np.int32)
         living = sizes > 0
         return Lexical(
             hashes=self.hashes[living],
             starts=_starts(sizes[living]),
             ids=self.ids[kept],
-            places=new_place[self.places[entries]],
+            places=new_place[_cut(self.places, dead)],
             lengths=self.lengths[kept],
-            counts=self.counts[entries],
+            counts=_cut(self.counts, dead),
             kinds=self.kinds[kept],
         )
 
@@ -254,10 +258,21 @@ def _starts(sizes: Ids) -> Ids:
 
 
 def _woven(own: NDArray[Item], others: NDArray[Item], behind: Ids) -> NDArray[Item]:
-    """Return `others` at the positions `behind`, and `own` in order at all other positions."""
-    whole = np.empty(len(own) + len(others), own.dtype)
-    is_own = np.ones(len(whole), np.bool_)
-    is_own[behind] = False
-    whole[behind] = others
-    whole[is_own] = own
-    return whole
+    """Return `others` at the positions `behind`, which rise, and `own` in order at all other positions."""
+    before = behind - np.arange(len(others))
+    if len(others) * _STRETCH > len(own):
+        return np.insert(own, before, others)
+    runs = np.flatnonzero(np.diff(before, prepend=-1))
+    ends, places = [*runs[1:].tolist(), len(others)], [0, *before[runs].tolist(), len(own)]
+    parts = [own[: places[1]]]
+    for nth, first in enumerate(runs.tolist()):
+        parts += (others[first : ends[nth]], own[places[nth + 1] : places[nth + 2]])
+    return np.concatenate(parts)
+
+
+def _cut(own: NDArray[Item], out: Ids) -> NDArray[Item]:
+    """Return `own` without what stands at the positions `out`, which rise."""
+    if len(out) * _STRETCH > len(own):
+        return np.delete(own, out)
+    firsts, stops = [0, *(out + 1).tolist()], [*out.tolist(), len(own)]
+    return np.concatenate([own[first:stop] for first, stop in zip(firsts, stops, strict=True)])

@@ -27,6 +27,11 @@ class PgVectorTable:
         """Return the ids of the passages that have a vector."""
         return {key for (key,) in self._db.run(EMBEDDED)}
 
+    def count_embedded(self) -> int:
+        """Return how many passages have a vector."""
+        ((count,),) = self._db.run(EMBEDDED.replace("p.id", "count(*)", 1))
+        return int(count)
+
     def put_vectors(self, keys: Sequence[bytes], matrix: Matrix) -> None:
         """Write one row of `matrix` for each key."""
         rows = [{"key": key.hex(), "vector": literal(row)} for key, row in zip(keys, matrix, strict=True)]

@@ -16,6 +16,7 @@ from typing import Any
 
 from lorebook_api.errors import NotFound, StorageFailed, Unusable
 from lorebook_api.retrieval import Kind, Similarity
+from lorebook_daemon.index.area import Area
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.pgconnection import Connection, lacks_extension, schema_of
@@ -23,6 +24,7 @@ from lorebook_daemon.index.pgsearch import PgVectors, PgWords, quoted, storable_
 from lorebook_daemon.index.pgvectortable import PgVectorTable
 from lorebook_daemon.index.records import (
     FORMAT,
+    Counts,
     FileRow,
     Gone,
     Meta,
@@ -196,10 +198,24 @@ class PostgresStore(PgVectorTable):
 
     # files and passages
 
-    def files(self) -> dict[str, FileRow]:
-        """Return all files by path."""
+    def files(self, area: Area | None = None) -> dict[str, FileRow]:
+        """Return all files by path, or those that lie in the area."""
         rows = self._db.run("SELECT path, id, mtime_ns, ctime_ns, size, sha256, why FROM files ORDER BY id")
-        return {path: FileRow(key, (mtime, ctime, size), sha, why) for path, key, mtime, ctime, size, sha, why in rows}
+        return {
+            path: FileRow(key, (mtime, ctime, size), sha, why)
+            for path, key, mtime, ctime, size, sha, why in rows
+            if area is None or area.covers(path)
+        }
+
+    def unread(self) -> dict[str, str]:
+        """Return, by path, why files have no passages that could not be read."""
+        return {path: why for path, why in self._db.run("SELECT path, why FROM files WHERE why IS NOT NULL")}
+
+    def count(self) -> Counts:
+        """Return how much there is."""
+        ((files,),) = self._db.run("SELECT count(*) FROM files WHERE why IS NULL")
+        ((passages,),) = self._db.run("SELECT count(*) FROM passages")
+        return Counts(files, passages, self.count_embedded())
 
     def put_file(self, stat: FileStat, sha256: bytes, why: str | None, rows: Sequence[Row]) -> range:
         """Write a file and its passages in place of what was there for its path; return the ids of the passages."""
@@ -223,17 +239,16 @@ class PostgresStore(PgVectorTable):
         sql = "UPDATE files SET mtime_ns = :mtime, ctime_ns = :ctime, size = :size WHERE path = :path"
         self._db.run(sql, mtime=mtime, ctime=ctime, size=size, path=stat.path)
 
-    def remove_file(self, path: str) -> None:
-        """Delete a file and its passages, which are then `gone`; nothing happens where it is not there."""
+    def remove_file(self, path: str) -> list[int]:
+        """Delete a file and its passages, which are then `gone`; return their ids, none where it is not there."""
+        ids: list[int] = []
         for (file,) in self._db.run("SELECT id FROM files WHERE path = :path", path=path):
             self._db.run(_GO, file=file)
             self._db.run(_COUNT_OUT, file=file)
-            self._db.run("DELETE FROM passages WHERE file = :file", file=file)
+            deleted = self._db.run("DELETE FROM passages WHERE file = :file RETURNING id", file=file)
+            ids += [key for (key,) in deleted]
             self._db.run("DELETE FROM files WHERE id = :file", file=file)
-
-    def passage_ids(self) -> set[int]:
-        """Return the ids of all passages. An id is never given twice."""
-        return set(PgWords(self._db).ids.tolist())
+        return ids
 
     def last_id(self) -> int:
         """Return the highest id ever given; 0 when none was."""
@@ -320,7 +335,7 @@ class PostgresStore(PgVectorTable):
         """Return the search by words, of the transaction that runs."""
         return PgWords(self._db)
 
-    def put_words(self, keep: bool, gone: Collection[int], last_id: int, new: Lexical, generation: int) -> Derived:
+    def put_words(self, old: Any, gone: Collection[int], last_id: int, new: Lexical, generation: int) -> Derived:
         """Return a name for the state of the words: they were written with their passages."""
         return Derived(f"words-{generation}", 0)
 

@@ -46,6 +46,15 @@ class Meta:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """How much an index holds: files that could be read, their passages, and how many of these have a vector."""
+
+    files: int
+    passages: int
+    vectors: int
+
+
+@dataclass(frozen=True)
 class Gone:
     """Passages that went: the first of a list that `Store.settle` takes them from; `last` is how far they go in it."""
 

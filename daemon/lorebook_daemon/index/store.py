@@ -14,10 +14,12 @@ from typing import Any, Literal
 
 from lorebook_api.errors import NotFound, Unusable
 from lorebook_api.retrieval import Kind, Similarity
+from lorebook_daemon.index.area import Area
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.records import (
     FORMAT,
+    Counts,
     FileRow,
     Gone,
     Meta,
@@ -69,6 +71,12 @@ _COME_BACK = (
     "DELETE FROM gone WHERE path = ? AND EXISTS (SELECT 1 FROM passages p WHERE p.key = gone.key AND +p.file = ? "
     "AND p.start_line = gone.start_line AND p.end_line = gone.end_line AND p.text = gone.text "
     "AND p.context = gone.context AND p.cell IS gone.cell)"
+)
+_FILES = "SELECT path, id, mtime_ns, ctime_ns, size, sha256, why FROM files"
+_FILES_WITHIN = (
+    "SELECT f.path, f.id, f.mtime_ns, f.ctime_ns, f.size, f.sha256, f.why FROM json_each(?) span CROSS JOIN files f "
+    "WHERE f.path >= json_extract(span.value, '$[0]') AND f.path < json_extract(span.value, '$[1]') "
+    "AND (json_extract(span.value, '$[2]') OR instr(substr(f.path, 1 + length(json_extract(span.value, '$[0]'))), '/') = 0)"
 )
 _IDS = "SELECT id FROM passages"
 _AT_PATHS = "f.path IN (SELECT value FROM json_each(?))"
@@ -175,13 +183,16 @@ class Store(VectorTable):
 
     # files and passages
 
-    def files(self) -> dict[str, FileRow]:
-        """Return all files by path."""
-        rows = self._db.execute("SELECT path, id, mtime_ns, ctime_ns, size, sha256, why FROM files")
+    def files(self, area: Area | None = None) -> dict[str, FileRow]:
+        """Return all files by path, or those that lie in the area."""
+        rows = self._db.execute(_FILES) if area is None else self._db.execute(_FILES_WITHIN, (_spans(area),))
         return {path: FileRow(key, (mtime, ctime, size), sha, why) for path, key, mtime, ctime, size, sha, why in rows}
 
     def put_file(self, stat: FileStat, sha256: bytes, why: str | None, rows: Sequence[Row]) -> range:
-        """Write a file and its passages in place of what was there for its path; return the ids of the passages."""
+        """Write a file and its passages in place of what was there for its path; return the ids of the passages.
+
+        An id is never given twice.
+        """
         self.remove_file(stat.path)
         file = self._db.execute(
             "INSERT INTO files (path, mtime_ns, ctime_ns, size, sha256, why) VALUES (?, ?, ?, ?, ?, ?)",
@@ -193,23 +204,32 @@ class Store(VectorTable):
         self._db.execute(_COME_BACK, (stat.path, file))
         return ids
 
+    def unread(self) -> dict[str, str]:
+        """Return, by path, why files have no passages that could not be read."""
+        return dict(self._db.execute("SELECT path, why FROM files WHERE why IS NOT NULL"))
+
+    def count(self) -> Counts:
+        """Return how much there is."""
+        (files,) = self._db.execute("SELECT count(*) FROM files WHERE why IS NULL").fetchone()
+        (passages,) = self._db.execute("SELECT count(*) FROM passages").fetchone()
+        return Counts(files, passages, self.count_embedded())
+
     def touch(self, stat: FileStat) -> None:
         """Note a new stamp for a file whose content is the same."""
         self._db.execute(
             "UPDATE files SET mtime_ns = ?, ctime_ns = ?, size = ? WHERE path = ?", (*stat.stamp, stat.path)
         )
 
-    def remove_file(self, path: str) -> None:
-        """Delete a file and its passages, which are then `gone`; nothing happens where it is not there."""
-        if self._db.execute("SELECT 1 FROM files WHERE path = ?", (path,)).fetchone() is None:
-            return
+    def remove_file(self, path: str) -> list[int]:
+        """Delete a file and its passages, which are then `gone`; return their ids, none where it is not there."""
+        row = self._db.execute("SELECT id FROM files WHERE path = ?", (path,)).fetchone()
+        if row is None:
+            return []
         self._db.execute(_GO, (path,))
-        self._db.execute("DELETE FROM passages WHERE file = (SELECT id FROM files WHERE path = ?)", (path,))
-        self._db.execute("DELETE FROM files WHERE path = ?", (path,))
-
-    def passage_ids(self) -> set[int]:
-        """Return the ids of all passages. An id is never given twice."""
-        return {key for (key,) in self._db.execute("SELECT id FROM passages")}
+        ids = [key for (key,) in self._db.execute(f"{_IDS} WHERE file = ?", row)]
+        self._db.execute("DELETE FROM passages WHERE file = ?", row)
+        self._db.execute("DELETE FROM files WHERE id = ?", row)
+        return ids
 
     def last_id(self) -> int:
         """Return the highest id ever given; 0 when none was."""
@@ -301,12 +321,15 @@ class Store(VectorTable):
             raise Unusable("There is no word index.", "Make it: lorebook index DIR")
         return Lexical.load(self._folder / lexical.name)
 
-    def put_words(self, keep: bool, gone: Collection[int], last_id: int, new: Lexical, generation: int) -> Derived:
-        """Write the word index: what is there without `gone`, and `new`, the passages above `last_id`.
+    def put_words(
+        self, old: Lexical | None, gone: Collection[int], last_id: int, new: Lexical, generation: int
+    ) -> Derived:
+        """Write the word index: `old` without `gone`, and `new`, the passages above `last_id`.
 
-        Without `keep` it is made anew from the passages.
+        `old` is what `words` returned; where that is None it is made anew from the passages.
         """
-        old = self.words() if keep else Lexical.build(takewhile(lambda row: row[0] <= last_id, self.passages_after(0)))
+        if old is None:
+            old = Lexical.build(takewhile(lambda row: row[0] <= last_id, self.passages_after(0)))
         lexical = old.without(gone).joined(new)
         return write_derived(self._folder, f"lexical-{generation}.words", lexical.save)
 
@@ -342,6 +365,15 @@ class Store(VectorTable):
         if nearest is None:
             raise Unusable("There are no vectors yet.", "Make them: lorebook index DIR")
         return Vectors.load(self._folder / nearest.name)
+
+
+def _spans(area: Area) -> str:
+    """Return, as JSON, for each folder of the area from where to where its files' paths go, and whether all count.
+
+    Paths are ordered by their characters' numbers, and `0` comes after `/`.
+    """
+    folders = [(folder, folder in area.deep) for folder in area.flat | area.deep]
+    return json.dumps([(folder, f"{folder[:-1]}0" if folder else "\U0010ffff", deep) for folder, deep in folders])
 
 
 def _connect(folder: Path, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:

@@ -15,11 +15,12 @@ from typing import Any, Literal, Protocol
 
 from lorebook_api.errors import BadRequest
 from lorebook_api.retrieval import Kind, Similarity
+from lorebook_daemon.index.area import Area
 from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import Ids, Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.postgres import PostgresStore
-from lorebook_daemon.index.records import FileRow, Gone, Meta, Row
+from lorebook_daemon.index.records import Counts, FileRow, Gone, Meta, Row
 from lorebook_daemon.index.searching import Meanings, Words
 from lorebook_daemon.index.storage import Derived, erase
 from lorebook_daemon.index.store import Store as SqliteStore
@@ -76,11 +77,12 @@ class Store(Protocol):
     def found_format(self) -> int: ...  # noqa: D102
     def clear(self) -> None: ...  # noqa: D102
     def is_finished(self) -> bool: ...  # noqa: D102
-    def files(self) -> dict[str, FileRow]: ...  # noqa: D102
+    def files(self, area: Area | None = None) -> dict[str, FileRow]: ...  # noqa: D102
+    def unread(self) -> dict[str, str]: ...  # noqa: D102
+    def count(self) -> Counts: ...  # noqa: D102
     def put_file(self, stat: FileStat, sha256: bytes, why: str | None, rows: Sequence[Row]) -> range: ...  # noqa: D102
     def touch(self, stat: FileStat) -> None: ...  # noqa: D102
-    def remove_file(self, path: str) -> None: ...  # noqa: D102
-    def passage_ids(self) -> set[int]: ...  # noqa: D102
+    def remove_file(self, path: str) -> list[int]: ...  # noqa: D102
     def last_id(self) -> int: ...  # noqa: D102
     def passages_after(self, last_id: int) -> Iterator[tuple[int, Passage]]: ...  # noqa: D102
     def passages(self, ids: Sequence[int]) -> Mapping[int, Passage]: ...  # noqa: D102
@@ -97,7 +99,7 @@ class Store(Protocol):
     def lose_track(self) -> None: ...  # noqa: D102
     def words(self) -> Words: ...  # noqa: D102
     def put_words(  # noqa: D102
-        self, keep: bool, gone: Collection[int], last_id: int, new: Lexical, generation: int
+        self, old: Any, gone: Collection[int], last_id: int, new: Lexical, generation: int
     ) -> Derived: ...
     def take_embedder(self, identity: str) -> None: ...  # noqa: D102
     def unembedded(self) -> dict[bytes, list[int]]: ...  # noqa: D102

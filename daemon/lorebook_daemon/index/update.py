@@ -20,6 +20,7 @@ from lorebook_daemon.index.batch import Ready, Wanted
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.readers import ready
 from lorebook_daemon.index.records import FORMAT, FileRow, Meta, passage_key
+from lorebook_daemon.index.searching import Words
 from lorebook_daemon.index.storage import Damaged, lock, storage, sweep
 from lorebook_daemon.index.stores import Store, create_store, erase_store, open_store
 from lorebook_daemon.index.unsaved import Unsaved, drop_all_unsaved, unsaved_in
@@ -54,6 +55,8 @@ class _Tally:
     removed: int = 0
     stirred: bool = False
     """Passages were written or deleted."""
+    gone: set[int] = field(default_factory=set)
+    """The ids of those deleted."""
     notices: list[str] = field(default_factory=list)
     files: dict[str, FileChange] = field(default_factory=dict)
 
@@ -239,24 +242,25 @@ class _Update:
         if self.after_damage:
             store.lose_track()
         self.report(Progress("looking for changes"))
-        known, meta = store.files(), store.meta
+        meta = store.meta
         self.full |= meta.splitter != self.splitter
         if meta.lexical is None or meta.max_file_mb != self.max_file_mb or self.full:
             self.area = None  # there is more to do than where something happened
+        known = store.files(self.area)
         changes = compare(self.top, known, self.max_file_mb, self.full, self.area, self.unsaved)
         if not self.full:
             check_mounted(self.top, meta, changes, len(known))
-        before, last_id = store.passage_ids(), store.last_id()
+        last_id = store.last_id()
         self._remove(store, changes.gone)
         moved = {known[path].sha256: path for path in changes.gone if known[path].sha256}
         new = self._read(store, changes.fresh, known, moved)
         store.bound_gone()
-        self._index_words(store, before, last_id, new)
+        self._index_words(store, last_id, new)
         return self._report(store, changes.skipped)
 
     def _remove(self, store: Store, gone: tuple[str, ...]) -> None:
         for path in gone:
-            store.remove_file(path)
+            self.tally.gone.update(store.remove_file(path))
             self._tell(path, "removed")
         self.tally.removed += len(gone)
         self.tally.stirred |= bool(gone)
@@ -303,6 +307,7 @@ class _Update:
     def _put(self, store: Store, file: Ready, row: FileRow | None, was: str | None) -> Sequence[int]:
         """Write a file; where it has another one's content, which is no longer there, it takes over its vectors."""
         path = file.stat.path
+        self.tally.gone.update(store.remove_file(path))
         ids = store.put_file(file.stat, file.sha256, file.why, file.rows)
         self.tally.stirred = True
         # A new file that cannot be read is told of as skipped, and is not among the files either.
@@ -323,49 +328,48 @@ class _Update:
         if len(self.tally.files) < _TOLD:
             self.tally.files[path] = FileChange(path, how, was)
 
-    def _index_words(self, store: Store, before: set[int], last_id: int, new: Lexical) -> None:
+    def _index_words(self, store: Store, last_id: int, new: Lexical) -> None:
         """Write the word index where passages changed or it cannot be read; `new` holds those above `last_id`."""
         device = self.top.stat().st_dev
         meta = replace(
             store.meta, root=str(self.top), max_file_mb=self.max_file_mb, splitter=self.splitter, device=device
         )
-        usable = self._has_words(store)
-        if usable and not self.tally.stirred:
+        words = self._words(store)
+        if words is not None and not self.tally.stirred:
             store.meta = meta
             return
         self.report(Progress("indexing words"))
-        now = store.passage_ids()
         generation = meta.generation + 1
-        derived = store.put_words(usable, before - now, last_id, new, generation)
+        derived = store.put_words(words, self.tally.gone, last_id, new, generation)
+        counts = store.count()
         store.meta = replace(
             meta,
             generation=generation,
-            files=sum(row.why is None for row in store.files().values()),
-            passages=len(now),
+            files=counts.files,
+            passages=counts.passages,
             lexical=derived,
-            vectors=len(store.embedded_ids()),
+            vectors=counts.vectors,
             updated=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def _has_words(self, store: Store) -> bool:
-        """Return whether there is a word index that can be read."""
+    def _words(self, store: Store) -> Words | None:
+        """Return the word index; None where there is none that can be read."""
         if store.meta.lexical is None:
-            return False
+            return None
         try:
-            store.words()
+            return store.words()
         except Unusable as error:
             log.warning("%s", error)
             self.tally.notices.append("The word index was damaged and has been made anew.")
-            return False
-        return True
+            return None
 
     def _report(self, store: Store, skipped: tuple[Skipped, ...]) -> IndexReport:
-        rows = store.files()
-        unread = (Skipped(path, row.why) for path, row in rows.items() if row.why is not None)
+        meta = store.meta
+        unread = (Skipped(path, why) for path, why in store.unread().items())
         return IndexReport(
             root=str(self.top),
-            files=sum(row.why is None for row in rows.values()),
-            passages=store.meta.passages,
+            files=meta.files,
+            passages=meta.passages,
             added=self.tally.added,
             changed=self.tally.changed,
             removed=self.tally.removed,

@@ -35,6 +35,11 @@ class VectorTable:
         """Return the ids of the passages that have a vector."""
         return {key for (key,) in self._db.execute(EMBEDDED)}
 
+    def count_embedded(self) -> int:
+        """Return how many passages have a vector."""
+        (count,) = self._db.execute(EMBEDDED.replace("p.id", "count(*)", 1)).fetchone()
+        return int(count)
+
     def put_vectors(self, keys: Sequence[bytes], matrix: Matrix) -> None:
         """Write one row of `matrix` for each key, in half precision, which moves no cosine by more than 0.001."""
         rows = zip(keys, matrix.astype("<f2"), strict=True)

@@ -179,7 +179,7 @@ def test_half_precision_moves_no_cosine_by_a_thousandth(root, folder):
     embedder = Counting()
     embed_missing(root, folder, embedder, silent)
     with contextlib.closing(Store.open(folder)) as store:
-        ((ids, matrix),) = store.vectors(sorted(store.passage_ids()))
+        ((ids, matrix),) = store.vectors(store.ids_where(None, (), (), ()))
         passages = store.passages(ids)
     exact = embedder.embed([embedding.passage_text(passages[key]) for key in ids])
     assert np.abs(matrix @ matrix.T - exact @ exact.T).max() < 1e-3

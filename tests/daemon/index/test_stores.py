@@ -16,13 +16,14 @@ from fakes import HashEmbedder
 from lorebook_api.errors import BadRequest, Conflict, NotFound, StorageFailed, Unusable
 from lorebook_api.retrieval import Filters, Similarity
 from lorebook_daemon.index import pgconnection
+from lorebook_daemon.index.area import Area
 from lorebook_daemon.index.embedding import embed_missing
 from lorebook_daemon.index.lately import gone_passages, index_folders, passages_of, recent_passages, settle
 from lorebook_daemon.index.lexical import Lexical
 from lorebook_daemon.index.opened import OpenIndex
 from lorebook_daemon.index.passage import Cell, Passage
 from lorebook_daemon.index.pgsearch import PgWords
-from lorebook_daemon.index.records import packed, passage_key
+from lorebook_daemon.index.records import Counts, packed, passage_key
 from lorebook_daemon.index.search import Searcher
 from lorebook_daemon.index.similarity import compared
 from lorebook_daemon.index.store import Store as SqliteStore
@@ -106,6 +107,48 @@ def test_passages_come_back_as_they_were(store):
     assert store.passages([999]) == {}
 
 
+def test_files_within_an_area_are_those_that_it_covers(store):
+    every = [
+        "a.py",
+        "b/c.py",
+        "b/c.py.md",
+        "b/d/e.md",
+        "b0/f.py",
+        "b-/g.py",
+        "ä/h.py",
+        "\U0010fffd/i.py",
+        "b'\"%_/j.py",
+    ]
+    for path in every:
+        put(store, [replace(ONE, path=path)])
+    for happened in (
+        ["x.md"],
+        ["b"],
+        ["b/c.py"],
+        ["b/d/e.md", "a.py"],
+        ["b/.gitignore"],
+        [".gitignore"],
+        ["ä"],
+        [every[-1]],
+    ):
+        area = Area.of(happened)
+        assert set(store.files(area)) == {path for path in every if area.covers(path)}, happened
+    assert store.files(Area.of(["b/x"])) == {path: store.files()[path] for path in ("b/c.py", "b/c.py.md")}
+
+
+def test_what_there_is_is_counted(store):
+    ids = [*put(store, [ONE, THREE], "a.py"), *put(store, [THREE])]
+    with store.transaction():
+        store.put_file(FileStat("c.bin", "/c.bin", 5, 6, 7), b"", "binary", [])
+        store.take_embedder("one")
+        store.put_vectors([passage_key(THREE)], np.ones((1, 384), np.float32))
+    assert (store.count(), store.unread()) == (Counts(2, 3, 2), {"c.bin": "binary"})
+    with store.transaction():
+        assert store.remove_file("a.py") == ids[:2]
+        assert store.remove_file("a.py") == store.remove_file("c.bin") == []
+    assert (store.count(), store.unread()) == (Counts(1, 1, 1), {})
+
+
 def test_files_with_their_stamps(store):
     put(store, [ONE])
     with store.transaction():
@@ -119,13 +162,13 @@ def test_files_with_their_stamps(store):
 def test_an_id_is_never_given_twice(store):
     first = put(store, [ONE, THREE], "a.py")
     second = put(store, [ONE], "a.py")
-    assert store.passage_ids() == set(second)
+    assert store.ids_where(None, (), (), ()) == second
     assert not set(first) & set(second)
     assert store.last_id() == second[-1]
     with store.transaction():
         store.remove_file("a.py")
         store.remove_file("nowhere")
-    assert store.passage_ids() == set()
+    assert store.ids_where(None, (), (), ()) == []
     assert put(store, [ONE])[0] > second[-1]
 
 

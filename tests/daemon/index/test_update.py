@@ -436,6 +436,70 @@ def test_after_any_changes_the_index_is_the_one_made_from_nothing(tmp_path, stat
         assert word_scores(folder, word) == pytest.approx(word_scores(fresh, word))
 
 
+def word_index(folder):
+    """Return every list of the word index, its passages by what they are and not by their ids."""
+    with contextlib.closing(Store.open(folder)) as opened:
+        words = opened.words()
+        passages = opened.passages(words.ids.tolist())
+        assert words.ids.tolist() == opened.ids_where(None, (), (), ())
+        found = {}
+        for row, term in enumerate(words.hashes.tolist()):
+            span = slice(int(words.starts[row]), int(words.starts[row + 1]))
+            for place, count in zip(words.places[span].tolist(), words.counts[span].tolist(), strict=True):
+                passage = passages[int(words.ids[place])]
+                found[term, passage.path, passage.start_line] = count, int(words.lengths[place])
+        return found
+
+
+PLACES = st.sampled_from(["a.py", "d/b.md", "d/e/c.py", "f/g.py", "d", "d/e", "f", "h"])
+STEPS = st.one_of(
+    st.tuples(
+        st.just("save"), st.sampled_from(["a.py", "d/b.md", "d/e/c.py", "f/g.py"]), st.sampled_from(["one", "two"])
+    ),
+    st.tuples(st.just("ignore"), st.sampled_from(["", "d/"]), st.sampled_from(["*.md", "e/"])),
+    st.tuples(st.just("delete"), PLACES, st.just("")),
+    st.tuples(st.just("move"), PLACES, PLACES),
+)
+
+
+def happen(root, step, place, what):
+    """Let something happen below `root`; return the paths that a watch tells of."""
+    file, other = root / place, root / what
+    if step in ("save", "ignore"):
+        file = file / ".gitignore" if step == "ignore" else file
+        with contextlib.suppress(OSError):  # a file stands where its folder would
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{what}\n\n{what} more\n" if step == "save" else f"{what}\n")
+        return [file.relative_to(root).as_posix()]
+    if step == "delete":
+        shutil.rmtree(file, ignore_errors=True)
+        file.unlink(missing_ok=True)
+        return [place]
+    with contextlib.suppress(OSError):  # it is not there, or cannot stand in itself
+        other.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(other)
+    return [place, what]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(STEPS, min_size=1, max_size=8), st.integers(1, 3))
+def test_looking_only_where_something_happened_gives_the_index_made_from_nothing(tmp_path, here, steps, together):
+    root, folder, fresh = tmp_path / "changing", tmp_path / "updated", tmp_path / "fresh"
+    for place in (root, folder, fresh):
+        shutil.rmtree(place, ignore_errors=True)
+    (root / "d").mkdir(parents=True)
+    (root / "d" / "first.py").write_text("first = 1\n")
+    bring_up(root, folder)
+    for first in range(0, len(steps), together):
+        paths = [path for step in steps[first : first + together] for path in happen(root, *step)]
+        told = bring_up(root, folder, paths=paths)
+    anew = bring_up(root, fresh)
+    assert (told.files, told.passages, told.skipped) == (anew.files, anew.passages, anew.skipped)
+    assert is_stale(root, folder) == 0
+    assert texts(folder) == texts(fresh)
+    assert word_index(folder) == word_index(fresh)
+
+
 # death at any moment
 
 _UPDATE = """
