@@ -63,6 +63,8 @@ def twins(pool: Mapping[int, Passage], notebooks: Mapping[int, Passage]) -> dict
 
     A cell comes with the share of the script's lines that it holds. `notebooks` are all passages of the notebooks.
     """
+    if not notebooks:
+        return {}
     by_path: dict[str, dict[int, set[str]]] = {}
     for key, passage in notebooks.items():
         by_path.setdefault(passage.path, {})[key] = set(_said(passage.text))

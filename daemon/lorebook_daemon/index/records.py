@@ -18,6 +18,8 @@ FORMAT = 8
 
 Indexes are then made anew."""
 
+_DECODE = json.JSONDecoder().raw_decode  # what was packed has no blanks around it, which `json.loads` looks for
+
 Row = tuple[bytes, int, int, str, str, str, str, str, str, str | None]
 """A passage without id and file: key, lines, text, kind, language, context, defined and used names, cell."""
 
@@ -142,7 +144,7 @@ def _cell(id: str, index: int, type: str, execution_count: int | None, shows: st
 
 
 def _names(packed: str) -> tuple[str, ...]:
-    return tuple(json.loads(packed)) if packed != "[]" else ()
+    return tuple(_DECODE(packed)[0]) if packed != "[]" else ()
 
 
 def _storable(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 
@@ -88,13 +89,11 @@ class Searcher:
         """
         question = Question.read(query)
         among = self.among(filters)
-        with ThreadPoolExecutor(1) as embedding:  # the embedder lets others run: words are looked up meanwhile
-            vector = embedding.submit(self._embedded, question)
-            terms = self._terms(question, among)
-            by_words = self._by_words(terms, among)
-            beside = (*self._by_name(question, among), *self._by_failure(question, among))
-            read = self.fetch(list(dict.fromkeys((*by_words.ids, *beside))))
-            by_meaning = self._by_meaning(vector.result(), among)
+        vector = self._embedded(question)
+        by_words = self._by_words(self._terms(question, among), among)
+        beside = (*self._by_name(question, among), *self._by_failure(question, among))
+        read = self.fetch(list(dict.fromkeys((*by_words.ids, *beside))))
+        by_meaning = self._by_meaning(vector(), among)
 
         pool = {**read, **self.fetch([key for key in by_meaning.ids if key not in read])}
         if not pool:  # one that was deleted a moment ago is not in it
@@ -152,11 +151,15 @@ class Searcher:
     def _by_words(self, terms: Sequence[str], among: Mask | None) -> Found:
         return Found.by_words(*self.lexical.top(terms, DEPTH, among), self.lexical.full_score(terms))
 
-    def _embedded(self, question: Question) -> Matrix | None:
+    def _embedded(self, question: Question) -> Callable[[], Matrix | None]:
+        """Begin to embed the question, and return what waits for its vector; None where there are no vectors.
+
+        The embedder lets others run: words are looked up meanwhile.
+        """
         if self.vectors is None or self.embedder is None:
-            return None
-        vector: Matrix = self.embedder.embed([question.text])[0]
-        return vector
+            return lambda: None
+        rows = _embedding().submit(self.embedder.embed, [question.text])
+        return lambda: rows.result()[0]
 
     def _by_meaning(self, vector: Matrix | None, among: Mask | None) -> Found:
         if self.vectors is None or vector is None:
@@ -183,6 +186,12 @@ class Searcher:
         terms = [FAILED] * (1 + 2 * len(others)) + others  # marked ones first, whatever else holds the words
         found: list[int] = self.lexical.top(terms, FAILURES, among)[0].tolist()
         return found
+
+
+@cache
+def _embedding() -> ThreadPoolExecutor:
+    """Return the threads that embed questions; to start one for each question would take as long as its words do."""
+    return ThreadPoolExecutor(thread_name_prefix="embedding")
 
 
 @dataclass(frozen=True)

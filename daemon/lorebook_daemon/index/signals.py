@@ -64,6 +64,8 @@ _ABOUT_TESTS = re.compile(r"\b(tests?|tested|testing|fixtures?|mock(s|ed)?|asser
 def definition(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
     """Raise the passage that defines the identifier asked for; less, where the identifier stands in a sentence."""
     asked = {name.casefold() for name in question.asked}
+    if not asked:
+        return scores
     share = DEFINES_ASKED if question.identifier else DEFINES_NAMED
     defining = [any(name.casefold() in asked for name in passage.defines) for passage in passages]
     raised: Scores = scores + share * scores.max() * np.array(defining, np.float64)
@@ -74,12 +76,12 @@ def spelled_definition(question: Question, passages: Sequence[Passage], scores: 
     """Raise what defines a name that the question spells in plain words; nothing, where more than a few define it."""
     definers: dict[str, list[int]] = {name: [] for name in question.spelled}
     for place, passage in enumerate(passages):
-        for name in {name.casefold() for name in passage.defines} & definers.keys():
+        for name in definers.keys() & map(str.casefold, passage.defines) if passage.defines else ():
             definers[name].append(place)
-    raised = scores.copy()
+    raised, most = scores.copy(), scores.max()
     for places in definers.values():
         if 0 < len(places) <= FEW_DEFINE:
-            raised[places] += DEFINES_SPELLED * scores.max() / len(places)
+            raised[places] += DEFINES_SPELLED * most / len(places)
     return raised
 
 
@@ -88,7 +90,8 @@ def path_words(question: Question, passages: Sequence[Passage], scores: Scores) 
     asked = file_words(word for word in words(question.text) if word.casefold() not in STOP_WORDS)
     if not asked:
         return scores
-    raised: Scores = scores + scores.max() * np.array([_named(asked, passage.path) for passage in passages])
+    named = {path: _named(asked, path) for path in {passage.path for passage in passages}}
+    raised: Scores = scores + scores.max() * np.array([named[passage.path] for passage in passages])
     return raised
 
 
@@ -96,14 +99,16 @@ def together(question: Question, passages: Sequence[Passage], scores: Scores) ->
     """Raise the best passage of each file by how much of all that was found stands in that file."""
     sums: dict[str, float] = defaultdict(float)
     first: dict[str, int] = {}
-    for place in best_first(scores):
-        sums[passages[place].path] += float(scores[place])
-        first.setdefault(passages[place].path, int(place))
-    raised = scores.copy()
+    raised = scores.tolist()  # single items of a list are quicker to come by than those of an array
+    for place in best_first(scores).tolist():
+        path = passages[place].path
+        sums[path] += raised[place]
+        first.setdefault(path, place)
     most = max(sums.values()) or 1.0  # nothing is worth anything where what was found is no code
+    share = TOGETHER * float(scores.max())
     for path, place in first.items():
-        raised[place] += TOGETHER * scores.max() * sums[path] / most
-    return raised
+        raised[place] += share * sums[path] / most
+    return np.array(raised)
 
 
 def side_files(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
@@ -117,12 +122,12 @@ def side_files(question: Question, passages: Sequence[Passage], scores: Scores) 
 def spread(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
     """Halve each further passage of a file, so that the top shows several files."""
     seen: dict[str, int] = defaultdict(int)
-    lowered = scores.copy()
-    for place in best_first(scores):
+    lowered = scores.tolist()
+    for place in best_first(scores).tolist():
         path = passages[place].path
         lowered[place] *= NEXT_IN_FILE ** seen[path]
         seen[path] += 1
-    return lowered
+    return np.array(lowered)
 
 
 def cell_definition(question: Question, passages: Sequence[Passage], scores: Scores) -> Scores:
@@ -132,12 +137,12 @@ def cell_definition(question: Question, passages: Sequence[Passage], scores: Sco
     script is not left behind a notebook. Not where an error is asked for: the cell that failed for want of a name is
     another than the one that has it.
     """
-    if "error" in question.forms:
+    is_cell = [one.cell is not None for one in passages]
+    if "error" in question.forms or not any(is_cell):
         return scores
     sought = {*question.sought, *_few_define(question.about, passages)}
     asked = {name.casefold() for name in question.asked}
     sets = [(CELL_SETS * _first_sets(one, sought), CELL_DEFINES * _first_sets(one, asked)) for one in passages]
-    is_cell = [one.cell is not None for one in passages]
     if not any(max(each) for each, cell in zip(sets, is_cell, strict=True) if cell):
         return scores
     shares = [max(each) if cell else each[0] for each, cell in zip(sets, is_cell, strict=True)]

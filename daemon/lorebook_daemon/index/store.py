@@ -74,9 +74,10 @@ _COME_BACK = (
 )
 _FILES = "SELECT path, id, mtime_ns, ctime_ns, size, sha256, why FROM files"
 _FILES_WITHIN = (
-    "SELECT f.path, f.id, f.mtime_ns, f.ctime_ns, f.size, f.sha256, f.why FROM json_each(?) span CROSS JOIN files f "
-    "WHERE f.path >= json_extract(span.value, '$[0]') AND f.path < json_extract(span.value, '$[1]') "
-    "AND (json_extract(span.value, '$[2]') OR instr(substr(f.path, 1 + length(json_extract(span.value, '$[0]'))), '/') = 0)"
+    "WITH spans AS (SELECT json_extract(value, '$[0]') AS first, json_extract(value, '$[1]') AS stop, "
+    "json_extract(value, '$[2]') AS deep FROM json_each(?)) "
+    "SELECT f.path, f.id, f.mtime_ns, f.ctime_ns, f.size, f.sha256, f.why FROM spans s CROSS JOIN files f "
+    "WHERE f.path >= s.first AND f.path < s.stop AND (s.deep OR instr(substr(f.path, 1 + length(s.first)), '/') = 0)"
 )
 _IDS = "SELECT id FROM passages"
 _AT_PATHS = "f.path IN (SELECT value FROM json_each(?))"
