@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, get_args
 
 import numpy as np
@@ -97,12 +97,12 @@ class _Numbers(dict[str, int]):
 
 def _terms(words: Iterable[str]) -> tuple[Hashes, Any]:
     """Return the hashes of the words' terms, rising, and a matrix: row = word, column = term."""
-    starts, every = array("q", [0]), array("Q")
-    for word in words:
-        every.extend(_word_hashes(word))
-        starts.append(len(every))
-    hashes, ranks = np.unique(np.array(every, np.uint64), return_inverse=True)
-    return hashes, _matrix(ranks.astype(np.int32), np.array(starts, np.int64), len(hashes))
+    terms = list(map(_word_hashes, words))
+    starts = np.zeros(len(terms) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, terms), np.int64, len(terms)), out=starts[1:])
+    every = np.fromiter(chain.from_iterable(terms), np.uint64, int(starts[-1]))
+    hashes, ranks = np.unique(every, return_inverse=True)
+    return hashes, _matrix(ranks.astype(np.int32), starts, len(hashes))
 
 
 def _matrix(columns: NDArray[np.int32], starts: NDArray[np.int64], width: int) -> Any:

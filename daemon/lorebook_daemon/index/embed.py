@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -104,7 +105,12 @@ EMBEDDERS: dict[str, Callable[[Path], Embedder]] = {"minilm": MiniLM}
 
 def passage_text(passage: Passage) -> str:
     """Return what of a passage is embedded: the name of its file, what encloses it, and its text."""
-    return "\n".join((PurePosixPath(passage.path).name, *passage.context, passage.text))
+    return "\n".join((_name(passage.path), *passage.context, passage.text))
+
+
+@lru_cache(maxsize=64)
+def _name(path: str) -> str:
+    return PurePosixPath(path).name
 
 
 def _sha256(file: Path) -> str:

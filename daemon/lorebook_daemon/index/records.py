@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import Any
 
 from lorebook_api.retrieval import Similarity
@@ -113,7 +114,6 @@ def passage_key(passage: Passage) -> bytes:
 def packed(passage: Passage) -> Row:
     """Return the row of a passage."""
     cell = passage.cell
-    place = _json((cell.id, cell.index, cell.type, cell.execution_count, cell.shows, cell.tags)) if cell else None
     return (
         passage_key(passage),
         passage.start_line,
@@ -121,15 +121,21 @@ def packed(passage: Passage) -> Row:
         _storable(passage.text),
         passage.kind,
         passage.language,
-        _json(passage.context),
-        _json(passage.defines),
-        _json(passage.uses),
-        place,
+        _packed_names(passage.context),
+        _packed_names(passage.defines),
+        _packed_names(passage.uses),
+        _packed_cell(cell) if cell else None,
     )
 
 
-def _json(values: tuple[Any, ...]) -> str:
-    return _storable(json.dumps(values, ensure_ascii=False)) if values else "[]"
+def _packed_cell(cell: Cell) -> str:
+    values = (cell.id, cell.index, cell.type, cell.execution_count, cell.shows, cell.tags)
+    return _storable(json.dumps(values, ensure_ascii=False))
+
+
+def _packed_names(names: tuple[str, ...]) -> str:
+    """Return what `json.dumps` makes of names, which makes a coder for each call."""
+    return _storable(f"[{', '.join(map(encode_basestring, names))}]") if names else "[]"
 
 
 def unpacked(row: tuple[Any, ...]) -> tuple[int, Passage]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 from tree_sitter import Node
 
@@ -46,39 +45,42 @@ def _starts(
     """Return where pieces may begin below `node`, as pieces without an end; none on row `above` or before it."""
     found: list[Piece] = []
     limit = sheet.sizes.limit
-    for group in _groups(node.children, known):
+    for group, row, last in _groups(node.children, known):
         whole = group[-1].end_byte - group[0].start_byte
         long = [child for child in group if child.end_byte - child.start_byte > limit] if whole > limit else ()
-        row = group[0].start_point.row
         if row > above:
             found.append(Piece(row, row, context, any(known.opens(child) for child in long)))
         for child in long if depth < DEEPEST else ():
             inner = _inside(child, known, sheet, context)
             found += _starts(child, known, sheet, inner, depth + 1, child.start_point.row)
-        above = max(above, _last_row(group[-1]))
+        above = max(above, last)
     return found
 
 
-def _groups(children: list[Node], known: Grammar) -> Iterator[list[Node]]:
-    """Yield children that cannot be parted: those that share a row, and comments with what follows at once."""
-    if not children:
-        return
-    group = [children[0]]
-    for before, child in pairwise(children):
-        last = _last_row(before)
+def _groups(children: list[Node], known: Grammar) -> Iterator[tuple[list[Node], int, int]]:
+    """Yield children that cannot be parted, with the first row and the last row of the last of them.
+
+    Those that share a row, and comments with what follows at once.
+    """
+    group: list[Node] = []
+    first = last = -1
+    for child in children:
         row = child.start_point.row
-        if row <= last or (before.type in known.glue and row == last + 1):
+        if group and (row <= last or (row == last + 1 and group[-1].type in known.glue)):
             group.append(child)
         else:
-            yield group
-            group = [child]
-    yield group
+            if group:
+                yield group, first, last
+            group, first = [child], row
+        last = _last_row(child, row)
+    if group:
+        yield group, first, last
 
 
-def _last_row(node: Node) -> int:
+def _last_row(node: Node, first: int) -> int:
     """Return the last row that a node has something on: many grammars let it end at column 0 of the next."""
-    end = node.end_point
-    return end.row - 1 if end.column == 0 and end.row > node.start_point.row else end.row
+    row, column = node.end_point
+    return row - 1 if column == 0 and row > first else row
 
 
 def _inside(node: Node, known: Grammar, sheet: Sheet, context: tuple[str, ...]) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ class Piece:
 
     def until(self, stop: int) -> Piece:
         """Return the piece with another end."""
-        return Piece(self.first, stop, self.context, self.opens)
+        return self if stop == self.stop else Piece(self.first, stop, self.context, self.opens)
 
 
 class Sheet:
@@ -77,18 +77,22 @@ class Sheet:
             first += 1
         while first < stop and not self.rows[stop - 1].strip():
             stop -= 1
-        return Piece(first, stop, piece.context, piece.opens) if first < stop else None
+        if first == stop:
+            return None
+        return piece.until(stop) if first == piece.first else Piece(first, stop, piece.context, piece.opens)
 
 
 def pack(sheet: Sheet, pieces: Iterable[Piece]) -> list[Piece]:
     """Join neighbours that belong together while they fit, in order; nothing is lost or doubled."""
     packed: list[Piece] = []
+    held, stop = None, 0
     for piece in pieces:
-        if packed and _joins(sheet, packed[-1], piece):
-            packed[-1] = packed[-1].until(piece.stop)
-        else:
-            packed.append(piece)
-    return packed
+        if held is None or not _joins(sheet, held, stop, piece):
+            if held is not None:
+                packed.append(held.until(stop))
+            held = piece
+        stop = piece.stop
+    return [*packed, held.until(stop)] if held is not None else packed
 
 
 def fit(sheet: Sheet, pieces: Iterable[Piece]) -> list[Piece]:
@@ -144,16 +148,18 @@ def split_records(unit: Unit, path: str, sizes: Sizes) -> list[Passage]:
     return passages(unit, path, sheet, pack(sheet, between_rows(whole)))
 
 
-def _joins(sheet: Sheet, held: Piece, piece: Piece) -> bool:
+def _joins(sheet: Sheet, held: Piece, stop: int, piece: Piece) -> bool:
+    """Return whether `piece` belongs to `held`, which has grown up to `stop`."""
     sizes = sheet.sizes
-    own, total = sheet.size(piece.first, piece.stop), sheet.size(held.first, piece.stop)
+    total = sheet.size(held.first, piece.stop)
     if total > sizes.long:
         return False
+    own = sheet.size(piece.first, piece.stop)
     if own < sizes.limit // 10 and len(sheet.text(piece.first, piece.stop).strip()) <= BARE:
         return True
     if piece.context[: len(held.context)] != held.context:
         return False
-    if sheet.size(held.first, held.stop) < sizes.scrap:  # a heading, the line that opens a class
+    if sheet.size(held.first, stop) < sizes.scrap:  # a heading, the line that opens a class
         return not piece.opens or len(piece.context) > len(held.context)
     return not piece.opens and total <= (sizes.limit + sizes.scrap if own < sizes.scrap else sizes.limit)
 

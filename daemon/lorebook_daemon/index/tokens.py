@@ -31,12 +31,13 @@ STOP_WORDS = frozenset((
 """Dropped from questions only: in a passage they are harmless, and some are names (`use`, `with`)."""
 
 _WORD = re.compile(r"\d+(?:\.\d+)+|\w+")
-_DECIMAL = re.compile(r"\d\.\d")
+_DECIMAL = re.compile(r"\.(?<=\d\.)\d")  # the point first: it is looked for in a third of the time
 _NO_WORD = {place: " " for place in range(128) if not re.match(r"\w", chr(place))}
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PART_BEYOND_ASCII = re.compile(r"[^\W\d_]+|\d+")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::)[A-Za-z_]\w*)*\Z")
+_DOT = re.compile(r"\.|::")
 _FOLDERS = 3
 _DEFINES = "="
 FAILED = "=!"
@@ -90,7 +91,7 @@ def passage_words(passage: Passage) -> list[str]:
     found = words(passage.text)
     found += _place_words(passage.path)
     for line in passage.context:
-        found += words(line)
+        found += _line_words(line)
     found += map(definition_term, passage.defines)
     if passage.cell is not None and passage.cell.shows == "error":
         found.append(FAILED)
@@ -104,7 +105,12 @@ def passage_terms(passage: Passage) -> Counter[str]:
 
 def definition_term(name: str) -> str:
     """Return the term under which a passage that defines `name` is found; no word of a text can be equal to it."""
-    return _DEFINES + re.split(r"\.|::", name)[-1].casefold()
+    return _DEFINES + _last(name).casefold()
+
+
+def _last(name: str) -> str:
+    """Return the last part of a dotted name."""
+    return name if name.isidentifier() else _DOT.split(name)[-1]
 
 
 def bare_identifier(question: str) -> str | None:
@@ -113,7 +119,7 @@ def bare_identifier(question: str) -> str | None:
     It may stand between backticks.
     """
     stripped = question.strip().strip("`").removesuffix("()")
-    return re.split(r"\.|::", stripped)[-1] if _IDENTIFIER.match(stripped) else None
+    return _last(stripped) if _IDENTIFIER.match(stripped) else None
 
 
 def inner_identifiers(question: str) -> list[str]:
@@ -139,6 +145,11 @@ def spelled_names(question: str) -> list[str]:
 
 def _is_name(word: str) -> bool:
     return ("_" in word.strip("_") or (len(parts(word)) > 1 and not word.isupper())) and not word[0].isdigit()
+
+
+@lru_cache(maxsize=256)
+def _line_words(line: str) -> tuple[str, ...]:
+    return tuple(words(line))
 
 
 @lru_cache(maxsize=64)
