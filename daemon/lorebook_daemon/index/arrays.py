@@ -36,7 +36,7 @@ def write_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with file.open("wb") as out:
         for array in (_padded(names), *ordered.values()):
             whole = np.ascontiguousarray(array)
-            for part in (_header(whole), whole.reshape(-1).view(np.uint8)):
+            for part in (_header(whole), whole.reshape(-1).view(np.uint8).data):
                 out.write(part)
                 check = zlib.adler32(part, check)
         out.write(_SUM.pack(check))

@@ -57,7 +57,7 @@ def parts(word: str) -> tuple[str, ...]:
     if word.isascii() and word.isalpha() and word.islower():
         return (word,)
     pattern = _PART if word.isascii() else _PART_BEYOND_ASCII
-    return tuple(part.casefold() for part in pattern.findall(word))
+    return tuple(map(str.casefold, pattern.findall(word)))
 
 
 def terms_of(word: str) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def terms_of(word: str) -> tuple[str, ...]:
     pieces = parts(word)
     if len(pieces) <= 1:
         return (_stem(pieces[0] if pieces else word.casefold()),)
-    return (word.casefold(), *(_stem(piece) for piece in pieces))
+    return (word.casefold(), *map(_stem, pieces))
 
 
 def question_terms(question: str) -> list[str]:
