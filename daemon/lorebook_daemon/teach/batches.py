@@ -9,16 +9,11 @@ from dataclasses import dataclass
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - torch's own name for it
-from torch.utils.checkpoint import checkpoint
 
 from lorebook_daemon.teach.below import Below
 from lorebook_daemon.teach.model import CausalLM, Entering, Packed, Past, Span, causal, lowest_trained
 from lorebook_daemon.teach.samples import Sample
-
-_CHUNK = 256
-"""Tokens whose logits exist at a time: of a vocabulary of 150,000 those are 150 MB."""
-
+from lorebook_daemon.teach.tokenloss import token_losses
 
 _SHARED_LEAST = 4
 """Tokens at the beginning of all samples of a batch from which on they are computed once for all."""
@@ -170,8 +165,7 @@ def states(model: CausalLM, batch: Batch) -> Tensor:
 
 def losses(model: CausalLM, batch: Batch) -> Tensor:
     """Return the loss (nats) of each learnt token."""
-    chunks = zip(states(model, batch).split(_CHUNK), batch.targets.split(_CHUNK), strict=True)
-    return torch.cat([_chunk(model, part, targets) for part, targets in chunks])
+    return token_losses(model, states(model, batch), batch.targets)
 
 
 class NextToken:
@@ -188,15 +182,3 @@ class NextToken:
     def right(self, samples: Sequence[Sample]) -> list[bool]:
         """Return nothing: an answer may be said in many ways."""
         return []
-
-
-def _chunk(model: CausalLM, states: Tensor, targets: Tensor) -> Tensor:
-    """Return the losses of some tokens; their logits are computed again for the gradient rather than kept."""
-
-    def loss(states: Tensor) -> Tensor:
-        return F.cross_entropy(model.logits(states), targets, reduction="none")
-
-    if len(targets) < _CHUNK or not torch.is_grad_enabled():
-        return loss(states)
-    again: Tensor = checkpoint(loss, states, use_reentrant=False)
-    return again

@@ -56,19 +56,18 @@ class Packed:
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Return what the tokens of each sample attend to: [1, heads, tokens, head]."""
+        # Split, not sliced: the gradient of each slice would be as large as the row, and nearly all zeros.
+        lengths = [span.end - span.start for span in self.spans]
+        queries, keys, values = (x.split(lengths, dim=2) for x in (q, k, v))
         parts = []
-        for span in self.spans:
-            keys, values = [], []
-            if span.past is not None:
-                keys.append(span.past[layer][0].float())
-                values.append(span.past[layer][1].float())
+        for n, span in enumerate(self.spans):
+            seen = [(keys[n], values[n])]
             if span.shared:
-                keys.append(k[:, :, : span.shared])
-                values.append(v[:, :, : span.shared])
-            own = slice(span.start, span.end)
-            keys.append(k[:, :, own])
-            values.append(v[:, :, own])
-            parts.append(_attend(q[:, :, own], torch.cat(keys, dim=2), torch.cat(values, dim=2), span.mask))
+                seen.insert(0, (keys[0], values[0]))
+            if span.past is not None:
+                seen.insert(0, (span.past[layer][0].float(), span.past[layer][1].float()))
+            own_keys, own_values = (torch.cat(one, dim=2) for one in zip(*seen, strict=True))
+            parts.append(_attend(queries[n], own_keys, own_values, span.mask))
         return torch.cat(parts, dim=2)
 
 
@@ -85,18 +84,18 @@ class _FrozenProduct(torch.autograd.Function):
     def forward(context: Any, x: Tensor, weight: Tensor, kind: int | None) -> Tensor:
         context.save_for_backward(weight)
         context.kind = kind
-        return x @ _for_now(weight, kind, x.dtype).T
+        return x @ for_now(weight, kind, x.dtype).T
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (weight,) = context.saved_tensors
-        return gradients[0] @ _for_now(weight, context.kind, gradients[0].dtype), None, None
+        return gradients[0] @ for_now(weight, context.kind, gradients[0].dtype), None, None
 
 
 _WORKPLACE = Workplace()
 
 
-def _for_now(weight: Tensor, kind: int | None, dtype: torch.dtype) -> Tensor:
+def for_now(weight: Tensor, kind: int | None, dtype: torch.dtype) -> Tensor:
     """Return the weight's numbers for one product."""
     return weight.to(dtype) if kind is None else _WORKPLACE.unpacked(weight, kind, dtype)
 
@@ -306,13 +305,14 @@ class CausalLM(nn.Module):
             return words
         return torch.where((tokens >= size)[..., None], self.soft[(tokens - size).clamp(min=0)], words)
 
+    @property
+    def output(self) -> Packable:
+        """The layer whose weight makes logits of hidden states; it has no bias."""
+        return self.model.embed_tokens if self.lm_head is None else self.lm_head
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits [..., vocabulary] of hidden states, in 32 bits."""
-        hidden = hidden.to(self.dtype)
-        if self.lm_head is not None:
-            output: Tensor = self.lm_head(hidden)
-            return output.float()
-        return self.model.embed_tokens.product(hidden).float()
+        return self.output.product(hidden.to(self.dtype)).float()
 
 
 class _Breath(torch.autograd.Function):
