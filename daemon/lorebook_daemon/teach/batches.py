@@ -15,8 +15,15 @@ from lorebook_daemon.teach.model import CausalLM, Entering, Packed, Past, Span, 
 from lorebook_daemon.teach.samples import Sample
 from lorebook_daemon.teach.tokenloss import token_losses
 
+_ROW = 512
+"""Tokens of a row in which something is read without a gradient: in longer ones products are no quicker."""
+_BEGINNING = 8
+"""Prompts that begin with the same so many tokens, as those under one system prompt do, are read in one row."""
 _SHARED_LEAST = 4
 """Tokens at the beginning of all samples of a batch from which on they are computed once for all."""
+
+
+_Prompt = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -68,10 +75,31 @@ class Prefixes:
         """Keep at most `most_bytes`; what goes beyond is computed again each time."""
         self._model = model
         self._most = most_bytes
-        self._kept: dict[tuple[int, ...], Past] = {}
+        self._kept: dict[_Prompt, Past] = {}
+        self._rows: dict[_Prompt, list[_Prompt]] = {}
         self._bytes = 0
         self._below: Below | None = None
         self._lowest = 0
+
+    def foresee(self, samples: Iterable[Sample]) -> None:
+        """Have the prompts of samples that are to come read several in a row, while there is room to keep them.
+
+        What is in a row is decided here, by their order alone, so that a resumed training computes the very same; it is
+        computed when the first of its prompts is wanted. What they begin with, the system prompt, is read once a row.
+        """
+        shape, filling = self._model.shape, dict[_Prompt, list[_Prompt]]()
+        for sample in samples:
+            prompt = sample.tokens[: sample.acts]
+            if not prompt or prompt in self._rows:
+                continue
+            self._bytes += 4 * len(prompt) * shape.layers * shape.kv_heads * shape.head
+            if self._bytes > self._most:
+                return
+            row = filling.get(prompt[:_BEGINNING], [])
+            if not row or sum(map(len, row)) + len(prompt) > _ROW:
+                row = filling[prompt[:_BEGINNING]] = []
+            row.append(prompt)
+            self._rows[prompt] = row
 
     def keep_below(self, batches: Iterable[Sequence[Sample]], most_bytes: int) -> None:
         """Have what enters the first trained layer kept from now on, for what the `batches` of a training hold again.
@@ -96,22 +124,51 @@ class Prefixes:
         spans = read.look.spans[-len(samples) :]
         return [torch.cat((states[:, : one.shared], states[:, one.start : one.end]), dim=1) for one in spans]
 
-    def of(self, tokens: tuple[int, ...]) -> Past:
-        """Return the keys and values [1, kv heads, tokens, head] of a prompt's beginning, made alone.
+    def of(self, tokens: _Prompt) -> Past:
+        """Return the keys and values [1, kv heads, tokens, head] of a prompt's beginning.
 
-        Alone, so that they do not depend on what else is in a batch: a resumed training makes the very same.
+        One that was not foreseen is read alone, so that it does not depend on what else is in a batch.
         """
         if tokens in self._kept:
             return self._kept[tokens]
-        with torch.no_grad(), adapters_off(self._model):
-            read = torch.tensor([tokens])
-            own: Past = self._model(read, torch.arange(len(tokens))[None], causal(len(tokens)))[1]
-        past = [(k.half(), v.half()) for k, v in own]
+        together = self._rows.get(tokens)
+        if together:
+            self._kept.update(zip(together, self._read(together), strict=True))
+            return self._kept[tokens]
+        (past,) = self._read([tokens])
         size = sum(k.nbytes + v.nbytes for k, v in past)
         if self._bytes + size <= self._most:
             self._kept[tokens] = past
             self._bytes += size
         return past
+
+    def _read(self, prompts: Sequence[_Prompt]) -> list[Past]:
+        """Return the keys and values of prompts, which the base reads in one row."""
+        read = row([Sample((*prompt, 0), len(prompt)) for prompt in prompts], self)  # the last token is not read
+        with torch.no_grad(), adapters_off(self._model):
+            own: Past = self._model(read.inputs, read.positions, read.look)[1]
+        narrow = [(k.half(), v.half()) for k, v in own]
+        return [
+            [(_part(k, read.shared, span), _part(v, read.shared, span)) for k, v in narrow]
+            for span in read.look.spans[-len(prompts) :]
+        ]
+
+
+def _part(states: Tensor, shared: int, span: Span) -> Tensor:
+    """Return what of a row's keys or values is a sample's, in memory of its own."""
+    return torch.cat((states[:, :, :shared], states[:, :, span.start : span.end]), dim=2)
+
+
+def filled(samples: Sequence[Sample], least: int = 1) -> Iterator[Sequence[Sample]]:
+    """Yield samples in rows to be computed without a gradient: of `least` samples, or more while these are short."""
+    start = tokens = 0
+    for n, sample in enumerate(samples):
+        if n - start >= least and tokens + sample.acting > _ROW:
+            yield samples[start:n]
+            start, tokens = n, 0
+        tokens += sample.acting
+    if start < len(samples):
+        yield samples[start:]
 
 
 def row(samples: Sequence[Sample], prefixes: Prefixes) -> Row:

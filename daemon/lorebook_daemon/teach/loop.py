@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from lorebook_api.errors import LorebookError, StorageFailed
 from lorebook_api.teaching import Metrics
+from lorebook_daemon.teach.batches import filled
 from lorebook_daemon.teach.methods import Objective
 from lorebook_daemon.teach.model import CausalLM, trained
 from lorebook_daemon.teach.processes import ALONE, Processes, share
@@ -123,10 +125,7 @@ class Training:
 
     def batches(self) -> Iterator[Sequence[Sample]]:
         """Yield what this process computes at a time, from the very beginning to the end, whatever is done of it."""
-        size = self.schedule.batch
-        held_out = (
-            [] if self._among.rank else [self._held_out[n : n + size] for n in range(0, len(self._held_out), size)]
-        )
+        held_out = [] if self._among.rank else list(filled(self._held_out, self.schedule.batch))
         yield from held_out
         for step in range(self.steps):
             mine, again = self._batch(step)
@@ -173,15 +172,13 @@ class Training:
 
     def mean_loss(self, samples: Sequence[Sample]) -> float:
         """Return the mean loss of some samples, without learning from them."""
-        size = self.schedule.batch
         with torch.no_grad():
-            parts = [self._objective.losses(samples[n : n + size]) for n in range(0, len(samples), size)]
+            parts = [self._objective.losses(some) for some in filled(samples, self.schedule.batch)]
         return float(torch.cat(parts).mean())
 
     def right(self, samples: Sequence[Sample]) -> list[bool]:
         """Return which of some samples the model gets right; empty where nothing of them is right or wrong."""
-        size = self.schedule.batch
-        parts = [self._objective.right(samples[n : n + size]) for n in range(0, len(samples), size)]
+        parts = [self._objective.right(some) for some in filled(samples, self.schedule.batch)]
         return [one for part in parts for one in part]
 
     # -- checkpoints
@@ -235,10 +232,16 @@ class Training:
 def samples_of(examples: Sequence[Sequence[Sample]], schedule: Schedule, step: int) -> list[Sample]:
     """Return the samples of a step (from 0 on): the pass decides their order, and which wording each is seen in."""
     epoch, within = divmod(step, -(-len(examples) // schedule.batch))
-    order = list(range(len(examples)))
-    random.Random(f"{schedule.seed} {epoch}").shuffle(order)
+    order = _order(len(examples), f"{schedule.seed} {epoch}")
     chosen = order[within * schedule.batch : (within + 1) * schedule.batch]
     return [examples[n][(epoch + n) % len(examples[n])] for n in chosen]
+
+
+@lru_cache(maxsize=2)
+def _order(count: int, seed: str) -> Sequence[int]:
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    return order
 
 
 def rate(step: int, steps: int) -> float:

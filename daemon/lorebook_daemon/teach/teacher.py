@@ -13,7 +13,7 @@ import torch
 from lorebook_api.errors import StorageFailed, Unusable
 from lorebook_api.indexing import Progress
 from lorebook_api.teaching import Metrics, Said
-from lorebook_daemon.teach.batches import Prefixes, collate, states
+from lorebook_daemon.teach.batches import Prefixes, collate, filled, states
 from lorebook_daemon.teach.card import Figures, card
 from lorebook_daemon.teach.estimate import below_bytes, prefix_bytes
 from lorebook_daemon.teach.examples import Turn
@@ -104,6 +104,7 @@ def _taught(folder: Path, model: CausalLM, job: TrainJob, plan: Plan, tell: Tell
         among,
         plan.rehearsal,
     )
+    prefixes.foresee(sample for batch in training.batches() for sample in batch)
     prefixes.keep_below(training.batches(), below_bytes())
     at = training.run()
     if among.rank:
@@ -146,14 +147,18 @@ def _known(model: CausalLM, plan: Plan, prefixes: Prefixes) -> list[bool]:
     if plan.classes:
         return []
     letters = [plan.teaching.tokens.vocabulary.tokenize(letter, False)[0] for letter in "ABCD"]
-    right = []
+    samples = []
     for choice in general_check():
         prompt, acts = _asked(model, plan, (Turn("user", choice.question),))
-        sample = Sample((*prompt, letters[choice.answer]), len(prompt), acts)
-        batch = collate([sample], prefixes)
+        samples.append(Sample((*prompt, letters[choice.answer]), len(prompt), acts))
+    prefixes.foresee(samples)
+    right: list[bool] = []
+    for some in filled(samples):
+        batch = collate(some, prefixes)
         with torch.no_grad():
-            logits = model.logits(states(model, batch)[0])
-        right.append(int(logits[letters].argmax()) == choice.answer)
+            likeliest = model.logits(states(model, batch))[:, letters].argmax(-1)
+        wanted = [letters.index(sample.tokens[-1]) for sample in some]
+        right += [bool(one) for one in likeliest == torch.tensor(wanted)]
     return right
 
 
