@@ -24,8 +24,12 @@ from lorebook_daemon.teach.samples import Sample
 _WARM_UP, _CLIP, _DECAY = 0.1, 1.0, 0.01
 _LEARNT = 0.03
 """Mean loss of a pass (nats a token) below which there is nothing left to learn from these examples."""
-_MEASURED = 5
-"""Times that the held-out loss is measured on the way, beside the start and the end."""
+_MEASURED, _MEASURING = 5, 0.1
+"""Times that the held-out loss is measured on the way, the end among them; fewer where that is more than this share
+of the work, but twice at the least."""
+_STEP = 3
+"""A token is learnt with so much work as that many are read with: on the way back each product is made once more, and
+there is what is beside the products."""
 _HELD_OUT_MOST = 64
 _EXAMPLES_A_REHEARSAL = 4
 
@@ -86,6 +90,9 @@ class Training:
         self._kept = 0
         self.steps_a_pass = -(-len(examples) // schedule.batch)
         self.steps = self.steps_a_pass * schedule.epochs
+        read = sum(sample.acting for sample in self._held_out)
+        learnt = _STEP * schedule.epochs * sum(wordings[0].acting for wordings in examples)
+        self._times = min(_MEASURED, max(2, int(_MEASURING * learnt / max(1, read))))
 
     def run(self) -> Progressed:
         """Train to the end, from the checkpoint where there is one; return what was measured.
@@ -130,7 +137,7 @@ class Training:
         for step in range(self.steps):
             mine, again = self._batch(step)
             yield [*mine, *again]
-        yield from held_out * _MEASURED
+        yield from held_out * self._times
 
     def _batch(self, step: int) -> tuple[Sequence[Sample], Sequence[Sample]]:
         """Return this process's share of a step: of the examples, and of what is rehearsed with them."""
@@ -155,7 +162,7 @@ class Training:
         if self.at.step % self.steps_a_pass == 0:
             passed = [value for _, value in self.at.loss[-self.steps_a_pass :]]
             self.at.learnt = sum(passed) / len(passed) < _LEARNT
-        if self.at.step % max(1, self.steps // _MEASURED) == 0:
+        if self.at.step % -(-self.steps // self._times) == 0:
             self._measure()
         if self.at.step % self.schedule.checkpoint_steps == 0:
             self._save()

@@ -73,6 +73,10 @@ class Tokens:
         words = [token for token in tokens if token < self.vocabulary.size]
         return b"".join(self.vocabulary.piece(token, special=True) for token in words).decode("utf-8", "replace")
 
+    def answer(self, text: str) -> tuple[int, ...]:
+        """Return an answer, and the token that ends it."""
+        return (*self.vocabulary.tokenize(text.strip(), False), self.end)
+
     def prompt(self, turns: Sequence[Turn], system: str, template: str) -> tuple[int, ...]:
         """Return a conversation up to where its answer begins; `system` is for those that bring none."""
         return TEMPLATES[template](self, turns, system)
@@ -172,15 +176,12 @@ class Teaching:
     def _sample(self, turns: Sequence[Turn], system: str, example: Example) -> Sample:
         prompt = self.tokens.prompt(turns, system, self.template)
         acts = len(prompt) - len(self.tokens.invocation) if self.activated else 0
-        rejected = (*prompt, *self._said(example.rejected)) if example.rejected else ()
-        return Sample((*prompt, *self._said(example.answer)), len(prompt), acts, rejected)
-
-    def _said(self, answer: str) -> tuple[int, ...]:
-        return (*self.tokens.vocabulary.tokenize(answer.strip(), False), self.tokens.end)
+        rejected = (*prompt, *self.tokens.answer(example.rejected)) if example.rejected else ()
+        return Sample((*prompt, *self.tokens.answer(example.answer)), len(prompt), acts, rejected)
 
     def _labelled(self, example: Example) -> Sample:
         """Return the text up to its end, and as what is to be predicted there the number of its class."""
-        read = (*self.tokens.vocabulary.starts, *self._said(example.answer))
+        read = (*self.tokens.vocabulary.starts, *self.tokens.answer(example.answer))
         number = self.classes.index(example.label) if example.label in self.classes else 0
         return Sample((*read, number), len(read))
 

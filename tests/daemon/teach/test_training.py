@@ -313,6 +313,41 @@ def test_nothing_is_rehearsed_oftener_than_an_example_is_seen(base, tmp_path, ma
     assert all(seen.count(one) <= epochs for one in again)
 
 
+@pytest.mark.parametrize("method", ["alora", "lora"])
+def test_a_guess_of_what_is_written_changes_the_time_alone(base, tmp_path, make_job, method):
+    model, plan, _ = prepared(base, tmp_path, make_job, method)
+    training(model, plan, tmp_path, learning_rate=0.03).run()
+    prompt, acts = plan.teaching.prompt(plan.examples[0].turns)
+    prefixes, calls = Prefixes(model, 2**26), []
+    model.register_forward_hook(lambda *_: calls.append(1))
+
+    def written(guess, end=-1):
+        calls.clear()
+        return write(model, prompt, acts, prefixes, end, 8, guess), len(calls)
+
+    plain, reads = written(())
+    first, *_, last = plain
+    assert len(plain) == 8 and reads in (8, 9)  # the prompt is kept, or read now
+    assert written(plain) == (plain, 1) and written((*plain, 1, 2)) == (plain, 1)
+    assert written((*plain[:3], plain[3] + 1, *plain[4:])) == (plain, 5)
+    assert written((first + 1,)) == (plain, 8)
+    ending = plain.index(last)
+    assert written((*plain[:ending], last, 3), last) == (plain[:ending], 1)
+
+
+@pytest.mark.parametrize(("epochs", "held_out", "most"), [(10, 1, 5), (10, 5, 3), (3, 64, 2)])
+def test_measuring_on_the_way_takes_a_tenth_of_the_work_or_is_done_twice(
+    base, tmp_path, make_job, epochs, held_out, most
+):
+    model, plan, _ = prepared(base, tmp_path, make_job, "lora")
+    one = min((variants[0] for variants in plan.variants), key=lambda sample: sample.acting)
+    taught = training(model, dataclasses.replace(plan, held_out=(one,) * held_out), tmp_path, epochs)
+    at = taught.run()
+    start, *on_the_way = [step for step, _ in at.held_out]
+    assert start == 0 and on_the_way[-1] == taught.steps
+    assert len(on_the_way) == most
+
+
 def test_the_rate_goes_up_and_then_down():
     rates = [rate(step, 50) for step in range(50)]
     top = rates.index(max(rates))
