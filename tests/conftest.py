@@ -16,6 +16,8 @@ from lorebook_api.home import Home, find_home
 settings.register_profile("lorebook", deadline=None)
 settings.load_profile("lorebook")
 
+pytest_plugins = ("schedule",)
+
 TINY = "smollm2-135m-instruct-q4_1.gguf"
 _REAL_HOME = find_home()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,16 +14,19 @@ from lorebook_api.errors import DaemonUnavailable
 from lorebook_api.home import Home
 
 
-@pytest.fixture(autouse=True, scope="package")
-def no_real_daemon() -> Iterator[None]:
-    """Let no errand that outlives its test start a daemon in place of the fake one that has gone."""
+@pytest.fixture(autouse=True)
+def no_real_daemon(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let no errand start a daemon in place of the fake one that has gone, nor outlive its test and its home."""
 
     def refuse(home: Home) -> None:
         raise DaemonUnavailable("tests of the notebook's side start no daemon.", "Ask for the fixture `fake`.")
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(discovery, "_spawn", refuse)
-        yield
+    monkeypatch.setattr(discovery, "_spawn", refuse)
+    yield
+    errands = [thread for thread in threading.enumerate() if thread.name.startswith("lorebook-")]
+    for errand in errands:
+        errand.join(20)
+    assert not [errand.name for errand in errands if errand.is_alive()]
 
 
 @pytest.fixture
