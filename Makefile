@@ -3,6 +3,10 @@ PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
+# The tests are shared among processes, one a core, up to as many as fit into 8 GB; see tests/schedule.py.
+SHARED := --numprocesses=logical --maxprocesses=4 --dist=loadfile
+# They start lorebook hundreds of times: it is compiled once, whatever is usual on the machine.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help python install dev demo lab test bench models pytest traintest frontend frontcheck lint format type imports dist lock tree clean
 
 help: ## what can be typed
@@ -38,7 +42,7 @@ models: dev
 	@$(BIN)/python -m scripts.models
 
 pytest: dev models
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SHARED)
 
 traintest: dev models ## the tests that need torch and PEFT, which this brings first
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt 'peft>=0.18' 'torch>=2.6'

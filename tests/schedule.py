@@ -23,8 +23,11 @@ class WholeFolders(LoadFileScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeFolders | None:
-    """Return our way of sharing out where files are to stay whole."""
-    return WholeFolders(config, log) if config.getoption("dist") == "loadfile" else None
+    """Return our way of sharing out where files are to stay whole; xdist's own order, by the number of tests, is off."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return WholeFolders(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
