@@ -23,10 +23,10 @@ class WholeFolders(LoadFileScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeFolders | None:
-    """Return our way of sharing out where files are to stay whole; xdist's own order, by the number of tests, is off."""
+    """Return our way of sharing out where files are to stay whole."""
     if config.getoption("dist") != "loadfile":
         return None
-    config.option.loadscopereorder = False
+    config.option.loadscopereorder = False  # else the files with the most tests come first, not the slowest
     return WholeFolders(config, log)
 
 

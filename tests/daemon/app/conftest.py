@@ -11,9 +11,12 @@ from starlette.testclient import TestClient
 import fake_app
 import tiny_models
 from fake_trainer import FakeTrainer
+from known_schemas import known_schemas
 from lorebook_api.home import Home
 from lorebook_daemon.app import warming
 from teaching_app import App, serving
+
+__all__ = ["known_schemas"]
 
 
 @pytest.fixture

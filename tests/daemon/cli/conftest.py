@@ -5,8 +5,11 @@ import pytest
 
 from commandline import Run, run_command
 from fake_app import Bench
+from known_schemas import known_schemas
 from lorebook_api.home import Home
 from typed_evaluation import Typing, served
+
+__all__ = ["known_schemas"]
 
 
 @pytest.fixture
