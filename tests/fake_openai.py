@@ -54,6 +54,9 @@ class FakeOpenAI:
     asked: list[tuple[str, Any]] = field(default_factory=list)
     hung_up: int = 0
     """Streams that nobody read to their end."""
+    in_hand: int = 0
+    most_in_hand: int = 0
+    """Answers that were made at once, streams aside."""
 
     def bodies(self, path: str) -> list[Any]:
         """Return the bodies that were sent to a route."""
@@ -225,7 +228,10 @@ def _openai_routes(app: FastAPI, fake: FakeOpenAI) -> None:
         body = await request.json()
         if body.get("stream"):
             return StreamingResponse(fake.events(body), media_type="text/event-stream")
+        fake.in_hand += 1
+        fake.most_in_hand = max(fake.most_in_hand, fake.in_hand)
         await asyncio.sleep(fake.pause_s)
+        fake.in_hand -= 1
         return JSONResponse(fake.whole(body))
 
 

@@ -1,4 +1,4 @@
-"""Where several processes share the tests, files stay whole, the browser's stay together, and the slowest come first."""
+"""Shared among processes, files stay whole, the browser's stay together, and the slowest come first."""
 
 from __future__ import annotations
 

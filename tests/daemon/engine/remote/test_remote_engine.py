@@ -7,7 +7,6 @@ import json
 import logging
 import math
 import socket
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -392,9 +391,8 @@ def test_judgements_are_made_a_few_at_a_time_and_all_given_up_together() -> None
     fake = FakeOpenAI(pause_s=0.1)
 
     async def work(engine: RemoteEngine) -> None:
-        begun = time.perf_counter()
         assert len(await engine.judge([PROMPT] * 16)) == 16
-        assert time.perf_counter() - begun < 1.2
+        assert 1 < fake.most_in_hand <= 8
         fake.fails[CHAT] = (500, "{}")
         with pytest.raises(EngineFailed):
             await engine.judge([PROMPT] * 3)
