@@ -20,7 +20,7 @@ from lorebook_api.discovery import Daemon, read_runtime_file
 from lorebook_api.home import Home
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-PATIENCE_S = 60.0
+PATIENCE_S = 100.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from end_to_end.contract import check_answer
 from end_to_end.person import until
 
-pytestmark = [pytest.mark.model, pytest.mark.daemon]
+pytestmark = [pytest.mark.model, pytest.mark.daemon, pytest.mark.timeout(300)]
 
 STORY = ("ask", "Write a very long story about a river.", "--no-grounding", "--max-tokens", "4000", "--json")
 

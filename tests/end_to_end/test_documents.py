@@ -9,7 +9,7 @@ import pytest
 from end_to_end.contract import check_answer, check_index, check_search
 from end_to_end.person import SAMPLES
 
-pytestmark = [pytest.mark.model, pytest.mark.daemon]
+pytestmark = [pytest.mark.model, pytest.mark.daemon, pytest.mark.timeout(300)]
 
 WHY = "Why was the Hampel filter given up?"
 

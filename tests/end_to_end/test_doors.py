@@ -8,7 +8,7 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-pytestmark = [pytest.mark.model, pytest.mark.daemon]
+pytestmark = [pytest.mark.model, pytest.mark.daemon, pytest.mark.timeout(300)]
 
 FARE = "def fare(km):\n    '''Return the fare for a ride.'''\n    return 3.2 + 1.9 * km\n"
 RIDES = "from fare import fare\n\ndef total(rides):\n    return sum(fare(ride.km) for ride in rides)\n"

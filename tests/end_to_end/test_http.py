@@ -9,7 +9,7 @@ import pytest
 
 from end_to_end.person import until
 
-pytestmark = [pytest.mark.model, pytest.mark.daemon]
+pytestmark = [pytest.mark.model, pytest.mark.daemon, pytest.mark.timeout(300)]
 
 STORY = {"question": "Write a very long story about a river.", "grounding": False, "max_tokens": 4000}
 

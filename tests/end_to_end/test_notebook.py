@@ -7,7 +7,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
-pytestmark = [pytest.mark.model, pytest.mark.daemon]
+pytestmark = [pytest.mark.model, pytest.mark.daemon, pytest.mark.timeout(300)]
 
 CELLS = [
     "%load_ext lorebook",

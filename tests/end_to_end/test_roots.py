@@ -8,7 +8,7 @@ import pytest
 from end_to_end.contract import check_answer, check_index
 from end_to_end.person import is_over, until
 
-pytestmark = [pytest.mark.model, pytest.mark.daemon]
+pytestmark = [pytest.mark.model, pytest.mark.daemon, pytest.mark.timeout(300)]
 
 FERRY = "# Ferry\n\nThe ferry to Amrum leaves at 9:40 from pier 3.\n"
 ORCHARD = "# Orchard\n\nThe Boskoop apple trees were planted in 1987.\n"
