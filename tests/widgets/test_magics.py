@@ -159,12 +159,12 @@ def test_an_interrupt_cancels_in_the_daemon_and_leaves_the_text(shell: Interacti
     fake.scripts.ask = [("token", {"text": "half"}), 30, ("answer", asdict(ANSWER))]
 
     def interrupt() -> None:
-        while not fake.of("/api/ask"):
+        while not any("half" in str(one) for one in shell.display_pub.shown):
             time.sleep(0.01)
         time.sleep(0.2)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    threading.Thread(target=interrupt).start()
+    threading.Thread(target=interrupt, daemon=True).start()
     begun = time.monotonic()
     assert cell(shell, "%ask why?").success
     assert time.monotonic() - begun < 10

@@ -66,9 +66,9 @@ def test_it_ends_itself_when_idle_but_not_while_it_works(home, notes):
     bench.indexes.may_read.clear()
 
     async def scene():
-        async with running(bench, home, idle_stop_minutes=0.15 / 60) as (http, task):
+        async with running(bench, home, idle_stop_minutes=0.6 / 60) as (http, task):
             indexing = asyncio.create_task(http.post("/api/index", json={"roots": [str(notes)]}))
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(1.0)
             assert not task.done()
             bench.indexes.may_read.set()
             assert (await indexing).status_code == 200

@@ -189,12 +189,12 @@ _SUFFIXES = [
 def test_what_repeats_without_end_takes_no_more_than_seconds(suffix):
     for piece in PUMPED:
         text = piece * (LETTERS // len(piece))
-        began = time.monotonic()
+        began = time.process_time()
         try:
             read_passages(Path(f"a{suffix}"), f"a{suffix}", text.encode())
         except Unreadable as error:
             assert str(error)
-        assert time.monotonic() - began < SLOW_S, piece
+        assert time.process_time() - began < SLOW_S, piece
 
 
 @pytest.mark.parametrize(
@@ -202,11 +202,11 @@ def test_what_repeats_without_end_takes_no_more_than_seconds(suffix):
 )
 def test_what_repeats_within_a_notebook_takes_no_more_than_seconds_and_no_other_cell(piece):
     text = piece * (LETTERS // len(piece))
-    began = time.monotonic()
+    began = time.process_time()
     passages = read_passages(
         Path("a.ipynb"), "a.ipynb", of_cells("Words before.", ("x = 1", text), (text, "<p>y"), text, "After.").encode()
     )
-    assert time.monotonic() - began < SLOW_S
+    assert time.process_time() - began < SLOW_S
     assert [passages[0].text, passages[-1].text] == ["Words before.", "After."]
     assert any(one.text.startswith("x = 1") for one in passages)
 

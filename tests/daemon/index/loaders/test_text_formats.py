@@ -129,8 +129,8 @@ def test_text_in_two_columns_is_no_table():
 )
 def test_no_pattern_takes_time_that_grows_with_the_square(part):
     text = part * (400_000 // len(part))
-    began = time.monotonic()
+    began = time.process_time()
     for load, data in ((load_latex, text), (load_subtitles, f"00:01.000 --> 00:02.000\n{text}\n" + "x\n" * 300_000)):
         with suppress(Unreadable):
             load(FILE, data.encode())
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
