@@ -21,10 +21,11 @@ LONG = "word " * 60
 
 
 def zipped(parts: dict[str, str | bytes]) -> bytes:
+    """Return a zip archive, the same at all times: two processes of tests must find tests of the same names."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 

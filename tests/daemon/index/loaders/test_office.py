@@ -204,6 +204,7 @@ LOADERS = [load_docx, load_pptx, load_xlsx, load_odf, load_epub]
         (zipped({"other.xml": "<a/>"}), "not an? "),
         (zipped({"other.xml": "<a/>"})[:-30], "not an? "),
     ],
+    ids=["words", "OLE", "another archive", "a cut archive"],
 )
 def test_what_is_no_such_document_is_refused(load, data, why):
     with pytest.raises(Unreadable, match=why):
