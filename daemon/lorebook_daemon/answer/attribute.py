@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lorebook_daemon.answer.numbers import values
+from lorebook_daemon.index.tokens import terms_of
 
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 _LONGEST = 8
@@ -39,16 +40,18 @@ class Lines:
 
 
 def terms(text: str) -> list[str]:
-    """Return the words of a text in lower case; identifiers come apart at `_` and camelCase, numbers stay whole."""
+    """Return the stems of a text's words; identifiers come apart at `_` and camelCase, numbers stay whole."""
     split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
-    found = [lower for word in _WORD.findall(split) if not (lower := word.lower()).isdigit() and lower not in _EMPTY]
-    return found + [f"{value:g}" for value in values(text)]
+    found = [word for word in _WORD.findall(split) if not word.isdigit() and word.lower() not in _EMPTY]
+    return [term for word in found for term in terms_of(word)] + [f"{value:g}" for value in values(text)]
 
 
-def supporting_lines(sentence: str, text: str) -> Lines:
+def supporting_lines(sentence: str, text: str, question: str = "") -> Lines:
     """Return the shortest run of at most 8 lines of `text` that holds nearly all of the sentence that any run holds.
 
     Words are weighted by how few of the lines have them, so that a rare number decides rather than a common name.
+    An answer repeats the words of its question, which need not be those of the text: where the text lacks them they
+    count as missing only as far as what the answer adds to them is missing, too.
     """
     lines = [set(terms(line)) for line in text.split("\n")]
     wanted = set(terms(sentence))
@@ -64,8 +67,17 @@ def supporting_lines(sentence: str, text: str) -> Lines:
     )
     start = -best[2]
     end = start - best[1] - 1
-    overlap = sum(weight[word] for word in weight if any(word in line for line in lines[start : end + 1]))
-    return Lines(start, end, overlap / sum(rarity.values()))
+    held = {word for word in weight if any(word in line for line in lines[start : end + 1])}
+    asked = set(terms(question))
+    lacking = sum(rarity[word] for word in wanted & asked if not frequency[word])
+    excused = lacking * _share(rarity, held, wanted - asked)
+    return Lines(start, end, min(1.0, sum(weight[word] for word in held) / (sum(rarity.values()) - excused)))
+
+
+def _share(rarity: Mapping[str, float], held: set[str], words: set[str]) -> float:
+    """Return which share of some words is held, by their weight; none of none."""
+    every = sum(rarity[word] for word in words)
+    return sum(rarity[word] for word in words & held) / every if every else 0.0
 
 
 def _weight(word: str) -> float:

@@ -68,7 +68,7 @@ def _best(question: str, sentence: Sentence, sheets: Sequence[Sheet], scores: Se
     missing = unbacked_numbers(sentence.text, question, *(sheet.text for sheet in sheets))
     backings = []
     for sheet, score in zip(sheets, scores, strict=True):
-        lines = supporting_lines(sentence.text, sheet.hit.passage.text)
+        lines = supporting_lines(sentence.text, sheet.hit.passage.text, question)
         leaning = (score - _MODEL_CENTRE) / _MODEL_SCALE
         support = probability(leaning + _SHARED_WEIGHT * (lines.overlap - _SHARED_CENTRE))
         quote = _lines_of(sheet.hit.passage.text, lines)

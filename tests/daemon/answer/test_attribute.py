@@ -31,9 +31,35 @@ def test_the_lines_that_a_sentence_rests_on(sentence: str, lines: tuple[int, int
     assert found.overlap > 0.3
 
 
-@given(st.text(max_size=80), st.text(max_size=300))
-def test_lines_stay_within_the_passage(sentence: str, text: str) -> None:
-    found = supporting_lines(sentence, text)
+def test_words_in_another_form_are_the_same() -> None:
+    assert supporting_lines("The sensors are stuck.", TEXT).overlap == 1.0
+
+
+RULES = """RULES = (
+    # The heat pump draws air below 209.30.
+    Rule("BH-03", Side.LOW, 209.42, tell="caretaker"),
+)"""
+WHO = "Who is informed when the groundwater beneath the school drops too far?"
+
+
+def test_the_words_of_the_question_need_no_line_where_what_the_answer_adds_has_one() -> None:
+    right = "The caretaker is informed when the groundwater beneath the school drops too far."
+    assert supporting_lines(right, RULES).overlap < 0.3
+    assert supporting_lines(right, RULES, WHO).overlap == 1.0
+
+
+def test_they_do_where_what_the_answer_adds_has_none_or_it_adds_nothing() -> None:
+    for claim in (
+        "The mayor is informed when the caretaker's groundwater drops too far.",
+        "The groundwater beneath the school of the caretaker drops.",
+    ):
+        question = f"{WHO} The caretaker?"
+        assert supporting_lines(claim, RULES, question) == supporting_lines(claim, RULES)
+
+
+@given(st.text(max_size=80), st.text(max_size=300), st.text(max_size=80))
+def test_lines_stay_within_the_passage(sentence: str, text: str, question: str) -> None:
+    found = supporting_lines(sentence, text, question)
     assert 0 <= found.start <= found.end < len(text.split("\n"))
     assert 0.0 <= found.overlap <= 1.0 + 1e-9
 
