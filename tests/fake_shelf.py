@@ -11,7 +11,7 @@ class Files:
     """Files by name, cut into passages."""
 
     def __init__(self, **texts: str) -> None:
-        self.texts = {name.replace("__", "."): text for name, text in texts.items()}
+        self.texts = {name if "." in name else name.replace("__", "."): text for name, text in texts.items()}
         self.passages = {name: read_passages(Path(name), name, text.encode()) for name, text in self.texts.items()}
 
     def beside(self, root: str, path: str) -> list[Passage]:

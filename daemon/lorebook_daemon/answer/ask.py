@@ -10,7 +10,8 @@ from typing import Any
 
 from lorebook_api.asking import Answer, AskRequest, Timings, Usage
 from lorebook_api.indexing import Progress
-from lorebook_daemon.answer.assemble import assemble, completed
+from lorebook_daemon.answer.assemble import Sheet, assemble, completed
+from lorebook_daemon.answer.context.constants import unsaid_values
 from lorebook_daemon.answer.context.steps import SPARE, select
 from lorebook_daemon.answer.prompts import answer_prompt, ungrounded_prompt
 from lorebook_daemon.answer.reading import Emit, Read, chosen, probability, read
@@ -83,7 +84,7 @@ async def ask(
     prompt = answer_prompt(request.question, tuple(sheet.text for sheet in used))
     raw, end = await _generate(prompt, request, engine, emit if clear else _nobody, clock, turn)
     await emit("progress", Progress("checking the answer"))
-    verified = await verify(request.question, without_marks(raw).strip(), used, engine, turn)
+    verified = await verify(request.question, _with_values(without_marks(raw).strip(), used), used, engine, turn)
     told = replace(blank, context=context, usage=end.usage, timings=clock.timings())
     if verified.grounded <= (REFUTED if clear else IN_DOUBT):
         return told
@@ -98,6 +99,13 @@ async def ask(
         claims=verified.claims,
         notices=(*told.notices, *_cut_short(end, request)),
     )
+
+
+def _with_values(text: str, used: Sequence[Sheet]) -> str:
+    """Return the answer, behind it the rows that set the constants which it names without their values."""
+    for row in unsaid_values(text, [sheet.hit.passage for sheet in used]):
+        text += f"{' ' if text.endswith(('.', '!', '?')) else chr(10)}`{row}`."
+    return text
 
 
 async def _nobody(event: str, body: Any) -> None:

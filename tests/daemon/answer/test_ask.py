@@ -124,6 +124,14 @@ def test_the_opposite_of_what_the_lines_say_is_not_supported_whatever_the_model_
     assert answer.claims[0].support <= 0.2
 
 
+def test_a_constant_that_is_named_where_its_value_was_asked_for_is_told_with_its_line() -> None:
+    engine = Sceptic("B valve", "VALVES", answer="There are VALVES of them.")
+    answer, _ = run(engine, Shelf(VALVE), question="How many valves are there?")
+    assert answer.answer == "There are VALVES of them. [1] `VALVES = 3`. [2]"
+    assert (answer.citations[1].path, answer.citations[1].start_line) == ("src/valve.py", 12)
+    assert answer.citations[1].quote == "VALVES = 3"
+
+
 @pytest.mark.parametrize("shelf", [Shelf(), Shelf(OTHER, CELL)])
 def test_where_no_passage_holds_the_answer_it_says_so_and_lists_the_nearest(shelf: Shelf) -> None:
     engine = Sceptic("B valve")

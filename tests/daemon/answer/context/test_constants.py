@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_shelf import Files, nothing
-from lorebook_daemon.answer.context.constants import MOST, with_constants
+from lorebook_daemon.answer.context.constants import MOST, unsaid_values, with_constants
 from lorebook_daemon.answer.context.steps import complete
 
 FILL = "".join(f"def other_{n}(x):\n    return x * {n} + sum(range(x))\n\n\n" for n in range(60))
@@ -81,6 +81,55 @@ def test_a_constant_of_another_cell_is_brought_and_one_that_is_read_already_is_n
     assert with_constants([uses, sets], files.beside) == [uses, sets]
     assert with_constants([uses], nothing) == [uses]
     assert complete([uses], files.beside, {"copies"}) == (uses,)
+
+
+@pytest.mark.parametrize(
+    ("user", "line", "file"),
+    [
+        ("pack/run.py", "from pack.limits import (  # both\n    OTHER,\n    MAX_GAP,\n)", "pack/limits.py"),
+        ("src/pack/deep/run.py", "from pack.limits import MAX_GAP, OTHER", "src/pack/limits.py"),
+        ("pack/deep/run.py", "from ..limits import MAX_GAP", "pack/limits.py"),
+        ("pack/run.py", "from . import MAX_GAP", "pack/__init__.py"),
+        ("deep/run.py", "from root.limits import MAX_GAP", "limits.py"),
+        ("deep/run.py", "from root import MAX_GAP", "__init__.py"),
+    ],
+)
+def test_a_constant_is_brought_from_the_file_that_it_is_imported_from(user, line, file):
+    files = Files(**{user: f"{line}\n\n\n{FILL}{USE}\n", file: "OTHER = 1\nMAX_GAP = 9\n"})
+    found = with_constants(files.hits(user, len(files.passages[user]) - 1), files.beside)
+    assert [(one.passage.path, one.passage.start_line, one.passage.text) for one in found[:-1]] == [
+        (file, 2, "MAX_GAP = 9")
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["from limits import MAX_GAP as GAP", "from elsewhere import MAX_GAP", "from limits import MAX_GAPS"]
+)
+def test_what_is_imported_under_another_name_or_from_outside_is_not_brought(line):
+    files = Files(a__py=f"{line}\n\n\n{FILL}{USE}\n", limits__py="MAX_GAP = 9\n")
+    assert with_constants(last(files), files.beside) == last(files)
+
+
+def test_a_constant_with_an_underscore_in_front_is_one():
+    assert brought("_MAX_GAP = 9", USE.replace("MAX_GAP", "_MAX_GAP")) == ["_MAX_GAP = 9"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "rows"),
+    [
+        ("It ends with `STARTUP_FAILURE`.", ["STARTUP_FAILURE = 3"]),
+        ("STARTUP_FAILURE, which is 3.", []),
+        ("It ends with 3.", []),
+        ("It is kept under FOLDER.", ['FOLDER: Final = "kept/here"']),
+        ("It is kept in kept/here, the FOLDER.", []),
+        ("LEVELS has them, and TWICE too.", []),
+        ("At most _MOST_ROWS.", ["#define _MOST_ROWS 40"]),
+    ],
+)
+def test_a_name_that_an_answer_gives_for_a_value_is_told_with_it(answer, rows):
+    text = 'STARTUP_FAILURE = 3\nFOLDER: Final = "kept/here"\nLEVELS = {\n    1: 2,\n}\n#define _MOST_ROWS 40'
+    files = Files(a__py=text, b__py="TWICE = 1\n", c__py="TWICE = 2\n")
+    assert unsaid_values(answer, [one for each in files.passages.values() for one in each]) == rows
 
 
 @given(st.text(alphabet="AB_=([{\"'#: \n9", max_size=80), st.text(alphabet="AB_=([{ \n", max_size=40))
