@@ -51,7 +51,8 @@ def supporting_lines(sentence: str, text: str, question: str = "") -> Lines:
 
     Words are weighted by how few of the lines have them, so that a rare number decides rather than a common name.
     An answer repeats the words of its question, which need not be those of the text: where the text lacks them they
-    count as missing only as far as what the answer adds to them is missing, too.
+    count as missing only as far as what the answer adds to them is missing, too. Names and numbers do in any case: they
+    say which of several alike is meant.
     """
     lines = [set(terms(line)) for line in text.split("\n")]
     wanted = set(terms(sentence))
@@ -68,10 +69,15 @@ def supporting_lines(sentence: str, text: str, question: str = "") -> Lines:
     start = -best[2]
     end = start - best[1] - 1
     held = {word for word in weight if any(word in line for line in lines[start : end + 1])}
-    asked = set(terms(question))
-    lacking = sum(rarity[word] for word in wanted & asked if not frequency[word])
-    excused = lacking * _share(rarity, held, wanted - asked)
+    lacking = sum(rarity[word] for word in wanted & _plain_words(question) if not frequency[word])
+    excused = lacking * _share(rarity, held, wanted - set(terms(question)))
     return Lines(start, end, min(1.0, sum(weight[word] for word in held) / (sum(rarity.values()) - excused)))
+
+
+def _plain_words(question: str) -> set[str]:
+    """Return the stems of a question's words that are neither names nor numbers: in small letters and nothing else."""
+    words = (re.sub(r"^\W+|\W+$", "", word) for word in question.split())
+    return set(terms(" ".join(word for word in words if word.islower() and re.sub(r"[-'’]", "", word).isalpha())))
 
 
 def _share(rarity: Mapping[str, float], held: set[str], words: set[str]) -> float:

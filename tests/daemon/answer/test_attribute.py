@@ -57,6 +57,12 @@ def test_they_do_where_what_the_answer_adds_has_none_or_it_adds_nothing() -> Non
         assert supporting_lines(claim, RULES, question) == supporting_lines(claim, RULES)
 
 
+def test_names_and_numbers_of_the_question_need_one_in_any_case() -> None:
+    claim = "The caretaker is informed at BH-07."
+    assert supporting_lines(claim, RULES, "Who is informed at BH-07?").overlap < 0.8
+    assert supporting_lines(claim.replace("BH-07", "the weir"), RULES, "Who is informed at the weir?").overlap == 1.0
+
+
 @given(st.text(max_size=80), st.text(max_size=300), st.text(max_size=80))
 def test_lines_stay_within_the_passage(sentence: str, text: str, question: str) -> None:
     found = supporting_lines(sentence, text, question)
