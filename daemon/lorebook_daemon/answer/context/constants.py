@@ -20,6 +20,9 @@ _ROWS, _WIDTH = 6, 200
 _NAME = re.compile(r"(?<![.\w])_*(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{3,})\b")
 """A name in capitals, as most languages' styles write a constant (PEP 8); one behind a dot is a member."""
 
+_GIVEN = re.compile(r"[\d\"']|\b(?:true|false|none|null|nil)\b", re.IGNORECASE)
+"""What says that a value is written where it is set."""
+
 _TAKEN = re.compile(r"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE)
 """Where a file of Python takes names from another: the module, and the names."""
 
@@ -38,7 +41,7 @@ def unsaid_values(answer: str, read: Sequence[Passage]) -> list[str]:
     """Return the rows, of those that were read, that set a constant which an answer names without its value.
 
     A small model likes to quote a name where it was asked for a number that stands elsewhere. A constant that takes
-    several rows is a table, and is left out, as is one that is set twice.
+    several rows is a table, and is left out, as is one that is set twice, or computed.
     """
     found = [(name, row) for name in dict.fromkeys(_NAME.findall(answer)) if (row := _only_row(name, read))]
     return [row for name, row in found if not _said(row, name, answer)]
@@ -47,7 +50,7 @@ def unsaid_values(answer: str, read: Sequence[Passage]) -> list[str]:
 def _only_row(name: str, read: Sequence[Passage]) -> str:
     rows = {passage.text.split("\n")[at].strip() for passage in read for at in _rows_setting(name, passage)}
     row = rows.pop() if len(rows) == 1 else ""
-    return row if _is_whole(row) and len(row) <= _WIDTH else ""
+    return row if _is_whole(row) and len(row) <= _WIDTH and _GIVEN.search(row.partition(name)[2]) else ""
 
 
 def _said(row: str, name: str, answer: str) -> bool:

@@ -120,15 +120,16 @@ def test_a_constant_with_an_underscore_in_front_is_one():
         ("It ends with `STARTUP_FAILURE`.", ["STARTUP_FAILURE = 3"]),
         ("STARTUP_FAILURE, which is 3.", []),
         ("It ends with 3.", []),
-        ("It is kept under FOLDER.", ['FOLDER: Final = "kept/here"']),
+        ("It is kept under FOLDER.", ["FOLDER: Final = 'kept/here'"]),
         ("It is kept in kept/here, the FOLDER.", []),
         ("LEVELS has them, and TWICE too.", []),
         ("At most _MOST_ROWS.", ["#define _MOST_ROWS 40"]),
+        ("The RMSE tells them apart.", []),
     ],
 )
 def test_a_name_that_an_answer_gives_for_a_value_is_told_with_it(answer, rows):
-    text = 'STARTUP_FAILURE = 3\nFOLDER: Final = "kept/here"\nLEVELS = {\n    1: 2,\n}\n#define _MOST_ROWS 40'
-    files = Files(a__py=text, b__py="TWICE = 1\n", c__py="TWICE = 2\n")
+    text = "STARTUP_FAILURE = 3\nFOLDER: Final = 'kept/here'\nLEVELS = {\n    1: 2,\n}\n#define _MOST_ROWS 40\n"
+    files = Files(a__py=text + "RMSE = root(error)\n", b__py="TWICE = 1\n", c__py="TWICE = 2\n")
     assert unsaid_values(answer, [one for each in files.passages.values() for one in each]) == rows
 
 
