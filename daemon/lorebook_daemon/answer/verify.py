@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lorebook_api.asking import Citation, Claim
 from lorebook_daemon.answer.assemble import Sheet
 from lorebook_daemon.answer.attribute import Lines, supporting_lines
+from lorebook_daemon.answer.echoes import is_echo
 from lorebook_daemon.answer.numbers import unbacked_numbers
 from lorebook_daemon.answer.prompts import supported_prompt
 from lorebook_daemon.answer.reading import probability
@@ -20,8 +21,8 @@ CITED = 0.5
 """Support from which a sentence gets its citation."""
 
 UNBACKED = 0.2
-"""The most support that a sentence can have whose number stands in no source, or whose True or False is the opposite
-of what the lines say: models overlook what was changed there."""
+"""The most support that a sentence can have whose number stands in no source, whose True or False is the opposite of
+what the lines say, or that only says the question again: models overlook that."""
 
 # Support is a probability of two things that say little alone: what the model thinks, and what words the lines share
 # with the sentence. The constants are measured with the default model on samples/questions.jsonl: see
@@ -66,13 +67,14 @@ async def verify(question: str, text: str, sheets: Sequence[Sheet], engine: Engi
 
 def _best(question: str, sentence: Sentence, sheets: Sequence[Sheet], scores: Sequence[float]) -> _Backing:
     missing = unbacked_numbers(sentence.text, question, *(sheet.text for sheet in sheets))
+    empty = is_echo(sentence.text, question)
     backings = []
     for sheet, score in zip(sheets, scores, strict=True):
         lines = supporting_lines(sentence.text, sheet.hit.passage.text, question)
         leaning = (score - _MODEL_CENTRE) / _MODEL_SCALE
         support = probability(leaning + _SHARED_WEIGHT * (lines.overlap - _SHARED_CENTRE))
         quote = _lines_of(sheet.hit.passage.text, lines)
-        doubtful = missing or contradicts(sentence.text, quote)
+        doubtful = missing or empty or contradicts(sentence.text, quote)
         backings.append(_Backing(sheet, lines, min(support, UNBACKED) if doubtful else support))
     return max(backings, key=lambda backing: (backing.support, backing.lines.overlap))
 

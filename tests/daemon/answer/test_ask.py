@@ -124,6 +124,13 @@ def test_the_opposite_of_what_the_lines_say_is_not_supported_whatever_the_model_
     assert answer.claims[0].support <= 0.2
 
 
+def test_an_answer_that_only_says_the_question_again_is_taken_back_whatever_the_model_says() -> None:
+    answer, _ = run(Sceptic("B valve", "valve", answer="The B valve opens fully."), Shelf(VALVE))
+    assert not answer.abstained
+    answer, _ = run(Sceptic("B valve", "valve", answer="The B valve opens at bar."), Shelf(VALVE))
+    assert answer.abstained
+
+
 def test_a_constant_that_is_named_where_its_value_was_asked_for_is_told_with_its_line() -> None:
     engine = Sceptic("B valve", "VALVES", answer="There are VALVES of them.")
     answer, _ = run(engine, Shelf(VALVE), question="How many valves are there?")
