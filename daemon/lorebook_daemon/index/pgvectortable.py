@@ -10,7 +10,7 @@ import numpy as np
 from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.pgconnection import Connection
 from lorebook_daemon.index.pgsearch import drop_graphs, literal
-from lorebook_daemon.index.vectortable import EMBEDDED, SPARE_KEYS, UNEMBEDDED, ids_by_key
+from lorebook_daemon.index.vectortable import COUNT_EMBEDDED, EMBEDDED, SPARE_KEYS, UNEMBEDDED, ids_by_key
 
 
 class PgVectorTable:
@@ -29,7 +29,7 @@ class PgVectorTable:
 
     def count_embedded(self) -> int:
         """Return how many passages have a vector."""
-        ((count,),) = self._db.run(EMBEDDED.replace("p.id", "count(*)", 1))
+        ((count,),) = self._db.run(COUNT_EMBEDDED)
         return int(count)
 
     def put_vectors(self, keys: Sequence[bytes], matrix: Matrix) -> None:

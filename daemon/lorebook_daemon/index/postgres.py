@@ -28,6 +28,7 @@ from lorebook_daemon.index.records import (
     FileRow,
     Gone,
     Meta,
+    Put,
     Row,
     described,
     description,
@@ -217,9 +218,9 @@ class PostgresStore(PgVectorTable):
         ((passages,),) = self._db.run("SELECT count(*) FROM passages")
         return Counts(files, passages, self.count_embedded())
 
-    def put_file(self, stat: FileStat, sha256: bytes, why: str | None, rows: Sequence[Row]) -> range:
-        """Write a file and its passages in place of what was there for its path; return the ids of the passages."""
-        self.remove_file(stat.path)
+    def put_file(self, stat: FileStat, sha256: bytes, why: str | None, rows: Sequence[Row]) -> Put:
+        """Write a file and its passages in place of what was there for its path; return the ids of both."""
+        gone = self.remove_file(stat.path)
         mtime, ctime, size = stat.stamp
         file = self._db.run(_PUT_FILE, path=stat.path, mtime=mtime, ctime=ctime, size=size, sha=sha256, why=why)[0][0]
         first = self.last_id() + 1
@@ -231,7 +232,7 @@ class PostgresStore(PgVectorTable):
             self._db.run("SELECT setval('passage_ids', :last)", last=ids[-1])
             self._db.run(_COUNT_IN, held=json.dumps(Counter(storable_term(term) for bag in bags for term in bag)))
         self._db.run(_COME_BACK, path=stat.path, file=file)
-        return ids
+        return Put(ids, gone)
 
     def touch(self, stat: FileStat) -> None:
         """Note a new stamp for a file whose content is the same."""

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, NamedTuple
 
 from lorebook_api.retrieval import Similarity
 from lorebook_daemon.index.embed import passage_text
@@ -55,6 +55,13 @@ class Counts:
     files: int
     passages: int
     vectors: int
+
+
+class Put(NamedTuple):
+    """The ids of the passages that a file was written with, and of those that went for them."""
+
+    ids: range
+    gone: list[int]
 
 
 @dataclass(frozen=True)

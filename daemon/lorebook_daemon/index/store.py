@@ -23,6 +23,7 @@ from lorebook_daemon.index.records import (
     FileRow,
     Gone,
     Meta,
+    Put,
     Row,
     described,
     description,
@@ -189,12 +190,12 @@ class Store(VectorTable):
         rows = self._db.execute(_FILES) if area is None else self._db.execute(_FILES_WITHIN, (_spans(area),))
         return {path: FileRow(key, (mtime, ctime, size), sha, why) for path, key, mtime, ctime, size, sha, why in rows}
 
-    def put_file(self, stat: FileStat, sha256: bytes, why: str | None, rows: Sequence[Row]) -> range:
-        """Write a file and its passages in place of what was there for its path; return the ids of the passages.
+    def put_file(self, stat: FileStat, sha256: bytes, why: str | None, rows: Sequence[Row]) -> Put:
+        """Write a file and its passages in place of what was there for its path; return the ids of both.
 
         An id is never given twice.
         """
-        self.remove_file(stat.path)
+        gone = self.remove_file(stat.path)
         file = self._db.execute(
             "INSERT INTO files (path, mtime_ns, ctime_ns, size, sha256, why) VALUES (?, ?, ?, ?, ?, ?)",
             (stat.path, *stat.stamp, sha256, why),
@@ -203,7 +204,7 @@ class Store(VectorTable):
         ids = range(first, first + len(rows))
         self._db.executemany(_PUT, [(key, file, *row) for key, row in zip(ids, rows, strict=True)])
         self._db.execute(_COME_BACK, (stat.path, file))
-        return ids
+        return Put(ids, gone)
 
     def unread(self) -> dict[str, str]:
         """Return, by path, why files have no passages that could not be read."""

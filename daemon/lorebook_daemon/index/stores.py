@@ -20,7 +20,7 @@ from lorebook_daemon.index.embed import Matrix
 from lorebook_daemon.index.lexical import Ids, Lexical
 from lorebook_daemon.index.passage import Passage
 from lorebook_daemon.index.postgres import PostgresStore
-from lorebook_daemon.index.records import Counts, FileRow, Gone, Meta, Row
+from lorebook_daemon.index.records import Counts, FileRow, Gone, Meta, Put, Row
 from lorebook_daemon.index.searching import Meanings, Words
 from lorebook_daemon.index.storage import Derived, erase
 from lorebook_daemon.index.store import Store as SqliteStore
@@ -80,7 +80,7 @@ class Store(Protocol):
     def files(self, area: Area | None = None) -> dict[str, FileRow]: ...  # noqa: D102
     def unread(self) -> dict[str, str]: ...  # noqa: D102
     def count(self) -> Counts: ...  # noqa: D102
-    def put_file(self, stat: FileStat, sha256: bytes, why: str | None, rows: Sequence[Row]) -> range: ...  # noqa: D102
+    def put_file(self, stat: FileStat, sha256: bytes, why: str | None, rows: Sequence[Row]) -> Put: ...  # noqa: D102
     def touch(self, stat: FileStat) -> None: ...  # noqa: D102
     def remove_file(self, path: str) -> list[int]: ...  # noqa: D102
     def last_id(self) -> int: ...  # noqa: D102

@@ -307,8 +307,8 @@ class _Update:
     def _put(self, store: Store, file: Ready, row: FileRow | None, was: str | None) -> Sequence[int]:
         """Write a file; where it has another one's content, which is no longer there, it takes over its vectors."""
         path = file.stat.path
-        self.tally.gone.update(store.remove_file(path))
-        ids = store.put_file(file.stat, file.sha256, file.why, file.rows)
+        ids, gone = store.put_file(file.stat, file.sha256, file.why, file.rows)
+        self.tally.gone.update(gone)
         self.tally.stirred = True
         # A new file that cannot be read is told of as skipped, and is not among the files either.
         self.tally.added += row is None and file.why is None

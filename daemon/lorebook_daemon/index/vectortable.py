@@ -11,6 +11,7 @@ import numpy as np
 from lorebook_daemon.index.embed import Matrix
 
 EMBEDDED = "SELECT p.id FROM passages p JOIN vectors v ON v.key = p.key"
+COUNT_EMBEDDED = "SELECT count(*) FROM passages p JOIN vectors v ON v.key = p.key"
 UNEMBEDDED = (
     "SELECT p.key, p.id FROM passages p JOIN files f ON f.id = p.file "
     "WHERE NOT EXISTS (SELECT 1 FROM vectors v WHERE v.key = p.key) ORDER BY f.mtime_ns DESC, p.id"
@@ -37,7 +38,7 @@ class VectorTable:
 
     def count_embedded(self) -> int:
         """Return how many passages have a vector."""
-        (count,) = self._db.execute(EMBEDDED.replace("p.id", "count(*)", 1)).fetchone()
+        (count,) = self._db.execute(COUNT_EMBEDDED).fetchone()
         return int(count)
 
     def put_vectors(self, keys: Sequence[bytes], matrix: Matrix) -> None:

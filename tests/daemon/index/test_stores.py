@@ -86,7 +86,7 @@ def put(store, passages, path=None, mtime=1):
     path = path or passages[0].path
     with store.transaction():
         stat = FileStat(path, f"/{path}", mtime, 2, 3)
-        return list(store.put_file(stat, path.encode(), None, [packed(one) for one in passages]))
+        return list(store.put_file(stat, path.encode(), None, [packed(one) for one in passages]).ids)
 
 
 def silent(progress):
