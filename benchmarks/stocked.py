@@ -60,7 +60,7 @@ def _put(store: Store, passages: Iterable[Passage]) -> tuple[Lexical, int]:
     while part := [(path, list(group)) for path, group in itertools.islice(files, _AT_ONCE // 20)]:
         with store.transaction():
             for path, of_file in part:
-                ids += store.put_file(FileStat(path, path, 0, 0, 0), b"", None, [packed(one) for one in of_file])
+                ids += store.put_file(FileStat(path, path, 0, 0, 0), b"", None, [packed(one) for one in of_file]).ids
         bags.append(Bags.of([one for _, of_file in part for one in of_file]))
     return Lexical.of(ids, Bags.join(bags)), len(ids)
 
