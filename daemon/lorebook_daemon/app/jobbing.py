@@ -61,10 +61,11 @@ def job_routes(parts: Parts) -> APIRouter:
 
 async def _beside(parts: Parts) -> dict[str, JobInfo]:
     """Return what takes long and stands in no line, by its id: what is in hand or was lately, all measurements."""
-    held = parts.doings.all()  # before the others are read: one that ends meanwhile is kept with its figures by then
+    before = {job.id: job for job in parts.doings.all()}
     kept = {job.id: job for job in await asyncio.to_thread(parts.evaluations.jobs)}
-    known = {job.id: job for job in held if job.id not in kept or kept[job.id].state != "done"}
-    return {**kept, **known}
+    # What ends while the others are read is told as it was: its figures are not among them. What begins is told too.
+    held = (before.get(job.id, job) for job in parts.doings.all())
+    return {**kept, **{job.id: job for job in held if job.id not in kept or kept[job.id].state != "done"}}
 
 
 async def _find(parts: Parts, job_id: str) -> JobInfo:

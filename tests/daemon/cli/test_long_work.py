@@ -23,6 +23,9 @@ from lorebook_api.sides import parse_side
 from lorebook_daemon.evaluate.store import Begun
 from typed_evaluation import Typing, rows
 
+SLOW_S = 0.5
+"""Before each answer: forty then take longer than what cancels them waits for them on a busy machine."""
+
 
 @pytest.fixture
 def quiz(tmp_path: Path) -> Path:
@@ -65,7 +68,7 @@ def beside(work: Callable[[Client], Any], home: Home) -> Iterator[list[LorebookE
 
 
 def test_a_measurement_is_a_job_that_can_be_cancelled_and_gone_on_with(typing: Typing, quiz: Path, home: Home) -> None:
-    typing.bench.engine._pause_s = 0.1
+    typing.bench.engine._pause_s = SLOW_S
     with beside(lambda client: list(client.evaluate_choices(McRequest(str(quiz), "csv"))), home) as failed:
         job = going(typing, "eval")
         assert job["name"] == "mc quiz.csv" and " of 40" in job["reason"]
@@ -85,14 +88,16 @@ def test_a_measurement_is_a_job_that_can_be_cancelled_and_gone_on_with(typing: T
 
 
 def test_a_measurement_is_watched_until_its_end(typing: Typing, quiz: Path, home: Home) -> None:
-    typing.bench.engine._pause_s = 0.05
+    typing.bench.engine._pause_s = SLOW_S
     with beside(lambda client: list(client.evaluate_choices(McRequest(str(quiz), "csv"))), home):
-        shown = typing.line("jobs", "show", going(typing, "eval")["id"]).stdout.splitlines()
+        job = going(typing, "eval")
+        typing.bench.engine._pause_s = 0.05
+        shown = typing.line("jobs", "show", job["id"]).stdout.splitlines()
     assert shown[0].startswith("eval mc quiz.csv: running") and shown[1] == "eval mc quiz.csv: done"
 
 
 def test_one_that_was_cancelled_is_gone_on_with_by_its_command_too(typing: Typing, quiz: Path, home: Home) -> None:
-    typing.bench.engine._pause_s = 0.1
+    typing.bench.engine._pause_s = SLOW_S
     with beside(lambda client: list(client.evaluate_choices(McRequest(str(quiz), "csv"))), home):
         job = jobs(typing, "cancel", going(typing, "eval")["id"])
     typing.bench.engine._pause_s = 0.0
@@ -101,7 +106,7 @@ def test_one_that_was_cancelled_is_gone_on_with_by_its_command_too(typing: Typin
 
 def test_a_judge_s_votes_are_gone_on_with_by_their_command(typing: Typing, tmp_path: Path, home: Home) -> None:
     prompts = rows(tmp_path / "prompts.jsonl", *({"question": f"Is it {n}?"} for n in range(6)))
-    typing.bench.engine._pause_s = 0.1
+    typing.bench.engine._pause_s = SLOW_S
     sides = (parse_side("auto"), parse_side("temperature=1"))
     with beside(lambda client: list(client.judge_arena(ArenaJudgeRequest(str(prompts), sides))), home):
         job = going(typing, "eval", "answering 2 of 12")
@@ -114,7 +119,7 @@ def test_a_judge_s_votes_are_gone_on_with_by_their_command(typing: Typing, tmp_p
 
 
 def test_a_measurement_that_cannot_be_resumed_says_why(typing: Typing, quiz: Path, home: Home) -> None:
-    typing.bench.engine._pause_s = 0.1
+    typing.bench.engine._pause_s = SLOW_S
     with beside(lambda client: list(client.evaluate_choices(McRequest(str(quiz), "csv"))), home):
         job = jobs(typing, "cancel", going(typing, "eval")["id"])
     quiz.write_text(quiz.read_text() + "Is sand ice?,ice,fire,b\n")
