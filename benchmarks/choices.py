@@ -5,7 +5,8 @@
 PYTHON, or what LOREBOOK_LM_EVAL names, is the interpreter of an environment of its own with `lm-eval[api]`, torch,
 transformers and gguf. The items are the sixty questions of `benchmarks/facts`. Of lm-eval's time counts what its own
 bar says of its requests: its start and the loading of the model are left out. Ours is from the request to a daemon
-with the model in memory until the report, the best of three.
+with the model in memory until the report, the best of three; once with the file as it is, and once with its weights
+written out in 16 bits, as `lorebook models unpack` does: then nothing is rounded that transformers does not round.
 """
 
 from __future__ import annotations
@@ -16,17 +17,28 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.engine import find_model, parser
-from benchmarks.lm_eval_scores import FACTS, SAVE_TOKENIZER, Harness, daemon_at, over_http
+from benchmarks.lm_eval_scores import FACTS, SAVE_TOKENIZER, Harness, Scores, daemon_at, over_http
 from benchmarks.verdict import say
 from lorebook_api.client import Client
 from lorebook_api.evaluation import McReport, McRequest
+from lorebook_daemon.teach.merge import unpacked
 
 _ROUNDS = 3
 _FEW = 4
+
+
+@dataclass(frozen=True)
+class _Ours:
+    """Items a second, the report over all, and which questions were answered right."""
+
+    pace: float
+    report: McReport
+    right: tuple[bool, ...]
 
 
 def main() -> None:
@@ -45,20 +57,30 @@ def main() -> None:
         harness.run([options.lm_eval, "-c", SAVE_TOKENIZER, str(model.parent), model.name, str(tokenizer)])
         with daemon_at(folder / "home") as daemon:
             client = Client(daemon)
-            ours, report, chosen = _ours(client, _as_csv(folder / "facts.csv"), model, limit)
+            data = _as_csv(folder / "facts.csv")
+            packed = _ours(client, data, model, limit)
+            unpacked(folder / "unpacked.gguf", model, lambda progress: None)
+            wide = _ours(client, data, folder / "unpacked.gguf", limit)
             endpoint = over_http(harness, daemon, model, tokenizer)
     local = {"pretrained": model.parent, "gguf_file": model.name, "dtype": "float32"}
     transformers = harness.scores("hf", local)
     paces = [limit / theirs.seconds for theirs in (endpoint, transformers)]
-    print(f"items a second: ours {ours:.2f}, lm-eval over /v1 {paces[0]:.2f}, transformers {paces[1]:.2f}")
-    say("items a second ÷ lm-eval over our endpoint", ours / paces[0], at_least=3)
-    say("items a second ÷ lm-eval with transformers", ours / paces[1], at_least=2)
-    for name, theirs in (("over our endpoint", endpoint), ("with transformers", transformers)):
-        differ = [one for one, right in enumerate(chosen) if right != theirs.right(one, _key(one))]
-        print(f"acc: ours {report.acc:.4f}, lm-eval {name} {theirs.metrics['acc']:.4f}")
-        for question in differ:
-            print(f"question {question}: lm-eval's likeliest answer leads by {theirs.lead(question):.3f} nats")
-        say(f"items right here and wrong there, {name}", len(differ), at_most=0)
+    print(f"items a second: ours {packed.pace:.2f}, unpacked {wide.pace:.2f}; ", end="")
+    print(f"lm-eval over /v1 {paces[0]:.2f}, transformers {paces[1]:.2f}")
+    say("items a second ÷ lm-eval over our endpoint", packed.pace / paces[0], at_least=3)
+    say("items a second ÷ lm-eval with transformers", packed.pace / paces[1], at_least=2)
+    say("the same with unpacked weights", wide.pace / paces[1], at_least=2)
+    _compare("over our endpoint", packed, endpoint, 0)
+    _compare("with transformers", packed, transformers, None)
+    _compare("with transformers, unpacked weights", wide, transformers, 0)
+
+
+def _compare(name: str, ours: _Ours, theirs: Scores, at_most: int | None) -> None:
+    differ = [one for one, right in enumerate(ours.right) if right != theirs.right(one, _key(one))]
+    print(f"acc: ours {ours.report.acc:.4f}, lm-eval {name} {theirs.metrics['acc']:.4f}")
+    for question in differ:
+        print(f"question {question}: lm-eval's likeliest answer leads by {theirs.lead(question):.3f} nats")
+    say(f"items right here and wrong there, {name}", len(differ), at_most=at_most)
 
 
 def _as_csv(path: Path) -> Path:
@@ -79,8 +101,7 @@ def _key(question: int) -> int:
     return int(_facts()[question]["answer"])
 
 
-def _ours(client: Client, data: Path, model: Path, limit: int) -> tuple[float, McReport, list[bool]]:
-    """Return items a second, the report over all, and which questions were answered right."""
+def _ours(client: Client, data: Path, model: Path, limit: int) -> _Ours:
     _timed(client, McRequest(str(data), "csv", 0, _FEW, str(model)))  # the model comes into memory
     runs = []
     for _ in range(_ROUNDS):
@@ -89,7 +110,7 @@ def _ours(client: Client, data: Path, model: Path, limit: int) -> tuple[float, M
     pace, report = max(runs, key=lambda run: run[0])
     items = client.evaluation_items(report.run)
     right = {str(item["id"]): bool(item["scores"]["acc"]) for item in items}
-    return pace, report, [right[str(n)] for n in range(1, limit + 1)]
+    return _Ours(pace, report, tuple(right[str(n)] for n in range(1, limit + 1)))
 
 
 def _timed(client: Client, request: McRequest) -> tuple[float, McReport]:

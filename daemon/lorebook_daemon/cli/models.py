@@ -9,12 +9,17 @@ from pathlib import Path
 
 import click
 
-from lorebook_api.errors import NotFound
+from lorebook_api.errors import Conflict, NotFound
+from lorebook_api.home import find_home
 from lorebook_api.indexing import Progress
 from lorebook_api.state import ModelInfo
 from lorebook_daemon.cli.options import daemon_option, debug_option, examples, json_option
 from lorebook_daemon.cli.reach import reach
 from lorebook_daemon.cli.screen import Bars, Screen, printable
+from lorebook_daemon.models.ancestry import note_made
+from lorebook_daemon.models.identity import identity
+from lorebook_daemon.models.shelf import resolve
+from lorebook_daemon.teach.needs import check_installed
 
 
 @click.group(
@@ -109,3 +114,39 @@ def rm(name: str, start: bool) -> None:
     screen = Screen()
     reach(screen, start).remove_model(name)
     screen.write(printable(f"Removed {name}."))
+
+
+@models.command(
+    short_help="Write a model out in 16 bits, to measure with.",
+    epilog=examples(
+        "lorebook models unpack qwen2.5-coder-0.5b-instruct-q4_k_m",
+        "lorebook eval mc arc.jsonl --format arc --model qwen2.5-coder-0.5b-instruct-q4_k_m-f16",
+    ),
+)
+@click.argument("name", metavar="NAME|PATH")
+@json_option
+@debug_option
+def unpack(name: str, as_json: bool) -> None:
+    """Write the packed weights of the model NAME out in 16 bits, as the model NAME-f16, two to four times as large.
+
+    With packed weights an engine rounds what it computes. With these, scores are those of any other engine.
+    """
+    check_installed(("gguf",))
+    from lorebook_daemon.teach.merge import unpacked  # wants the package gguf, which only training does otherwise
+
+    home = find_home().make()
+    model = resolve(name, home)
+    target = home.models / f"{model.name}-f16.gguf"
+    if target.exists():
+        raise Conflict(f"{target.stem} is there already.", f"Use it, or: lorebook models rm {target.stem}")
+    screen = Screen()
+    with Bars(screen) as bars:
+        unpacked(target, model.path, bars.show)
+    note_made(home, target, identity(target, home), identity(model.path, home), ())
+    if as_json:
+        click.echo(json.dumps({"unpacked": target.stem, "path": str(target), "size": target.stat().st_size}, indent=2))
+    else:
+        size = target.stat().st_size / 1e6
+        screen.write(
+            printable(f"{target.stem} is here: {target} ({size:.0f} MB). Measure with it: --model {target.stem}")
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import gguf
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lorebook_api.errors import BadRequest, StorageFailed
+from lorebook_api.indexing import Progress
 from lorebook_api.state import AdapterInfo
 from lorebook_daemon.models.adapter_file import check_fits
 
@@ -18,6 +19,29 @@ Weights = Mapping[str, npt.NDArray[np.float32]]
 
 _PLACE, _OWN = "GGUF.", ("general.architecture", "general.name")
 """Fields that the writer writes by itself."""
+_NUMBERS = {gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16, gguf.GGMLQuantizationType.BF16}
+
+
+class _Widened(Mapping[str, npt.NDArray[np.float32]]):
+    """Weights that are unpacked as they are asked for: all at once, those of a small model are six gigabytes."""
+
+    def __init__(self, packed: Sequence[gguf.ReaderTensor], report: Callable[[Progress], None]) -> None:
+        self._packed = {tensor.name: tensor for tensor in packed}
+        self._report, self._done = report, 0
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.float32]:
+        self._report(Progress("unpacking weights", self._done, len(self)))
+        self._done += 1
+        return _numbers(self._packed[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._packed
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
 
 
 def merged(path: Path, base: Path, adapter: AdapterInfo, scale: float = 1.0) -> None:
@@ -45,8 +69,22 @@ def merged(path: Path, base: Path, adapter: AdapterInfo, scale: float = 1.0) -> 
     write_model(path, base, values, f"{adapter.base or base.stem} with {adapter.name}")
 
 
+def unpacked(path: Path, base: Path, report: Callable[[Progress], None]) -> None:
+    """Write the base with all its weights in 16 bits or more; raises BadRequest where they are, StorageFailed.
+
+    An engine rounds what it multiplies with packed weights to 8 bits, and with these it does not: what it says then is
+    what any other engine says. It keeps its name, so that adapters of the one fit the other.
+    """
+    reader = gguf.GGUFReader(base)
+    packed = [tensor for tensor in reader.tensors if tensor.tensor_type not in _NUMBERS]
+    if not packed:
+        raise BadRequest(f"The weights of {base.name} are not packed.", "Use it as it is.")
+    name = reader.get_field(gguf.Keys.General.NAME)
+    write_model(path, base, _Widened(packed, report), base.stem if name is None else str(name.contents()))
+
+
 def write_model(path: Path, base: Path, values: Weights, name: str) -> None:
-    """Write the model in `base` with other values for some weights, under another name; raises StorageFailed.
+    """Write the model in `base` with other values for some weights, under this name; raises StorageFailed.
 
     Matrices among them are kept in 16 bits, vectors in 32. The file appears whole or not at all.
     """
@@ -71,12 +109,17 @@ def _write(path: Path, base: Path, values: Weights, name: str) -> None:
             writer.add_key_value(field.name, field.contents(), kind, sub_type=inside)
     for tensor in reader.tensors:
         if tensor.name in values:
-            writer.add_tensor(tensor.name, _kept(values[tensor.name]))
+            numbers, shape = _kind(tensor), [int(size) for size in reversed(tensor.shape)]
+            writer.add_tensor_info(tensor.name, shape, numbers, numbers.itemsize * int(tensor.n_elements))
         else:
-            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+            data = tensor.data
+            writer.add_tensor_info(tensor.name, data.shape, data.dtype, data.nbytes, tensor.tensor_type)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
+    writer.write_ti_data_to_file()
+    for tensor in reader.tensors:
+        other = tensor.name in values
+        writer.write_tensor_data(values[tensor.name].astype(_kind(tensor)) if other else tensor.data)
     writer.close()
 
 
@@ -85,8 +128,9 @@ def _architecture(reader: gguf.GGUFReader) -> str:
     return "" if field is None else str(field.contents())
 
 
-def _kept(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | npt.NDArray[np.float16]:
-    return values.astype(np.float16) if values.ndim > 1 else values.astype(np.float32)
+def _kind(tensor: gguf.ReaderTensor) -> np.dtype[np.float16] | np.dtype[np.float32]:
+    """Return what other values of a tensor are kept in."""
+    return np.dtype(np.float16) if len(tensor.shape) > 1 else np.dtype(np.float32)
 
 
 def _numbers(tensor: gguf.ReaderTensor) -> npt.NDArray[np.float32]:

@@ -13,15 +13,17 @@ import tiny_models
 from commandline import run_command
 from lorebook_api.errors import BadRequest, Conflict, StorageFailed, Unusable
 from lorebook_api.home import Home
+from lorebook_api.indexing import Progress
 from lorebook_daemon.engine.child.llama import Llama
 from lorebook_daemon.engine.child.work import Piece
-from lorebook_daemon.models.adapter_file import read_adapter
+from lorebook_daemon.models.adapter_file import check_fits, read_adapter
 from lorebook_daemon.models.adapters import card_file, import_adapter
 from lorebook_daemon.models.ancestry import is_there, made_models
 from lorebook_daemon.models.gguf_header import read_contents
 from lorebook_daemon.models.identity import identity
+from lorebook_daemon.models.shelf import resolve
 from lorebook_daemon.models.taught import MODEL, keep_model, model_names
-from lorebook_daemon.teach.merge import merged, write_model
+from lorebook_daemon.teach.merge import merged, unpacked, write_model
 
 TOKENS = tuple(range(20, 60))
 
@@ -77,6 +79,48 @@ def test_packed_weights_stay_packed(tmp_path: Path) -> None:
     kinds = {one.name: one.tensor_type.name for one in gguf.GGUFReader(tmp_path / "own.gguf").tensors}
     assert kinds["blk.0.attn_q.weight"] == "F16" and kinds["blk.0.attn_k.weight"] == "Q8_0"
     assert np.abs(likely(tmp_path / "own.gguf") - likely(base, adapter)).max() < 0.05
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    from benchmarks.random_models.blueprint import ATTENTION, Size
+    from benchmarks.random_models.write import write_model as write_random
+
+    return write_random(tmp_path / "packed.gguf", ATTENTION["qwen2"](Size()), 0, gguf.GGMLQuantizationType.Q8_0)
+
+
+def test_unpacked_weights_are_the_same_numbers(packed: Path, tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    unpacked(tmp_path / "wide.gguf", packed, heard.append)
+    before, after = (gguf.GGUFReader(path).tensors for path in (packed, tmp_path / "wide.gguf"))
+    assert [one.name for one in after] == [one.name for one in before]
+    assert {one.tensor_type.name for one in before} > {"Q8_0"}
+    assert {one.tensor_type.name for one in after} == {"F16", "F32"}
+    for old, new in zip(before, after, strict=True):
+        numbers = gguf.dequantize(old.data, old.tensor_type)
+        assert np.allclose(new.data, numbers, rtol=2**-11, atol=1e-7), old.name
+    assert read_contents(tmp_path / "wide.gguf").fields == read_contents(packed).fields
+    assert [one.done for one in heard] == list(range(heard[0].total)), "each is unpacked once, when its turn comes"
+    adapter = tiny_models.tiny_adapter(tmp_path / "lab.gguf", packed)
+    check_fits(read_adapter(adapter), tmp_path / "wide.gguf")
+    assert np.abs(likely(tmp_path / "wide.gguf") - likely(packed)).max() < 0.02
+    with pytest.raises(BadRequest, match="are not packed"):
+        unpacked(tmp_path / "again.gguf", tmp_path / "wide.gguf", heard.append)
+
+
+def test_the_command_makes_a_model_that_is_listed_and_refuses_a_second(packed: Path, home: Home) -> None:
+    told = run_command("models", "unpack", str(packed), "--json")
+    assert told.exit_code == 0, told.stderr
+    path = home.models / "packed-f16.gguf"
+    assert json.loads(told.stdout) == {"unpacked": "packed-f16", "path": str(path), "size": path.stat().st_size}
+    assert resolve("packed-f16", home).path == path
+    (made,) = made_models(home)
+    assert (made.base, made.path) == (identity(packed, home), path)
+    again = run_command("models", "unpack", str(packed))
+    assert again.exit_code == 1 and "lorebook models rm packed-f16" in again.stderr
+    assert run_command("models", "unpack", str(path)).exit_code == 1
+    missing = run_command("models", "unpack", "nothing")
+    assert missing.exit_code == 1 and "no model nothing" in missing.stderr
 
 
 def test_what_cannot_be_merged_leaves_nothing(files: tuple[Path, Path], tmp_path: Path) -> None:
