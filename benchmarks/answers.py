@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,9 @@ def _asked(client: Client, row: dict[str, Any], options: argparse.Namespace) -> 
         "searched": _rank(row, found),
         "read": _rank(row, answer.sources),
         "seconds": round(seconds, 1),
-        "sources": [[one.score, _right(row, one)] for one in answer.sources],
+        "sources": [
+            {"score": one.score, "right": _right(row, one), "place": _place(one, found)} for one in answer.sources
+        ],
     }
     mark = ("ok" if told["fact"] else "--") if row["answerable"] else ("ok" if answer.abstained else "--")
     print(f"{mark} {row['id']} {told['searched']}→{told['read']} {seconds:5.1f} s  {answer.answer[:110]!r}", flush=True)
@@ -97,6 +99,13 @@ def _asked(client: Client, row: dict[str, Any], options: argparse.Namespace) -> 
 def _rank(row: dict[str, Any], passages: Iterable[Source | SearchResult]) -> int | None:
     """Return the place, from 1, of the first passage that holds lines where the answer stands."""
     return next((rank for rank, passage in enumerate(passages, start=1) if _right(row, passage)), None)
+
+
+def _place(source: Source, found: Sequence[SearchResult]) -> int | None:
+    """Return where a passage that was read stands in the search, from 1."""
+    lines = (source.path, source.start_line, source.end_line)
+    places = (n for n, one in enumerate(found, 1) if (one.path, one.start_line, one.end_line) == lines)
+    return next(places, None)
 
 
 def _right(row: dict[str, Any], passage: Any) -> bool:

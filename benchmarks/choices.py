@@ -5,8 +5,9 @@
 PYTHON, or what LOREBOOK_LM_EVAL names, is the interpreter of an environment of its own with `lm-eval[api]`, torch,
 transformers and gguf. The items are the sixty questions of `benchmarks/facts`. Of lm-eval's time counts what its own
 bar says of its requests: its start and the loading of the model are left out. Ours is from the request to a daemon
-with the model in memory until the report, the best of three; once with the file as it is, and once with its weights
-written out in 16 bits, as `lorebook models unpack` does: then nothing is rounded that transformers does not round.
+with the model in memory until the report, the best of three; once with the file as it is, and once, as lm-eval over the
+endpoint, with its weights written out in 16 bits, as `lorebook models unpack` does: then nothing is rounded that
+transformers does not round.
 """
 
 from __future__ import annotations
@@ -57,22 +58,21 @@ def main() -> None:
         harness.run([options.lm_eval, "-c", SAVE_TOKENIZER, str(model.parent), model.name, str(tokenizer)])
         with daemon_at(folder / "home") as daemon:
             client = Client(daemon)
-            data = _as_csv(folder / "facts.csv")
-            packed = _ours(client, data, model, limit)
-            unpacked(folder / "unpacked.gguf", model, lambda progress: None)
-            wide = _ours(client, data, folder / "unpacked.gguf", limit)
-            endpoint = over_http(harness, daemon, model, tokenizer)
+            data, wide_file = _as_csv(folder / "facts.csv"), folder / "unpacked.gguf"
+            unpacked(wide_file, model, lambda progress: None)
+            packed, wide = _ours(client, data, model, limit), _ours(client, data, wide_file, limit)
+            endpoint = over_http(harness, daemon, wide_file, tokenizer)
     local = {"pretrained": model.parent, "gguf_file": model.name, "dtype": "float32"}
     transformers = harness.scores("hf", local)
     paces = [limit / theirs.seconds for theirs in (endpoint, transformers)]
     print(f"items a second: ours {packed.pace:.2f}, unpacked {wide.pace:.2f}; ", end="")
     print(f"lm-eval over /v1 {paces[0]:.2f}, transformers {paces[1]:.2f}")
-    say("items a second ÷ lm-eval over our endpoint", packed.pace / paces[0], at_least=3)
-    say("items a second ÷ lm-eval with transformers", packed.pace / paces[1], at_least=2)
-    say("the same with unpacked weights", wide.pace / paces[1], at_least=2)
-    _compare("over our endpoint", packed, endpoint, 0)
-    _compare("with transformers", packed, transformers, None)
+    say("items a second ÷ lm-eval over our endpoint, unpacked weights", wide.pace / paces[0], at_least=3)
+    say("items a second ÷ lm-eval with transformers, unpacked weights", wide.pace / paces[1], at_least=2)
+    say("the same with the weights packed as in the file", packed.pace / paces[1], at_least=2)
+    _compare("over our endpoint, unpacked weights", wide, endpoint, 0)
     _compare("with transformers, unpacked weights", wide, transformers, 0)
+    _compare("with transformers, packed weights", packed, transformers, None)
 
 
 def _compare(name: str, ours: _Ours, theirs: Scores, at_most: int | None) -> None:

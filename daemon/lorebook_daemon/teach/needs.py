@@ -19,5 +19,6 @@ def check_installed(wanted: Sequence[str] = WANTED) -> None:
     """Raise NotFound where one of them is missing."""
     lacking = missing(wanted)
     if lacking:
-        told = f"Teaching needs {' and '.join(lacking)}, which this installation does not have."
-        raise NotFound(told, "Install what it needs: pip install 'lorebook[train]'")
+        what, package = ("Teaching", "'lorebook[train]'") if "torch" in wanted else ("This", " ".join(lacking))
+        told = f"{what} needs {' and '.join(lacking)}, which this installation does not have."
+        raise NotFound(told, f"Install what it needs: pip install {package}")
