@@ -17,6 +17,7 @@ from lorebook_api.splitting import parse_splitting
 from lorebook_api.typed import find_model, find_roots, parse_adapter
 from lorebook_daemon.cli.measuring import (
     Options,
+    counted,
     file_argument,
     flat,
     followed,
@@ -246,4 +247,7 @@ def questions(
         click.echo(json.dumps(asdict(found), indent=2))
     elif out is None:
         click.echo(lines, nl=False)
-    screen.say(f"{len(found.questions)} questions from {found.passages} passages, {printable(found.model)}")
+    written, read = counted(len(found.questions), "question"), counted(found.passages, "passage")
+    screen.say(f"{written} from {read}, {printable(found.model)}")
+    if len(found.questions) < count:
+        screen.say("What it wrote beside was not answered by its passage. More: another --seed, or a larger --model.")

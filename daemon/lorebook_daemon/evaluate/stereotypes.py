@@ -36,6 +36,8 @@ def read_pairs(rows: Sequence[Row], limit: int = 0) -> tuple[list[Pair], tuple[S
             more, less = row.text("sent_more"), row.text("sent_less")
             if not more.strip() or not less.strip():
                 raise Unusable("a sentence is empty")
+            if more == less:
+                raise Unusable("the two sentences are the same")
             pairs.append(Pair(row.number, more, less, str(row.fields.get("bias_type") or "other")))
         except Unusable as why:
             skipped.append(Skipped(row.number, str(why)))

@@ -213,6 +213,7 @@ def test_questions_are_proposed(typing: Typing, notes: Path, tmp_path: Path) -> 
     out = tmp_path / "questions.jsonl"
     result = typing("questions", "--root", notes, "-n", "3", "--out", out)
     assert result.exit_code == 0, result.output
+    assert "1 question from" in result.stderr and "a larger --model" in result.stderr
     (row,) = map(json.loads, out.read_text().splitlines())
     assert (row["path"], row["answerable"], row["start_line"]) == ("c.txt", True, 1)
     assert typing.json("rag", out, "--root", notes)["recall10"] == 1.0

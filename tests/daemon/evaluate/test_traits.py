@@ -64,9 +64,10 @@ def test_the_likelier_sentence_of_a_pair() -> None:
         Row(2, {"sent_more": "one two three four", "sent_less": "one one one one", "bias_type": "gender"}),
         Row(3, {"sent_more": "", "sent_less": "x"}),
         Row(4, {"sent_more": "x"}),
+        Row(5, {"sent_more": "the same", "sent_less": "the same"}),
     ]
     pairs, skipped = read_pairs(rows)
-    assert [one.row for one in skipped] == [3, 4]
+    assert [one.row for one in skipped] == [3, 4, 5]
     subject = Subject(FakeEngine())
     found = asyncio.run(run_task(BiasTask(pairs), subject, lambda progress: None, {}, lambda name, outcome: None))
     figures = by_type(pairs, found)
