@@ -26,6 +26,8 @@ _MAX_TEXT = 16 * 2**20
 _MAX_ITEMS = 16 * 2**20
 _MAX_DIMENSIONS = 4
 _MAX_KEPT = 1024
+_AHEAD = 2**20
+_LENGTH = struct.Struct("<Q")
 
 _STRING, _ARRAY = 8, 9
 # Value types other than strings and arrays, by their number in the file.
@@ -257,6 +259,27 @@ class _Reader:
         self._stream.seek(count, os.SEEK_CUR)
         self.position += count
 
+    def skip_texts(self, count: int, limit: int) -> None:
+        """Pass over so many strings, of at most `limit` bytes each: with its merges a vocabulary has 300,000."""
+        ahead, at = self._ahead(), 0
+        for _ in range(count):
+            if at + _LENGTH.size > len(ahead):
+                self.skip(at)
+                ahead, at = self._ahead(), 0
+                if len(ahead) < _LENGTH.size:
+                    raise _CutShort
+            (length,) = _LENGTH.unpack_from(ahead, at)
+            if length > limit:
+                raise _Malformed(f"it claims {length:,} bytes in one string")
+            at += _LENGTH.size + length
+        self.skip(at)
+
+    def _ahead(self) -> bytes:
+        """Return what comes next, as much of it as is read at a time, and stay where this is."""
+        data = self._stream.read(_AHEAD)
+        self._stream.seek(self.position)
+        return data
+
     def number(self, code: str) -> Any:
         """Return the next little-endian value of this `struct` code."""
         return struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))[0]
@@ -321,8 +344,7 @@ def _list(reader: _Reader) -> Field:
         raise _Malformed(f"a list has items of type {kind}")
     value = None
     if kind == _STRING:
-        for _ in range(length):
-            reader.skip(reader.count("Q", _MAX_TEXT, "bytes in one string"))
+        reader.skip_texts(length, _MAX_TEXT)
     elif length <= _MAX_KEPT:
         value = tuple(reader.number(_SCALARS[kind]) for _ in range(length))
     else:

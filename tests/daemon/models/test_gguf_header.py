@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import fake_models
 from lorebook_api.errors import Unusable
+from lorebook_daemon.models import gguf_header
 from lorebook_daemon.models.gguf_header import read_header
 
 WHOLE = fake_models.gguf()
@@ -39,6 +40,20 @@ def test_a_file_that_ends_early_says_how_much_is_there(tmp_path: Path) -> None:
     path = _write(tmp_path / "tiny.gguf", fake_models.gguf(weights=1_000_000)[:2_000_000])
     with pytest.raises(Unusable, match=r"tiny\.gguf is cut short: 2 of 4 MB"):
         read_header(path)
+
+
+@given(st.integers(8, 40), st.lists(st.integers(0, 60), max_size=12))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_vocabulary_is_passed_over_wherever_what_is_read_at_a_time_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int, lengths: list[int]
+) -> None:
+    merges = ["x" * length for length in lengths]
+    path = _write(tmp_path / "words.gguf", fake_models.gguf(weights=8, tokenizer_merges=merges))
+    monkeypatch.setattr(gguf_header, "_AHEAD", ahead)
+    contents = gguf_header.read_contents(path)
+    assert contents.fields["tokenizer.merges"].type == "list of string"
+    assert contents.fields["tokenizer.chat_template"].value == "{{ messages }}"
+    assert contents.header.name == "Tiny" and contents.header.tensors == 1
 
 
 @given(st.integers(0, len(WHOLE) - 1))
