@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import gguf
@@ -101,26 +102,25 @@ def write_model(path: Path, base: Path, values: Weights, name: str) -> None:
 
 def _write(path: Path, base: Path, values: Weights, name: str) -> None:
     reader = gguf.GGUFReader(base)
-    writer = gguf.GGUFWriter(path, _architecture(reader))
-    writer.add_name(name)
-    for field in reader.fields.values():
-        if field.name not in _OWN and not field.name.startswith(_PLACE):
-            kind, inside = field.types[0], field.types[-1] if len(field.types) > 1 else None
-            writer.add_key_value(field.name, field.contents(), kind, sub_type=inside)
-    for tensor in reader.tensors:
-        if tensor.name in values:
-            numbers, shape = _kind(tensor), [int(size) for size in reversed(tensor.shape)]
-            writer.add_tensor_info(tensor.name, shape, numbers, numbers.itemsize * int(tensor.n_elements))
-        else:
-            data = tensor.data
-            writer.add_tensor_info(tensor.name, data.shape, data.dtype, data.nbytes, tensor.tensor_type)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    for tensor in reader.tensors:
-        other = tensor.name in values
-        writer.write_tensor_data(values[tensor.name].astype(_kind(tensor)) if other else tensor.data)
-    writer.close()
+    with closing(gguf.GGUFWriter(path, _architecture(reader))) as writer:
+        writer.add_name(name)
+        for field in reader.fields.values():
+            if field.name not in _OWN and not field.name.startswith(_PLACE):
+                kind, inside = field.types[0], field.types[-1] if len(field.types) > 1 else None
+                writer.add_key_value(field.name, field.contents(), kind, sub_type=inside)
+        for tensor in reader.tensors:
+            if tensor.name in values:
+                numbers, shape = _kind(tensor), [int(size) for size in reversed(tensor.shape)]
+                writer.add_tensor_info(tensor.name, shape, numbers, numbers.itemsize * int(tensor.n_elements))
+            else:
+                data = tensor.data
+                writer.add_tensor_info(tensor.name, data.shape, data.dtype, data.nbytes, tensor.tensor_type)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for tensor in reader.tensors:
+            other = tensor.name in values
+            writer.write_tensor_data(values[tensor.name].astype(_kind(tensor)) if other else tensor.data)
 
 
 def _architecture(reader: gguf.GGUFReader) -> str:
